@@ -1,0 +1,62 @@
+/**
+ * The one error table: what each code means at every door, and whether trying again can help.
+ * `http` is the status of a refused request, `close` the WebSocket close code.
+ */
+import { CLOSE } from './protocol/close.ts';
+
+export interface ErrorRow {
+  readonly http: number;
+  readonly close: number;
+  readonly retry: boolean;
+  readonly title: string;
+}
+
+export type ErrorCode =
+  | 'bad_request'
+  | 'bad_channel'
+  | 'bad_cursor'
+  | 'forbidden'
+  | 'not_found'
+  | 'gap'
+  | 'too_large'
+  | 'limit_reached'
+  | 'log_unavailable'
+  | 'draining'
+  | 'too_slow'
+  | 'internal';
+
+export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
+  bad_request: { http: 400, close: CLOSE.badRequest, retry: false, title: 'The request is malformed' },
+  bad_channel: { http: 400, close: CLOSE.badRequest, retry: false, title: 'The channel name is not allowed' },
+  bad_cursor: { http: 400, close: CLOSE.badRequest, retry: false, title: 'The position is malformed' },
+  forbidden: { http: 403, close: CLOSE.forbidden, retry: false, title: 'Not allowed' },
+  not_found: { http: 404, close: CLOSE.badRequest, retry: false, title: 'No such resource' },
+  gap: { http: 410, close: CLOSE.gap, retry: false, title: 'Entries after this position are gone' },
+  too_large: { http: 413, close: CLOSE.tooLarge, retry: false, title: 'Too large' },
+  limit_reached: { http: 429, close: CLOSE.limitReached, retry: true, title: 'A limit is reached' },
+  log_unavailable: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log does not answer' },
+  draining: { http: 503, close: CLOSE.draining, retry: true, title: 'The server is stopping' },
+  too_slow: { http: 500, close: CLOSE.tooSlow, retry: true, title: 'The subscriber read too slowly' },
+  internal: { http: 500, close: CLOSE.internal, retry: true, title: 'Internal error' },
+};
+
+export class RivercastError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'RivercastError';
+    this.code = code;
+  }
+}
+
+/** What stops a start: one clear line for the operator, and the process exit code. */
+export class StartError extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode = 1, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StartError';
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Does what comes next in a channel follow a cursor without a hole? Pure; the rules, in order, for a resume
+ * with cursor C when N is the first entry after it and T the last id the channel ever gave:
+ *
+ *   1. C is of another epoch        reset: the history was replaced; on after min(C, where the epoch began)
+ *   2. T before C                   reset: the log lost its tail; on after T
+ *   3. N.prev = C gapless; later    trimmed (deleted when entries before C are still there), counted by
+ *                                   the ordinals; earlier: reset, on after C
+ *   4. N has no prev (foreign)      gapless when C's entry is still there, when the ordinals meet, or when
+ *                                   nothing was ever removed; else trimmed
+ *   5. no N                         gapless when T = C; else trimmed (deleted), on after T
+ *
+ * Within one page, an entry whose prev is not the entry before it follows a deletion.
+ */
+import type { Cursor } from '../protocol/cursor.ts';
+import { compareIds, type EntryId, ID_ZERO, idBefore } from '../protocol/id.ts';
+import type { Entry, Gap, GapReason, Page, PageGap } from './log.ts';
+
+/** One atomic look at a channel. */
+export interface Look {
+  readonly epoch: string | null;
+  /** The id after which the epoch began. */
+  readonly from: EntryId;
+  readonly tip: EntryId;
+  readonly tipOrdinal: number;
+  readonly length: number;
+  readonly floor: EntryId | null;
+  /** Whether the entry that the cursor names is still in the channel. */
+  readonly cursorKept: boolean;
+}
+
+/**
+ * The page that a read from `after` returns, given the entries found after it. A gap that moves the cursor
+ * elsewhere (rules 1, 2 and 5) yields a page without entries; the next read goes on from `end`.
+ */
+export function judgePage(after: Cursor, look: Look, found: readonly Entry[]): Page {
+  const first = found[0];
+  const gap = judgeStart(after, look, first);
+  const moved = gap !== null && (first === undefined || isElsewhere(gap, after));
+  const entries = moved ? [] : found;
+  const start: Cursor = gap?.resumeAt ?? { ...after, epoch: look.epoch };
+  const gaps: PageGap[] = gap === null ? [] : [{ before: 0, gap }];
+  const last = entries.at(-1);
+  if (last === undefined) return { epoch: look.epoch, entries, gaps, end: start };
+  for (let i = 1; i < entries.length; i++) {
+    const hole = judgeInside(entries[i - 1] as Entry, entries[i] as Entry, look);
+    if (hole !== null) gaps.push({ before: i, gap: hole });
+  }
+  return { epoch: look.epoch, entries, gaps, end: cursorAt(last.id, last.ordinal, look) };
+}
+
+/** Whether entries that follow each other in one page do so in the channel, without a look at it. */
+export function follows(after: Cursor, entries: readonly Entry[]): boolean {
+  let id = after.id;
+  for (const entry of entries) {
+    if (entry.prev !== id) return false;
+    id = entry.id;
+  }
+  return true;
+}
+
+/** Rules 1 to 5: the gap between `after` and `next`, or null when there is none. */
+function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | null {
+  if (after.epoch !== null && after.epoch !== look.epoch) {
+    return gapAt('reset', after, look, lowest([after.id, look.from, look.tip]));
+  }
+  if (compareIds(look.tip, after.id) < 0) return gapAt('reset', after, look, look.tip);
+  if (next === undefined) {
+    if (look.tip === after.id) return null;
+    return gapAt(removal(after, look), after, look, look.tip, lostBetween(after, look.tipOrdinal));
+  }
+  if (next.prev === null) return judgeForeign(after, look, next);
+  const order = compareIds(next.prev, after.id);
+  if (order === 0) return null;
+  if (order < 0) return gapAt('reset', after, look, after.id);
+  const before = next.ordinal === null ? null : next.ordinal - 1;
+  return gapAt(removal(after, look), after, look, next.prev, lostBetween(after, before), before);
+}
+
+/** Rule 4. */
+function judgeForeign(after: Cursor, look: Look, next: Entry): Gap | null {
+  if (look.cursorKept || look.length === look.tipOrdinal) return null;
+  const before = next.ordinal === null ? null : next.ordinal - 1;
+  const known = ordinalOf(after);
+  if (before !== null && before === known) return null;
+  return gapAt(removal(after, look), after, look, idBefore(next.id), lostBetween(after, before), before);
+}
+
+function judgeInside(previous: Entry, next: Entry, look: Look): Gap | null {
+  if (next.prev === null || next.prev === previous.id) return null;
+  const requested = cursorAt(previous.id, previous.ordinal, look);
+  if (compareIds(next.prev, previous.id) < 0) return gapAt('reset', requested, look, previous.id);
+  const before = next.ordinal === null ? null : next.ordinal - 1;
+  return gapAt('deleted', requested, look, next.prev, lostBetween(requested, before), before);
+}
+
+function gapAt(
+  reason: GapReason,
+  requested: Cursor,
+  look: Look,
+  resumeId: EntryId,
+  lost: number | null = null,
+  resumeOrdinal: number | null = null,
+): Gap {
+  return { reason, requested, floor: look.floor, lost, resumeAt: cursorAt(resumeId, resumeOrdinal, look) };
+}
+
+/** Trimming removes from the front only: with entries at or before the cursor kept, it was a deletion. */
+function removal(after: Cursor, look: Look): GapReason {
+  return look.floor !== null && compareIds(look.floor, after.id) <= 0 ? 'deleted' : 'trimmed';
+}
+
+function isElsewhere(gap: Gap, after: Cursor): boolean {
+  return gap.reason === 'reset' && gap.resumeAt.id !== after.id;
+}
+
+function lostBetween(after: Cursor, lastLost: number | null): number | null {
+  const seen = ordinalOf(after);
+  return seen === null || lastLost === null || lastLost <= seen ? null : lastLost - seen;
+}
+
+function ordinalOf(cursor: Cursor): number | null {
+  return cursor.id === ID_ZERO ? 0 : cursor.ordinal;
+}
+
+function cursorAt(id: EntryId, ordinal: number | null, look: Look): Cursor {
+  return { id, epoch: look.epoch, ordinal: id === look.tip ? look.tipOrdinal : ordinal };
+}
+
+function lowest(ids: readonly EntryId[]): EntryId {
+  return ids.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
+}

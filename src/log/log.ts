@@ -1,0 +1,138 @@
+/**
+ * The log: one ordered, durable sequence of entries per channel. Managers append, broadcasters read; they
+ * meet nowhere else. Three stores implement it (memory.ts, embedded.ts, redis.ts) and one contract suite
+ * holds them to the same behaviour.
+ *
+ * Each entry stores the id before it (`prev`) and its ordinal, and each channel has an epoch, so a read can
+ * prove that it follows its cursor without a hole, or say what is missing (judge.ts has the rules).
+ */
+import type { Cursor } from '../protocol/cursor.ts';
+import type { EntryId } from '../protocol/id.ts';
+import type { Start } from '../protocol/start.ts';
+
+export type EntryType = 'text' | 'json' | 'binary';
+
+/** An entry to be appended. The log keeps `data` until the append settles: do not change it meanwhile. */
+export interface NewEntry {
+  readonly type: EntryType;
+  readonly data: Buffer;
+}
+
+export interface Entry {
+  readonly id: EntryId;
+  readonly type: EntryType;
+  readonly data: Buffer;
+  /** The channel's last-generated id just before this entry; null for an entry written by someone else. */
+  readonly prev: EntryId | null;
+  /** How many entries were ever added, this one included; null when it cannot be told. */
+  readonly ordinal: number | null;
+}
+
+export interface AppendResult {
+  readonly id: EntryId;
+}
+
+export type GapReason = 'trimmed' | 'reset' | 'deleted' | 'damaged';
+
+/** Entries after `requested` that can not be delivered any more. Delivery goes on after `resumeAt`. */
+export interface Gap {
+  readonly reason: GapReason;
+  readonly requested: Cursor;
+  /** The first id still kept after the gap; null when nothing is. */
+  readonly floor: EntryId | null;
+  /** How many entries are missing; null when that cannot be known. */
+  readonly lost: number | null;
+  readonly resumeAt: Cursor;
+}
+
+export interface PageGap {
+  /** The gap lies before `entries[before]`; equal to `entries.length` when it lies after them. */
+  readonly before: number;
+  readonly gap: Gap;
+}
+
+export interface Page {
+  /** Null for a channel that Rivercast never wrote to. */
+  readonly epoch: string | null;
+  readonly entries: readonly Entry[];
+  /** In order of `before`. Empty means: the entries follow the cursor without a hole. */
+  readonly gaps: readonly PageGap[];
+  /** Where the next read goes on: after the last entry, or after the last gap's `resumeAt`. */
+  readonly end: Cursor;
+}
+
+/** A page holds at most this; one entry larger than `maxBytes` is still returned, alone. */
+export interface PageLimits {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+export interface Bounds {
+  readonly epoch: string | null;
+  /** The first id still kept; null when the channel is empty. */
+  readonly floor: EntryId | null;
+  /** The last id ever given; `0-0` for a channel that never had an entry. Survives trimming. */
+  readonly tip: EntryId;
+  /** How many entries were ever added. */
+  readonly tipOrdinal: number;
+  readonly length: number;
+}
+
+/** Every bound given is applied; `before` removes the entries whose ids are below it. */
+export interface TrimPolicy {
+  readonly maxEntries?: number;
+  readonly maxBytes?: number;
+  readonly maxAgeMs?: number;
+  readonly before?: EntryId;
+}
+
+/** A start that claims nothing about what was seen, so finding it can not meet a gap. */
+export type FreshStart = Exclude<Start, { at: 'cursor' }>;
+
+/** One `wait` watches at most this many channels: a blocking read re-examines all of them per wake-up. */
+export const MAX_WATCHED = 100;
+
+export interface Log {
+  /**
+   * Stores the entries in order, all or none, and resolves with their ids once they are as durable as the
+   * log promises. A lost connection is retried here, so that a batch is stored once; the promise stays
+   * pending while the store is down. One append per channel may be in flight: the caller batches.
+   *
+   * Rejects with RivercastError `log_unavailable` when the log is closed meanwhile, or when the store
+   * itself failed and nothing more can be promised.
+   */
+  append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]>;
+
+  /**
+   * The entries after `after`, or what was lost of them, in one atomic look. Creates nothing.
+   * A page without entries and gaps means: nothing newer yet.
+   * Rejects with RivercastError `log_unavailable` when the store does not answer in time.
+   */
+  read(channel: string, after: Cursor, limits: PageLimits): Promise<Page>;
+
+  /** The cursor to start from. Creates nothing. Rejects as `read` does. */
+  locate(channel: string, start: FreshStart): Promise<Cursor>;
+
+  /**
+   * Resolves as soon as a watched channel has something after its cursor, with a non-empty page (entries or
+   * a gap) for each that has; with an empty map once `signal` aborts. At most MAX_WATCHED channels. Trouble
+   * with the store is waited out with back-off. Rejects only when the log is closed.
+   */
+  wait(
+    after: ReadonlyMap<string, Cursor>,
+    limits: PageLimits,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Page>>;
+
+  /** What the channel holds. Creates nothing. Rejects as `read` does. */
+  bounds(channel: string): Promise<Bounds>;
+
+  /** Removes oldest entries; resolves with how many. The tip and the epoch stay. */
+  trim(channel: string, policy: TrimPolicy): Promise<number>;
+
+  /** Resolves when appends and reads work; rejects with the reason when they do not. Stores no entry. */
+  probe(): Promise<void>;
+
+  /** Settles or rejects what is in flight, wakes the waiters, frees the store. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,210 @@
+/**
+ * The log in memory: nothing survives the process. For trying things out, for tests of what stands around a
+ * log, and as the plainest statement of what a Log does.
+ */
+import type { Retention } from '../channels.ts';
+import type { Clock } from '../clock.ts';
+import { RivercastError } from '../errors.ts';
+import type { Cursor } from '../protocol/cursor.ts';
+import { compareIds, type EntryId, ID_ZERO, idBefore, idMs, idsAfter } from '../protocol/id.ts';
+import { Arrivals } from './arrivals.ts';
+import { newEpoch } from './epoch.ts';
+import { judgePage, type Look } from './judge.ts';
+import type {
+  AppendResult,
+  Bounds,
+  Entry,
+  FreshStart,
+  Log,
+  NewEntry,
+  Page,
+  PageLimits,
+  TrimPolicy,
+} from './log.ts';
+
+interface Channel {
+  readonly epoch: string;
+  /** Entries before `start` are trimmed; their places are given back in one go now and then. */
+  entries: (Entry | undefined)[];
+  start: number;
+  tip: EntryId;
+  tipOrdinal: number;
+  bytes: number;
+}
+
+export interface MemoryLogOptions {
+  readonly clock: Clock;
+  readonly retention: Retention;
+}
+
+export class MemoryLog implements Log {
+  readonly #options: MemoryLogOptions;
+  readonly #channels = new Map<string, Channel>();
+  readonly #arrivals = new Arrivals();
+  #closed = false;
+
+  constructor(options: MemoryLogOptions) {
+    this.#options = options;
+  }
+
+  async append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
+    this.#assertOpen();
+    const state = this.#open(channel);
+    const ids = idsAfter(state.tip, this.#options.clock.now(), entries.length);
+    for (const [i, { type, data }] of entries.entries()) {
+      const id = ids[i] as EntryId;
+      state.tipOrdinal += 1;
+      state.entries.push({ id, type, data, prev: state.tip, ordinal: state.tipOrdinal });
+      state.tip = id;
+      state.bytes += data.length;
+    }
+    trimTo(state, this.#options.retention, this.#options.clock.now());
+    this.#arrivals.announce(channel);
+    return ids.map((id) => ({ id }));
+  }
+
+  async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
+    this.#assertOpen();
+    return this.#page(channel, after, limits);
+  }
+
+  async locate(channel: string, start: FreshStart): Promise<Cursor> {
+    this.#assertOpen();
+    const state = this.#channels.get(channel);
+    if (state === undefined) return { id: ID_ZERO, epoch: null, ordinal: null };
+    const next = state.entries[this.#startIndex(state, start)];
+    if (next === undefined) return { id: state.tip, epoch: state.epoch, ordinal: state.tipOrdinal };
+    return { id: next.prev as EntryId, epoch: state.epoch, ordinal: (next.ordinal as number) - 1 };
+  }
+
+  async wait(
+    after: ReadonlyMap<string, Cursor>,
+    limits: PageLimits,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Page>> {
+    for (;;) {
+      this.#assertOpen();
+      const pages = new Map<string, Page>();
+      for (const [channel, cursor] of after) {
+        const page = this.#page(channel, cursor, limits);
+        if (page.entries.length > 0 || page.gaps.length > 0) pages.set(channel, page);
+      }
+      if (pages.size > 0 || signal.aborted) return pages;
+      await this.#arrivals.next(after.keys(), signal);
+    }
+  }
+
+  async bounds(channel: string): Promise<Bounds> {
+    this.#assertOpen();
+    const { epoch, floor, tip, tipOrdinal, length } = look(this.#channels.get(channel), ID_ZERO);
+    return { epoch, floor, tip, tipOrdinal, length };
+  }
+
+  async trim(channel: string, policy: TrimPolicy): Promise<number> {
+    this.#assertOpen();
+    const state = this.#channels.get(channel);
+    return state === undefined ? 0 : trimTo(state, policy, this.#options.clock.now());
+  }
+
+  async probe(): Promise<void> {
+    this.#assertOpen();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#arrivals.announceAll();
+  }
+
+  #page(channel: string, after: Cursor, limits: PageLimits): Page {
+    const state = this.#channels.get(channel);
+    const seen = look(state, after.id);
+    if (state === undefined) return judgePage(after, seen, []);
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (let i = indexAfter(state, after.id); i < state.entries.length; i++) {
+      const entry = state.entries[i] as Entry;
+      bytes += entry.data.length;
+      if (entries.length > 0 && (entries.length >= limits.maxEntries || bytes > limits.maxBytes)) break;
+      entries.push(entry);
+    }
+    return judgePage(after, seen, entries);
+  }
+
+  #startIndex(state: Channel, start: FreshStart): number {
+    switch (start.at) {
+      case 'earliest':
+        return state.start;
+      case 'latest':
+        return state.entries.length;
+      case 'last':
+        return Math.max(state.start, state.entries.length - start.count);
+      case 'time':
+        return indexAfter(state, idBefore(`${Math.ceil(start.ms)}-0`));
+    }
+  }
+
+  #open(channel: string): Channel {
+    let state = this.#channels.get(channel);
+    if (state === undefined) {
+      state = { epoch: newEpoch(), entries: [], start: 0, tip: ID_ZERO, tipOrdinal: 0, bytes: 0 };
+      this.#channels.set(channel, state);
+    }
+    return state;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new RivercastError('log_unavailable', 'the log is closed');
+  }
+}
+
+function look(state: Channel | undefined, after: EntryId): Look {
+  if (state === undefined) {
+    const nothing = { epoch: null, from: ID_ZERO, tip: ID_ZERO, tipOrdinal: 0, length: 0, floor: null };
+    return { ...nothing, cursorKept: false };
+  }
+  const floor = state.entries[state.start]?.id ?? null;
+  return {
+    epoch: state.epoch,
+    from: ID_ZERO,
+    tip: state.tip,
+    tipOrdinal: state.tipOrdinal,
+    length: state.entries.length - state.start,
+    floor,
+    cursorKept: floor !== null && compareIds(floor, after) <= 0,
+  };
+}
+
+/** The index of the first kept entry whose id is above `id`. */
+function indexAfter(state: Channel, id: EntryId): number {
+  let low = state.start;
+  let high = state.entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareIds((state.entries[middle] as Entry).id, id) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function trimTo(state: Channel, policy: TrimPolicy, nowMs: number): number {
+  const { maxEntries = Infinity, maxBytes = Infinity, maxAgeMs = Infinity, before = ID_ZERO } = policy;
+  const length = state.entries.length;
+  const from = state.start;
+  for (; state.start < length; state.start++) {
+    const entry = state.entries[state.start] as Entry;
+    const stays =
+      length - state.start <= maxEntries &&
+      state.bytes <= maxBytes &&
+      idMs(entry.id) >= nowMs - maxAgeMs &&
+      compareIds(entry.id, before) >= 0;
+    if (stays) break;
+    state.bytes -= entry.data.length;
+    state.entries[state.start] = undefined;
+  }
+  const removed = state.start - from;
+  if (state.start > length / 2) {
+    state.entries = state.entries.slice(state.start);
+    state.start = 0;
+  }
+  return removed;
+}
