@@ -1,0 +1,129 @@
+/** How the values of settings are written: sizes and times with units, ports, origins, URLs with secrets. */
+
+export const KIB: number = 1024;
+export const MIB: number = 1024 * KIB;
+export const GIB: number = 1024 * MIB;
+const SECOND = 1000;
+export const DAY: number = 24 * 3600 * SECOND;
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: KIB,
+  mib: MIB,
+  gib: GIB,
+  tib: 1024 * GIB,
+};
+const TIME_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  ms: 1,
+  s: SECOND,
+  m: 60 * SECOND,
+  h: 3600 * SECOND,
+  d: DAY,
+};
+
+const BYTE_NAMES: readonly (readonly [string, number])[] = [
+  ['tib', 1024 * GIB],
+  ['gib', GIB],
+  ['mib', MIB],
+  ['kib', KIB],
+];
+const TIME_NAMES: readonly (readonly [string, number])[] = [
+  ['d', DAY],
+  ['h', 3600 * SECOND],
+  ['m', 60 * SECOND],
+  ['s', SECOND],
+  ['ms', 1],
+];
+
+/** `1.5gib` or `30s` as a number of the smallest unit; NaN when it is neither. */
+function parseQuantity(text: string, units: Readonly<Record<string, number>>): number {
+  const match = /^([0-9]{1,16}(?:\.[0-9]{1,6})?) ?([a-z]*)$/i.exec(text.trim());
+  const unit = match === null ? undefined : units[(match[2] as string).toLowerCase()];
+  if (match === null || unit === undefined) return Number.NaN;
+  const value = Number(match[1]) * unit;
+  // 1.1 s is 1100.0000000000002 ms in binary; a fraction of the smallest unit is a mistake and stays one.
+  return unit === 1 ? value : Math.round(value);
+}
+
+/** The shortest exact way to write a number of bytes or milliseconds. */
+function formatQuantity(value: number, units: readonly (readonly [string, number])[]): string {
+  const [name, size] = units.find(([, unit]) => value >= unit && value % unit === 0) ?? ['', 1];
+  return `${value / size}${name}`;
+}
+
+export function parseCount(text: string): number {
+  return /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
+}
+
+export function parseBytes(text: string): number {
+  return parseQuantity(text, BYTE_UNITS);
+}
+
+export function parseTime(text: string): number {
+  return parseQuantity(text, TIME_UNITS);
+}
+
+export function formatBytes(value: number): string {
+  return formatQuantity(value, BYTE_NAMES);
+}
+
+export function formatTime(value: number): string {
+  return formatQuantity(value, TIME_NAMES);
+}
+
+export function parsePorts(text: string): number[] | null {
+  const parts = text.split(',').map((part) => part.trim());
+  const valid =
+    parts.length <= 8 && parts.every((part) => /^[0-9]{1,5}$/.test(part) && Number(part) <= 65_535);
+  return valid ? parts.map(Number) : null;
+}
+
+/** `https://Example.com:443` becomes `https://example.com`, as a browser sends it; null when it is no origin. */
+function parseOrigin(text: string): string | null {
+  const match = /^(https?:\/\/)(\*\.)?([^/?#@*\s]+)$/i.exec(text);
+  if (match === null || !URL.canParse(`${match[1]}${match[3]}`)) return null;
+  const origin = new URL(`${match[1]}${match[3]}`).origin;
+  return match[2] === undefined ? origin : origin.replace('://', '://*.');
+}
+
+export function parseOrigins(text: string): string[] | null {
+  const parts = text.split(',').map((part) => part.trim());
+  const origins = parts.filter((part) => part !== '').map(parseOrigin);
+  return origins.every((origin) => origin !== null) ? origins : null;
+}
+
+/** A Redis URL, or the path of its Unix socket. */
+export function isRedisUrl(text: string): boolean {
+  if (/^(unix:\/\/)?\/[^?#\s]+/.test(text)) return true;
+  if (!/^rediss?:\/\//i.test(text) || !URL.canParse(text)) return false;
+  const url = new URL(text);
+  return url.hostname !== '' && /^(\/[0-9]*)?$/.test(url.pathname);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host);
+}
+
+/**
+ * `url` without its secrets: the password before the host and query parameters that carry one. Everything up
+ * to the last `@` counts, so that a password with an unescaped `/` or `#` does not slip through.
+ */
+export function redactUrl(url: string): string {
+  return url
+    .replace(/^([a-z][a-z0-9+.-]*:)?\/\/(.*)@/is, (_, scheme: string | undefined, user: string) => {
+      const colon = user.indexOf(':');
+      return `${scheme ?? ''}//${colon > 0 ? user.slice(0, colon + 1) : ''}***@`;
+    })
+    .replace(/([?&;](?:[a-z_-]*(?:token|password|secret|auth|jwt|key))=)[^&;#\s]*/gi, '$1***');
+}
+
+/** A value meant to be a URL, but which may be the bare secret. */
+export function redactSecret(value: string): string {
+  return value.includes('://') ? redactUrl(value) : '***';
+}

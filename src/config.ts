@@ -1,0 +1,453 @@
+/**
+ * Every setting of Rivercast, once: this table makes the environment variables, the command line flags, the
+ * frozen Config, the messages about bad values and docs/configuration.md. A setting comes from its flag, else
+ * from its environment variable (an empty one counts as absent), else from its default; all three are text
+ * and go through the same parser. Nothing else in the program reads process.env.
+ */
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { isChannelName, type Retention } from './channels.ts';
+import {
+  DAY,
+  formatBytes,
+  formatTime,
+  GIB,
+  isLoopback,
+  isRedisUrl,
+  KIB,
+  MIB,
+  parseBytes,
+  parseCount,
+  parseOrigins,
+  parsePorts,
+  parseTime,
+  redactSecret,
+} from './config-values.ts';
+import { StartError } from './errors.ts';
+
+export { redactUrl } from './config-values.ts';
+
+export type Role = 'all' | 'manager' | 'broadcaster';
+export type Store = 'memory' | 'embedded' | 'redis';
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+export interface HttpConfig {
+  readonly host: string;
+  /** The first must be listened on; the others are best effort. 0 = any free port. */
+  readonly ports: readonly number[];
+  /** Exact origins or `https://*.example.com`; empty = same origin and loopback. */
+  readonly allowedOrigins: readonly string[];
+  readonly allowAnonymous: boolean;
+}
+
+export interface LogConfig {
+  readonly store: Store;
+  /** Set exactly when `store` is `redis`. May hold a password: print it through redactUrl only. */
+  readonly redisUrl: string | null;
+  /** The stream's key, which is also the name of the default channel. */
+  readonly stream: string;
+  /** An absolute path. */
+  readonly dataDir: string;
+  readonly retention: Retention;
+}
+
+export interface ManagerConfig {
+  readonly maxMessageBytes: number;
+  readonly publisherBufferBytes: number;
+  readonly bufferBytes: number;
+  readonly batchMaxEntries: number;
+  readonly batchMaxBytes: number;
+}
+
+export interface BroadcasterConfig {
+  readonly ringBytes: number;
+  readonly writeBytes: number;
+  readonly stalledBytes: number;
+  readonly slowAfterMs: number;
+  readonly slowEntries: number;
+  readonly slowBytes: number;
+  readonly lingerMs: number;
+  readonly heartbeatMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+export interface Config {
+  readonly role: Role;
+  readonly http: HttpConfig;
+  readonly log: LogConfig;
+  readonly manager: ManagerConfig;
+  readonly broadcaster: BroadcasterConfig;
+  readonly drainTimeoutMs: number;
+  readonly logLevel: LogLevel;
+}
+
+export interface ConfigInput {
+  /** Default: the environment of the process. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** By the camel-case name of the setting (`redisUrl`), as a command line parser gives them. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+}
+
+/** One or more settings are wrong: a line for each, with its name, its value and what is allowed. */
+export class ConfigError extends StartError {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'), 2);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** What documentation and command line need to know of a setting. */
+export interface Setting {
+  /** The environment variable: `REDIS_URL`. */
+  readonly name: string;
+  /** The command line flag: `--redis-url`. */
+  readonly flag: string;
+  /** The key among the flags: `redisUrl`. */
+  readonly key: string;
+  readonly section: string;
+  /** As one would write it; empty = no value. */
+  readonly defaultValue: string;
+  readonly description: string;
+  readonly allowed: string;
+  readonly secret: boolean;
+  /** Given alone on the command line, it means `true`. */
+  readonly boolean: boolean;
+}
+
+interface Row<Schema extends z.ZodType = z.ZodType> {
+  readonly schema: Schema;
+  readonly initial: string;
+  readonly allowed: string;
+  readonly description: string;
+  readonly secret?: boolean;
+  readonly boolean?: boolean;
+}
+
+/** setTimeout fires at once above 2^31 - 1 ms, so that no timer may be set longer: 24 days. */
+const MAX_TIMER_MS = 24 * DAY;
+
+type Range = readonly [min: number, max: number];
+
+/** Makes the rows of one kind of number. */
+function quantity(what: string, parse: (text: string) => number, format: (value: number) => string) {
+  return (initial: string, [min, max]: Range, description: string): Row<z.ZodType<number>> => {
+    const schema = z.string().transform(parse).pipe(z.int().min(min).max(max));
+    return { schema, initial, allowed: `${what} from ${format(min)} to ${format(max)}`, description };
+  };
+}
+
+const bytes = quantity('a size', parseBytes, formatBytes);
+const time = quantity('a time', parseTime, formatTime);
+const count = quantity('a whole number', parseCount, String);
+
+function oneOf<const Value extends string>(
+  initial: Value | '',
+  values: readonly Value[],
+  description: string,
+) {
+  const allowed = values.map((value) => `\`${value}\``).join(', ');
+  return { schema: z.enum(values), initial, allowed, description } satisfies Row;
+}
+
+function parsed<Value>(parse: (text: string) => Value | null) {
+  return z.string().transform((text, context) => {
+    const value = parse(text);
+    if (value !== null) return value;
+    context.addIssue({ code: 'custom', message: 'malformed' });
+    return z.NEVER;
+  });
+}
+
+const PROCESS = {
+  ROLE: oneOf(
+    'all',
+    ['all', 'manager', 'broadcaster'],
+    'What this process does: take messages in (`manager`), send them out (`broadcaster`), or both. Anything but `all` needs `REDIS_URL`.',
+  ),
+  LOG_LEVEL: oneOf(
+    'info',
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    'The least severe log lines that are written.',
+  ),
+  DRAIN_TIMEOUT_MS: time(
+    '10s',
+    [0, MAX_TIMER_MS],
+    'How long a stop may take to store what publishers sent and to tell subscribers.',
+  ),
+};
+
+const HTTP = {
+  HOST: {
+    schema: z.string().regex(/^[A-Za-z0-9_.:%-]{1,255}$/),
+    initial: '127.0.0.1',
+    allowed: 'an IP address or host name',
+    description: 'The address to listen on. Any but a loopback address needs `ALLOW_ANONYMOUS=true`.',
+  },
+  PORT: {
+    schema: parsed(parsePorts),
+    initial: '3000',
+    allowed: 'one to eight port numbers from 0 to 65535, separated by commas; 0 is any free port',
+    description: 'The ports to listen on. The first must be free; for the others a taken port is a warning.',
+  },
+  ALLOW_ANONYMOUS: {
+    schema: z.stringbool({ truthy: ['true', '1', 'yes', 'on'], falsy: ['false', '0', 'no', 'off'] }),
+    initial: 'false',
+    allowed: '`true`, `false`',
+    description: 'Whether anybody who reaches a `HOST` that is not loopback may publish and subscribe.',
+    boolean: true,
+  },
+  ALLOWED_ORIGINS: {
+    schema: parsed(parseOrigins),
+    initial: '',
+    allowed: 'origins such as `https://example.com` or `https://*.example.com`, separated by commas',
+    description: 'The web pages that may connect. Empty: pages of the same origin, and pages on loopback.',
+  },
+};
+
+const LOG = {
+  REDIS_URL: {
+    schema: z.string().refine(isRedisUrl).optional(),
+    initial: '',
+    allowed: '`redis://[[user]:password@]host[:port][/db]`, `rediss://…`, or the path of a Unix socket',
+    description: 'The Redis that keeps the log. Absent: the log is embedded, in `DATA_DIR`.',
+    secret: true,
+  },
+  STORE: {
+    ...oneOf('', ['memory', 'embedded', 'redis'], ''),
+    schema: z.enum(['memory', 'embedded', 'redis']).optional(),
+    description:
+      'Where the log is kept. Absent: `redis` when `REDIS_URL` is set, else `embedded`. `memory` keeps nothing beyond the process.',
+  },
+  STREAM: {
+    schema: z.string().refine(isChannelName),
+    initial: 'local-q',
+    allowed: '1 to 128 characters of `A-Z a-z 0-9 _ . : -`',
+    description: 'The key of the stream, which is also the name of the default channel.',
+  },
+  DATA_DIR: {
+    schema: z
+      .string()
+      .min(1)
+      .transform((path) => resolve(path)),
+    initial: './data',
+    allowed: 'a directory, made when it is missing',
+    description: 'Where the embedded log keeps its files. One process at a time.',
+  },
+  RETENTION_MAX_ENTRIES: count(
+    '1000000',
+    [1, Number.MAX_SAFE_INTEGER],
+    'Entries a channel keeps. Whichever of the three bounds is reached first removes the oldest.',
+  ),
+  RETENTION_MAX_BYTES: bytes('1gib', [1, 1024 * 1024 * GIB], 'Bytes of messages a channel keeps.'),
+  RETENTION_MAX_AGE_MS: time('7d', [1, 36_500 * DAY], 'How long a channel keeps an entry.'),
+};
+
+const MANAGER = {
+  MAX_MESSAGE_BYTES: bytes(
+    '1mib',
+    [1, 64 * MIB],
+    'The largest message a publisher may send: it has to fit in memory, whole.',
+  ),
+  PUBLISHER_BUFFER_BYTES: bytes(
+    '1mib',
+    [1, GIB],
+    'Bytes of one publisher that wait to be stored; above it the publisher is not read (TCP back-pressure).',
+  ),
+  MANAGER_BUFFER_BYTES: bytes(
+    '64mib',
+    [1, 64 * GIB],
+    'The same for all publishers together: what a stopped log can cost in memory.',
+  ),
+  BATCH_MAX_ENTRIES: count(
+    '2000',
+    [1, 100_000],
+    'Entries stored at once: a batch of 2,000 holds Redis up for about 6 ms.',
+  ),
+  BATCH_MAX_BYTES: bytes(
+    '1mib',
+    [1, 64 * MIB],
+    'Bytes stored at once; a larger message is a batch of its own.',
+  ),
+};
+
+const BROADCASTER = {
+  RING_BYTES: bytes(
+    '32mib',
+    [64 * KIB, 64 * GIB],
+    'Memory for recent messages, one budget for the process; older ones are read from the log.',
+  ),
+  WRITE_BYTES: bytes(
+    '256kib',
+    [4 * KIB, 16 * MIB],
+    'The largest single write to a socket: larger ones gain little speed and pin more memory.',
+  ),
+  STALLED_BYTES: bytes(
+    '64mib',
+    [64 * KIB, 64 * GIB],
+    'Bytes pending in all sockets together; above it the longest-stalled one is closed.',
+  ),
+  SLOW_AFTER_MS: time(
+    '30s',
+    [1, MAX_TIMER_MS],
+    'A subscriber that took nothing for so long and is too far behind (the next two) is closed with 4408.',
+  ),
+  SLOW_ENTRIES: count('100000', [1, Number.MAX_SAFE_INTEGER], 'How many entries behind is too far.'),
+  SLOW_BYTES: bytes('64mib', [1, 1024 * GIB], 'How many bytes behind is too far.'),
+  LINGER_MS: time(
+    '30s',
+    [0, MAX_TIMER_MS],
+    'How long a subscriber closed as too slow may still read what was sent, and the close.',
+  ),
+  HEARTBEAT_MS: time(
+    '25s',
+    [100, MAX_TIMER_MS],
+    'A connection silent for so long is pinged: below the 30 to 60 s after which proxies cut one.',
+  ),
+  IDLE_TIMEOUT_MS: time(
+    '60s',
+    [100, MAX_TIMER_MS],
+    'A connection without any sign of life for so long is closed. More than `HEARTBEAT_MS`.',
+  ),
+};
+
+const SECTIONS = { Process: PROCESS, Listening: HTTP, Log: LOG, Manager: MANAGER, Broadcaster: BROADCASTER };
+const TABLE = { ...PROCESS, ...HTTP, ...LOG, ...MANAGER, ...BROADCASTER };
+type Name = keyof typeof TABLE;
+type Shape = { [Key in Name]: (typeof TABLE)[Key]['schema'] };
+
+const SCHEMA = z.object(
+  Object.fromEntries(Object.entries(TABLE).map(([name, row]) => [name, row.schema])) as unknown as Shape,
+);
+type Values = z.output<typeof SCHEMA>;
+
+export const SETTINGS: readonly Setting[] = Object.entries(SECTIONS).flatMap(([section, rows]) =>
+  Object.entries<Row>(rows).map(([name, row]) => {
+    const kebab = name.toLowerCase().replaceAll('_', '-');
+    return {
+      name,
+      flag: `--${kebab}`,
+      key: kebab.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+      section,
+      defaultValue: row.initial,
+      description: row.description,
+      allowed: row.allowed,
+      secret: row.secret ?? false,
+      boolean: row.boolean ?? false,
+    };
+  }),
+);
+
+/** The frozen configuration, or a ConfigError that names everything wrong with it at once. */
+export function loadConfig(input: ConfigInput = {}): Config {
+  const { env = process.env, flags = {} } = input;
+  const raw: Record<string, string | undefined> = {};
+  for (const setting of SETTINGS) raw[setting.name] = rawValue(setting, env, flags);
+
+  const known = new Set(SETTINGS.map((setting) => setting.key));
+  const problems = Object.keys(flags)
+    .filter((key) => !known.has(key))
+    .map((key) => `${JSON.stringify(key)} is not a setting`);
+  const result = SCHEMA.safeParse(raw);
+  if (result.success) problems.push(...contradictions(result.data));
+  else {
+    const wrong = new Set(result.error.issues.map((issue) => issue.path[0]));
+    for (const setting of SETTINGS) {
+      if (wrong.has(setting.name)) problems.push(describeProblem(setting, raw[setting.name] ?? '', flags));
+    }
+  }
+  if (!result.success || problems.length > 0) throw new ConfigError(problems);
+  return freeze(assemble(result.data));
+}
+
+function rawValue(
+  setting: Setting,
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, unknown>>,
+): string | undefined {
+  const flag = flags[setting.key];
+  if (flag !== undefined) return String(flag);
+  const value = env[setting.name]?.trim() || setting.defaultValue;
+  return value === '' && setting.name !== 'ALLOWED_ORIGINS' ? undefined : value;
+}
+
+function describeProblem(setting: Setting, value: string, flags: Readonly<Record<string, unknown>>): string {
+  const shown = JSON.stringify(setting.secret ? redactSecret(value) : value.slice(0, 200));
+  const where = flags[setting.key] === undefined ? `${setting.name}=` : `${setting.flag} `;
+  return `${where}${shown} is not allowed. Allowed: ${setting.allowed.replaceAll('`', '')}.`;
+}
+
+/** What is wrong with settings that are each fine alone. */
+function contradictions(values: Values): string[] {
+  const problems: string[] = [];
+  const { ROLE, STORE, REDIS_URL, HOST, HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
+  if (STORE === 'redis' && REDIS_URL === undefined) {
+    problems.push('STORE="redis" needs REDIS_URL, for example redis://127.0.0.1:6379.');
+  }
+  if (STORE !== undefined && STORE !== 'redis' && REDIS_URL !== undefined) {
+    problems.push(`STORE="${STORE}" and REDIS_URL contradict each other. Set one of them.`);
+  }
+  if (ROLE !== 'all' && REDIS_URL === undefined) {
+    problems.push(`ROLE="${ROLE}" needs REDIS_URL: only in Redis can a manager and a broadcaster meet.`);
+  }
+  if (!values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
+    problems.push(
+      `HOST="${HOST}" is not a loopback address: anybody who reaches it could publish and subscribe. ` +
+        'If that is wanted, set ALLOW_ANONYMOUS=true.',
+    );
+  }
+  if (IDLE_TIMEOUT_MS <= HEARTBEAT_MS) {
+    problems.push(`IDLE_TIMEOUT_MS="${IDLE_TIMEOUT_MS}" must be more than HEARTBEAT_MS (${HEARTBEAT_MS}).`);
+  }
+  return problems;
+}
+
+function assemble(values: Values): Config {
+  return {
+    role: values.ROLE,
+    http: {
+      host: values.HOST,
+      ports: values.PORT,
+      allowedOrigins: values.ALLOWED_ORIGINS,
+      allowAnonymous: values.ALLOW_ANONYMOUS,
+    },
+    log: {
+      store: values.STORE ?? (values.REDIS_URL === undefined ? 'embedded' : 'redis'),
+      redisUrl: values.REDIS_URL ?? null,
+      stream: values.STREAM,
+      dataDir: values.DATA_DIR,
+      retention: {
+        maxEntries: values.RETENTION_MAX_ENTRIES,
+        maxBytes: values.RETENTION_MAX_BYTES,
+        maxAgeMs: values.RETENTION_MAX_AGE_MS,
+      },
+    },
+    manager: {
+      maxMessageBytes: values.MAX_MESSAGE_BYTES,
+      publisherBufferBytes: values.PUBLISHER_BUFFER_BYTES,
+      bufferBytes: values.MANAGER_BUFFER_BYTES,
+      batchMaxEntries: values.BATCH_MAX_ENTRIES,
+      batchMaxBytes: values.BATCH_MAX_BYTES,
+    },
+    broadcaster: {
+      ringBytes: values.RING_BYTES,
+      writeBytes: values.WRITE_BYTES,
+      stalledBytes: values.STALLED_BYTES,
+      slowAfterMs: values.SLOW_AFTER_MS,
+      slowEntries: values.SLOW_ENTRIES,
+      slowBytes: values.SLOW_BYTES,
+      lingerMs: values.LINGER_MS,
+      heartbeatMs: values.HEARTBEAT_MS,
+      idleTimeoutMs: values.IDLE_TIMEOUT_MS,
+    },
+    drainTimeoutMs: values.DRAIN_TIMEOUT_MS,
+    logLevel: values.LOG_LEVEL,
+  };
+}
+
+function freeze<Value>(value: Value): Value {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(freeze);
+  return value;
+}
