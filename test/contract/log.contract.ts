@@ -1,0 +1,45 @@
+/**
+ * What every Log does, whatever keeps its entries. A store's own test file calls `logContract` with a way to
+ * open it; abilities that not every store has are optional in the fixture, and the tests that need one are
+ * left out where it is missing.
+ *
+ * Every test uses channels of its own, so a store may be shared by several tests.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { describe, type TestContext, test } from 'node:test';
+import { DEFAULT_RETENTION, type Retention } from '../../src/channels.ts';
+import type { Log } from '../../src/log/log.ts';
+import type { EntryId } from '../../src/protocol/id.ts';
+import type { ManualClock } from '../support/clock.ts';
+
+export interface LogFixture {
+  readonly log: Log;
+  /** The clock that ids are made of; absent when the store's own clock decides. */
+  readonly clock?: ManualClock;
+  /** Retention on append may keep up to this many entries more than asked; 0 or absent means it is exact. */
+  readonly retentionSlack?: number;
+  /** Closes the log and opens it anew on the same data; absent when nothing outlives the log. */
+  readonly reopen?: () => Promise<Log>;
+  /** Someone else takes one entry out of the middle; absent when nobody can. */
+  readonly removeEntry?: (channel: string, id: EntryId) => Promise<void>;
+  /** Someone else writes an entry of type text; absent when nobody can. */
+  readonly appendForeign?: (channel: string, text: string) => Promise<EntryId>;
+}
+
+export interface LogSettings {
+  readonly retention: (channel: string) => Retention;
+}
+
+/** Opens a log for one test and has `t.after` close it. */
+export type OpenLog = (t: TestContext, settings: LogSettings) => Promise<LogFixture>;
+
+export function logContract(name: string, open: OpenLog): void {
+  describe(`the log contract: ${name}`, () => {
+    test('an unknown channel is empty and reading it creates nothing', async (t) => {
+      const { log } = await open(t, { retention: () => DEFAULT_RETENTION });
+      const bounds = await log.bounds(`contract.${randomBytes(6).toString('hex')}`);
+      assert.deepEqual(bounds, { epoch: null, floor: null, tip: '0-0', tipOrdinal: 0, length: 0 });
+    });
+  });
+}
