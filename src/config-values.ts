@@ -98,17 +98,29 @@ export function parseOrigins(text: string): string[] | null {
   return origins.every((origin) => origin !== null) ? origins : null;
 }
 
-/** A Redis URL, or the path of its Unix socket. */
+/** A Redis URL, or the path of its Unix socket: of all that ioredis takes, what cannot be misread. */
 export function isRedisUrl(text: string): boolean {
-  if (/^(unix:\/\/)?\/[^?#\s]+/.test(text)) return true;
+  if (/^\/[^/\s]/.test(text)) return true;
   if (!/^rediss?:\/\//i.test(text) || !URL.canParse(text)) return false;
   const url = new URL(text);
-  return url.hostname !== '' && /^(\/[0-9]*)?$/.test(url.pathname);
+  return url.hostname !== '' && /^(\/[0-9]*)?$/.test(url.pathname) && isEscaped(url.username + url.password);
+}
+
+/** Whether every `%` begins an escape: the client would throw on another. */
+function isEscaped(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host);
 }
+
+const SECRET_PARAMETER = /([?&;](?:[a-z_-]*(?:token|password|secret|auth|jwt|key))=)[^&;#\s"]*/gi;
 
 /**
  * `url` without its secrets: the password before the host and query parameters that carry one. Everything up
@@ -120,7 +132,14 @@ export function redactUrl(url: string): string {
       const colon = user.indexOf(':');
       return `${scheme ?? ''}//${colon > 0 ? user.slice(0, colon + 1) : ''}***@`;
     })
-    .replace(/([?&;](?:[a-z_-]*(?:token|password|secret|auth|jwt|key))=)[^&;#\s]*/gi, '$1***');
+    .replace(SECRET_PARAMETER, '$1***');
+}
+
+/** The same for every URL within a text. */
+export function redactText(text: string): string {
+  return text
+    .replace(/\b((?:rediss?|https?|wss?):\/\/)[^\s"]*@/gi, '$1***@')
+    .replace(SECRET_PARAMETER, '$1***');
 }
 
 /** A value meant to be a URL, but which may be the bare secret. */

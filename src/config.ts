@@ -25,7 +25,7 @@ import {
 } from './config-values.ts';
 import { StartError } from './errors.ts';
 
-export { redactUrl } from './config-values.ts';
+export { redactText, redactUrl } from './config-values.ts';
 
 export type Role = 'all' | 'manager' | 'broadcaster';
 export type Store = 'memory' | 'embedded' | 'redis';
@@ -211,7 +211,8 @@ const LOG = {
   REDIS_URL: {
     schema: z.string().refine(isRedisUrl).optional(),
     initial: '',
-    allowed: '`redis://[[user]:password@]host[:port][/db]`, `rediss://…`, or the path of a Unix socket',
+    allowed:
+      '`redis://host:port/db` or `rediss://…`, with `user:password@` before the host if needed, or the path of a Unix socket',
     description: 'The Redis that keeps the log. Absent: the log is embedded, in `DATA_DIR`.',
     secret: true,
   },

@@ -1,0 +1,95 @@
+#!/usr/bin/env node
+/**
+ * The command line. Signals, exit codes and everything written to a terminal live in this folder; the rest of
+ * the program returns values and throws.
+ *
+ * Exit codes: 0 stopped as asked; 1 could not start, or could not go on; 2 wrong flag or setting; 130 a second
+ * Ctrl-C.
+ */
+import { Command, CommanderError } from 'commander';
+import { loadConfig, redactText } from '../config.ts';
+import { StartError } from '../errors.ts';
+import { createLogger, type Logger } from '../logger.ts';
+import { VERSION } from '../version.ts';
+import { addSettings } from './flags.ts';
+import { serve } from './serve.ts';
+
+const EXAMPLES = `
+Examples:
+  $ rivercast                                         port 3000, messages kept in ./data
+  $ rivercast --port 3000,8080 --log-level debug
+  $ rivercast --store memory                          nothing kept: for trying things out
+  $ REDIS_URL=redis://127.0.0.1:6379 rivercast        messages kept in a Redis Stream
+
+All settings: rivercast serve --help
+`;
+
+const SETTINGS_NOTE = `
+A flag wins over its environment variable. Sizes take units (64kib, 1mib, 2gib; kb, mb, gb are powers of 1000),
+and so do times (500ms, 30s, 5m, 12h, 7d). Give REDIS_URL in the environment when it holds a password: flags
+can be seen by every user of the machine.
+`;
+
+let logger: Logger | null = null;
+
+function exit(code: number): never {
+  process.exit(code);
+}
+
+/** An expected error is a line for the operator; any other is a bug, and is logged with its stack. */
+function fail(error: unknown): never {
+  if (error instanceof StartError) {
+    for (const line of error.message.split('\n')) complain(line);
+    exit(error.exitCode);
+  }
+  (logger ?? createLogger({ level: 'fatal' })).fatal({ err: error }, 'unexpected error');
+  exit(1);
+}
+
+function complain(line: string): void {
+  process.stderr.write(`rivercast: ${redactText(line)}\n`);
+}
+
+function buildProgram(): Command {
+  const program = new Command('rivercast')
+    .description(
+      'Durable real-time broadcast: every message is stored, and reaches every subscriber in order.',
+    )
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .configureOutput({
+      outputError: (text) =>
+        complain(
+          text
+            .replace(/^error: /, '')
+            .trim()
+            .replaceAll('\n', ' '),
+        ),
+    })
+    .exitOverride()
+    .addHelpText('after', EXAMPLES);
+
+  const command = program
+    .command('serve', { isDefault: true })
+    .description('run the server (what happens without a command)')
+    .addHelpText('after', SETTINGS_NOTE);
+  addSettings(command).action(async (flags: Record<string, unknown>) => {
+    const config = loadConfig({ flags });
+    logger = createLogger({ level: config.logLevel });
+    exit(await serve(config, logger, exit));
+  });
+  return program;
+}
+
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+// A reader that went away (`rivercast --help | head -1`) is no reason to fail.
+process.stdout.on('error', () => {});
+
+try {
+  await buildProgram().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) exit(error.exitCode === 0 ? 0 : 2);
+  fail(error);
+}

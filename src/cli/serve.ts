@@ -1,0 +1,56 @@
+/**
+ * `rivercast serve`: starts the server and stays until it is told to stop or cannot go on.
+ *
+ *   SIGTERM, SIGINT         graceful stop, exit code 0
+ *   a second SIGINT         exit at once, 130
+ *   the server failed       graceful stop, exit code 1
+ *   the stop hangs          exit code 1, some seconds after DRAIN_TIMEOUT_MS
+ */
+import type { Config } from '../config.ts';
+import type { Logger } from '../logger.ts';
+import { startServer } from '../server.ts';
+import { announce } from './welcome.ts';
+
+/** npm and npx repeat a Ctrl-C that the terminal already sent to the whole group: not a second key press. */
+const SAME_KEY_PRESS_MS = 50;
+/** What a stop may need beyond the draining: closing the log and the listeners. */
+const STOP_GRACE_MS = 5000;
+
+/** Resolves to the exit code once the server has stopped. `exit` ends the process at once. */
+export async function serve(config: Config, logger: Logger, exit: (code: number) => never): Promise<number> {
+  const asked = stopSignal(logger, exit);
+  const server = await startServer(config, logger);
+  announce(config, server.addresses, logger);
+
+  const reason = await Promise.race([asked, server.failed]);
+  if (reason instanceof Error) logger.fatal({ err: reason }, 'the server cannot go on');
+  else logger.info({ signal: reason }, 'stopping');
+
+  const watchdog = setTimeout(() => {
+    logger.fatal('the stop took too long');
+    exit(1);
+  }, config.drainTimeoutMs + STOP_GRACE_MS);
+  await server.stop();
+  clearTimeout(watchdog);
+  logger.info('stopped');
+  return reason instanceof Error ? 1 : 0;
+}
+
+/** Resolves at the first signal to stop, also when it comes before the server has started. */
+function stopSignal(logger: Logger, exit: (code: number) => never): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let firstAt: number | null = null;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      const now = performance.now();
+      if (firstAt === null) {
+        firstAt = now;
+        resolve(signal);
+      } else if (signal === 'SIGINT' && now - firstAt > SAME_KEY_PRESS_MS) {
+        logger.warn('interrupted while stopping');
+        exit(130);
+      }
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+  });
+}
