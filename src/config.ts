@@ -369,7 +369,7 @@ function rawValue(
   flags: Readonly<Record<string, unknown>>,
 ): string | undefined {
   const flag = flags[setting.key];
-  if (flag !== undefined) return String(flag);
+  if (flag !== undefined) return typeof flag === 'string' ? flag : JSON.stringify(flag);
   const value = env[setting.name]?.trim() || setting.defaultValue;
   return value === '' && setting.name !== 'ALLOWED_ORIGINS' ? undefined : value;
 }

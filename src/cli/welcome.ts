@@ -14,16 +14,10 @@ export function announce(config: Config, addresses: readonly string[], logger: L
     process.stdout.write(welcome(config, addresses));
     return;
   }
+  const { publish, subscribe } = doors(config, addresses);
   const { store } = config.log;
   logger.info(
-    {
-      version: VERSION,
-      role: config.role,
-      addresses,
-      ...doors(config, addresses),
-      store,
-      where: where(config),
-    },
+    { version: VERSION, role: config.role, addresses, publish, subscribe, store, where: where(config) },
     'started',
   );
 }

@@ -1,0 +1,114 @@
+/**
+ * Who may import whom, as a table: the map of the source tree. Type-only imports count too. The linter has
+ * most of these rules as well, for the editor; this test is the whole of them.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+/** A path below src, or a folder (ending in `/`), → what it may import from src besides its own folder. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'protocol/': [],
+  'client/': ['protocol/'],
+  'log/': ['protocol/', 'leaf'],
+  'manager/': ['protocol/', 'leaf', 'log/log.ts'],
+  'broadcaster/': ['protocol/', 'leaf', 'log/log.ts'],
+  'http/': ['protocol/', 'leaf', 'log/log.ts', 'manager/', 'broadcaster/'],
+  'server.ts': ['protocol/', 'leaf', 'log/', 'manager/', 'broadcaster/', 'http/'],
+  'cli/': ['leaf', 'server.ts', 'client/'],
+  'index.ts': ['leaf', 'server.ts'],
+  leaf: ['leaf', 'protocol/close.ts'],
+};
+const LEAVES = ['channels', 'clock', 'config', 'config-values', 'errors', 'logger', 'metrics', 'version'];
+
+/** A package, or a part of Node → the only places that may import it. A library of a store: one file. */
+const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
+  ioredis: ['log/'],
+  lmdb: ['log/'],
+  ws: ['http/'],
+  fastify: ['http/'],
+  'node:http': ['http/'],
+  'node:https': ['http/'],
+  zod: ['config.ts'],
+  pino: ['logger.ts'],
+  'pino-pretty': ['logger.ts'],
+  'prom-client': ['metrics.ts'],
+  commander: ['cli/'],
+};
+const ONE_FILE_ONLY = ['ioredis', 'lmdb'];
+
+/** `import x, { y } from 'z'`, `export * from 'z'`, `import 'z'`, `import('z')`. */
+const IMPORT =
+  /^(?:import|export)\s+(?:type\s+)?[\w$*\s,]*(?:\{[^}]*\})?\s*from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+function readImports(): Import[] {
+  const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  return files.flatMap((from) => {
+    const found = readFileSync(join('src', from), 'utf8').matchAll(IMPORT);
+    return [...found].map((match) => {
+      const target = (match[1] ?? match[2] ?? match[3]) as string;
+      return { from, to: target.startsWith('.') ? normalize(join(from, '..', target)) : target };
+    });
+  });
+}
+
+function layerOf(file: string): string {
+  if (file.includes('/')) return `${file.split('/')[0]}/`;
+  return LEAVES.includes(file.replace(/\.ts$/, '')) ? 'leaf' : file;
+}
+
+const imports = readImports();
+const own = imports.filter(({ to }) => to.endsWith('.ts'));
+const libraries = imports.filter(({ to }) => !to.endsWith('.ts'));
+
+test('the reader of imports sees them', () => {
+  assert.ok(own.length > 20 && libraries.length > 10);
+  assert.ok(imports.some(({ from, to }) => from === 'cli/main.ts' && to === 'config.ts'));
+});
+
+test('a layer imports only the layers it may know', () => {
+  const wrong = own.filter(({ from, to }) => {
+    const layer = layerOf(from);
+    const allowed = MAY_IMPORT[layer];
+    assert.ok(allowed, `${from} belongs to no layer of this table`);
+    return layer !== layerOf(to) && !allowed.includes(layerOf(to)) && !allowed.includes(to);
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('a library is imported only where it is confined to', () => {
+  const wrong = libraries.filter(({ from, to }) => {
+    if (to.startsWith('node:') && LIBRARIES[to] === undefined) return layerOf(from) === 'protocol/';
+    const name = /^(?:@[^/]+\/)?[^/]+/.exec(to)?.[0] ?? to;
+    const allowed = LIBRARIES[name];
+    assert.ok(allowed, `${from} imports ${name}: give it its place in this table`);
+    return !allowed.some((place) => from === place || (place.endsWith('/') && from.startsWith(place)));
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('the library of a store is imported by one file', () => {
+  for (const library of ONE_FILE_ONLY) {
+    const files = new Set(libraries.filter(({ to }) => to === library).map(({ from }) => from));
+    assert.ok(files.size <= 1, `${library} is imported by ${[...files].join(', ')}`);
+  }
+});
+
+test('no file imports itself in a circle', () => {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    assert.ok(!path.includes(file), `a cycle: ${[...path, file].join(' → ')}`);
+    if (done.has(file)) return;
+    for (const { to } of own.filter(({ from }) => from === file)) visit(to, [...path, file]);
+    done.add(file);
+  };
+  for (const { from } of own) visit(from, []);
+});
