@@ -1,0 +1,98 @@
+/** The runner's side of the load: processes on the load core, and what they used of it. */
+import { join } from 'node:path';
+import { Remote } from '../support/calls.ts';
+import { cpuSince, cpuTime } from '../support/proc.ts';
+import { type Started, start } from '../support/processes.ts';
+import type { ConnectAsk, GroupReport, PublisherCalls, ReachAnswer, SubscriberCalls } from './calls.ts';
+
+export interface Load {
+  readonly subscribers: Remote<SubscriberCalls>;
+  readonly publisher: Remote<PublisherCalls>;
+  readonly pids: readonly number[];
+  stop(): Promise<void>;
+}
+
+export interface GroupOptions {
+  readonly port: number;
+  readonly path: string;
+  readonly count: number;
+  readonly group?: string;
+  readonly reading?: boolean;
+  readonly latencies?: boolean;
+  readonly resume?: boolean;
+  readonly localAddresses?: readonly string[];
+}
+
+const here = import.meta.dirname;
+
+export function startSubscribers(): { readonly remote: Remote<SubscriberCalls>; readonly process: Started } {
+  const started = start(process.execPath, [join(here, 'subscribers-process.js')], {
+    core: 'load',
+    calls: true,
+  });
+  return { remote: new Remote<SubscriberCalls>(started.child), process: started };
+}
+
+export function startLoad(): Load {
+  const { remote, process: receiving } = startSubscribers();
+  const publishing = start(process.execPath, [join(here, 'publisher-process.js')], {
+    core: 'load',
+    calls: true,
+  });
+  return {
+    subscribers: remote,
+    publisher: new Remote<PublisherCalls>(publishing.child),
+    pids: [receiving.pid, publishing.pid],
+    stop: async () => {
+      await Promise.all([receiving.stop(), publishing.stop()]);
+    },
+  };
+}
+
+/** Connects a group and fails when not every one got through: a figure for fewer would be another figure. */
+export async function connectGroup(remote: Remote<SubscriberCalls>, options: GroupOptions): Promise<void> {
+  const ask: ConnectAsk = {
+    group: 'readers',
+    reading: true,
+    verify: true,
+    latencies: false,
+    resume: false,
+    localAddresses: [],
+    ...options,
+  };
+  const { connected, problems } = await remote.call('connect', ask);
+  if (connected !== options.count) {
+    throw new Error(`${connected} of ${options.count} subscribers connected: ${JSON.stringify(problems)}`);
+  }
+}
+
+/** Seconds of CPU that `work` cost each of the processes, and its answer. */
+export async function withCpu<Answer>(
+  pids: readonly number[],
+  work: () => Promise<Answer>,
+): Promise<{ readonly answer: Answer; readonly cpuSeconds: readonly number[] }> {
+  const before = pids.map(cpuTime);
+  const answer = await work();
+  const cpuSeconds = pids.map((pid, index) => cpuSince(pid, before[index] as ReturnType<typeof cpuTime>));
+  return { answer, cpuSeconds };
+}
+
+/** Everything delivered, once, in order, to everyone: null, or what was wrong. */
+export function wrongDelivery(report: GroupReport, messages: number, first = 0): string | null {
+  const closed = Object.entries(report.closed).map(([how, count]) => `${count} × ${how}`);
+  if (closed.length > 0) return `closed: ${closed.join(', ')}`;
+  if (report.breaks > 0) return `${report.breaks} breaks of order`;
+  if (report.least !== messages || report.most !== messages) {
+    return `received between ${report.least} and ${report.most} of ${messages}`;
+  }
+  if (report.lowestFirst !== first || report.highestFirst !== first) {
+    return `first sequence between ${report.lowestFirst} and ${report.highestFirst}, not ${first}`;
+  }
+  return null;
+}
+
+export function reachedOrThrow(answer: ReachAnswer, report: GroupReport, messages: number): void {
+  if (!answer.reached) {
+    throw new Error(`not delivered in time: ${wrongDelivery(report, messages) ?? 'unknown reason'}`);
+  }
+}

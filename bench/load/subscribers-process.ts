@@ -1,0 +1,128 @@
+/** A child process that holds groups of subscribers and tells the runner what they received. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { answerCalls } from '../support/calls.ts';
+import { nowUs } from '../support/clock.ts';
+import { Histogram } from '../support/histogram.ts';
+import type {
+  ConnectAnswer,
+  ConnectAsk,
+  GroupReport,
+  ReachAnswer,
+  ReachAsk,
+  SubscriberCalls,
+} from './calls.ts';
+import { Subscriber } from './subscriber.ts';
+
+/** Handshakes under way at once: enough to keep the server busy, few enough for its accept queue. */
+const CONNECTING_AT_ONCE = 64;
+
+interface Group {
+  readonly subscribers: Subscriber[];
+  readonly latencies: Histogram | null;
+  target: number;
+  missing: number;
+  onReached: (atUs: number) => void;
+}
+
+const groups: Map<string, Group> = new Map();
+
+function groupOf(name: string): Group {
+  const group = groups.get(name);
+  if (group === undefined) throw new Error(`no group "${name}"`);
+  return group;
+}
+
+function noted(group: Group, subscriber: Subscriber): void {
+  if (subscriber.done || subscriber.counter.messages < group.target) return;
+  subscriber.done = true;
+  if (--group.missing === 0) group.onReached(nowUs());
+}
+
+async function connectGroup(ask: ConnectAsk): Promise<ConnectAnswer> {
+  const group: Group = groups.get(ask.group) ?? {
+    subscribers: [],
+    latencies: ask.latencies ? new Histogram() : null,
+    target: Number.POSITIVE_INFINITY,
+    missing: 0,
+    onReached: () => {},
+  };
+  groups.set(ask.group, group);
+  const problems: Record<string, number> = {};
+  let started = 0;
+  let connected = 0;
+  const connectSome = async (): Promise<void> => {
+    while (started < ask.count) {
+      const number = started++;
+      const localAddress = ask.localAddresses[number % ask.localAddresses.length] ?? null;
+      const onMessages = (one: Subscriber) => noted(group, one);
+      const subscriber = new Subscriber({ ...ask, localAddress, latencies: group.latencies, onMessages });
+      const problem = await subscriber.connect();
+      if (problem === null) {
+        connected++;
+        group.subscribers.push(subscriber);
+      } else {
+        problems[problem] = (problems[problem] ?? 0) + 1;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTING_AT_ONCE }, connectSome));
+  return { connected, problems };
+}
+
+async function reach(ask: ReachAsk): Promise<ReachAnswer> {
+  const group = groupOf(ask.group);
+  group.target = ask.messages;
+  group.missing = group.subscribers.length;
+  for (const subscriber of group.subscribers) subscriber.done = false;
+  const timeout = new AbortController();
+  const reached = new Promise<ReachAnswer>((resolve) => {
+    group.onReached = (atUs) => resolve({ reached: true, atUs });
+  });
+  for (const subscriber of group.subscribers) noted(group, subscriber);
+  const gaveUp = sleep(ask.timeoutMs, undefined, { signal: timeout.signal }).then(
+    () => ({ reached: false, atUs: nowUs() }),
+    () => ({ reached: false, atUs: nowUs() }),
+  );
+  const answer = await Promise.race([reached, gaveUp]);
+  timeout.abort();
+  return answer;
+}
+
+function report(name: string): GroupReport {
+  const { subscribers, latencies } = groupOf(name);
+  const counters = subscribers.map((subscriber) => subscriber.counter);
+  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+  const counts = counters.map((counter) => counter.messages);
+  const firsts = counters.map((counter) => counter.firstSequence);
+  const closed: Record<string, number> = {};
+  for (const { closed: how } of subscribers) if (how !== null) closed[how] = (closed[how] ?? 0) + 1;
+  return {
+    subscribers: subscribers.length,
+    messages: sum(counts),
+    bytes: sum(counters.map((counter) => counter.bytes)),
+    least: Math.min(...counts),
+    most: Math.max(...counts),
+    breaks: sum(counters.map((counter) => counter.breaks)),
+    lowestFirst: Math.min(...firsts),
+    highestFirst: Math.max(...firsts),
+    lowestLast: Math.min(...counters.map((counter) => counter.lastSequence)),
+    closed,
+    resumed: sum(subscribers.map((subscriber) => subscriber.resumed)),
+    latencies: latencies?.distribution() ?? null,
+  };
+}
+
+answerCalls<SubscriberCalls>({
+  connect: connectGroup,
+  reach,
+  report: ({ group }) => report(group),
+  read: ({ group }) => {
+    for (const subscriber of groupOf(group).subscribers) subscriber.read();
+    return null;
+  },
+  end: ({ group }) => {
+    for (const subscriber of groupOf(group).subscribers) subscriber.end();
+    groups.delete(group);
+    return null;
+  },
+});

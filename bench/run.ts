@@ -1,0 +1,70 @@
+/**
+ * Runs the questions and prints what came out.
+ *
+ *   node build/bench/run.js [question…] [--quick] [--write-docs]
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Answer, Bench } from './answer.ts';
+import { machine } from './machine.ts';
+import { QUESTIONS } from './questions/index.ts';
+import { asMarkdown, asText } from './report.ts';
+import { endAll } from './support/processes.ts';
+
+const EXIT_INTERRUPTED = 130;
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, 'write-docs': { type: 'boolean', default: false } },
+});
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    endAll();
+    process.exit(EXIT_INTERRUPTED);
+  });
+}
+
+const bench: Bench = { quick: options.quick, say: (line) => process.stdout.write(`${line}\n`) };
+
+async function ask(names: readonly string[]): Promise<{ answers: Answer[]; failed: string[] }> {
+  const answers: Answer[] = [];
+  const failed: string[] = [];
+  for (const name of names) {
+    const question = QUESTIONS[name];
+    if (question === undefined) throw new Error(`unknown question "${name}": ${Object.keys(QUESTIONS)}`);
+    bench.say(`\n${name}`);
+    try {
+      const answer = await question(bench);
+      answers.push(answer);
+      bench.say(asText(answer));
+    } catch (error) {
+      // One question that cannot be answered must not cost the others.
+      failed.push(name);
+      bench.say(`  FAIL ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return { answers, failed };
+}
+
+async function main(): Promise<number> {
+  const names = positionals.length > 0 ? positionals : Object.keys(QUESTIONS);
+  bench.say(machine().join('\n'));
+  const { answers, failed } = await ask(names);
+  await mkdir('build', { recursive: true });
+  const results = { at: new Date().toISOString(), quick: bench.quick, machine: machine(), answers, failed };
+  await writeFile(join('build', 'bench-results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  if (options['write-docs']) await writeFile(join('docs', 'benchmarks.md'), asMarkdown(results));
+  const missed = answers.flatMap((answer) => answer.verdicts.filter((verdict) => !verdict.pass));
+  bench.say(
+    `\n${missed.length + failed.length === 0 ? 'Everything that must hold holds.' : 'Something failed.'}`,
+  );
+  return missed.length + failed.length === 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} finally {
+  endAll();
+}

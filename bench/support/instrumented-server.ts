@@ -1,0 +1,32 @@
+/**
+ * Rivercast started from its own modules instead of its command line, so that what only the process itself
+ * knows can be asked for: its longest slice, how late its event loop runs, its memory after a collection.
+ */
+import { loadConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/logger.ts';
+import { startServer } from '../../src/server.ts';
+import { answerCalls } from './calls.ts';
+import { type InstrumentCalls, instruments } from './instruments.ts';
+
+export interface ServerStats {
+  readonly subscribers: number;
+  readonly longestSliceMs: number;
+  readonly slices: number;
+  readonly passes: number;
+  readonly stalled: number;
+  readonly stalledBytes: number;
+}
+
+export type InstrumentedCalls = InstrumentCalls & {
+  readonly stats: { readonly ask: null; readonly answer: ServerStats };
+};
+
+const config = loadConfig();
+const server = await startServer(config, createLogger(config));
+answerCalls<InstrumentedCalls>({ ...instruments(), stats: () => server.stats() });
+process.once('SIGTERM', () => {
+  server.stop().then(
+    () => process.exit(0),
+    () => process.exit(1),
+  );
+});
