@@ -34,7 +34,7 @@ interface Channel {
 
 export interface MemoryLogOptions {
   readonly clock: Clock;
-  readonly retention: Retention;
+  readonly retention: (channel: string) => Retention;
 }
 
 export class MemoryLog implements Log {
@@ -49,6 +49,7 @@ export class MemoryLog implements Log {
 
   async append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
     this.#assertOpen();
+    if (entries.length === 0) return [];
     const state = this.#open(channel);
     const ids = idsAfter(state.tip, this.#options.clock.now(), entries.length);
     for (const [i, { type, data }] of entries.entries()) {
@@ -58,7 +59,7 @@ export class MemoryLog implements Log {
       state.tip = id;
       state.bytes += data.length;
     }
-    trimTo(state, this.#options.retention, this.#options.clock.now());
+    trimTo(state, this.#options.retention(channel), this.#options.clock.now());
     this.#arrivals.announce(channel);
     return ids.map((id) => ({ id }));
   }

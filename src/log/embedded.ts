@@ -1,0 +1,231 @@
+/**
+ * The log in a directory, for a server without Redis. Group commit: appends of all channels that arrive while
+ * a transaction is being flushed share the next one; each resolves after its flush. What readers see ends at
+ * the last flushed entry. A failed write is final: nothing is acknowledged after it, whatever comes, because
+ * what a failed flush left on disk is unknown until the directory is opened again.
+ *
+ * Parts: guard.ts (one server per directory), store.ts (LMDB), record.ts (bytes), channel.ts (state),
+ * group.ts (what one transaction does), reader.ts (pages and places).
+ */
+import { access, constants, mkdir } from 'node:fs/promises';
+import type { Retention } from '../channels.ts';
+import type { Clock } from '../clock.ts';
+import { RivercastError, StartError } from '../errors.ts';
+import type { Cursor } from '../protocol/cursor.ts';
+import { Arrivals } from './arrivals.ts';
+import { type ChannelState, lookAt, newChannel, restoredChannel } from './embedded/channel.ts';
+import { Group, type Job } from './embedded/group.ts';
+import { DirectoryGuard } from './embedded/guard.ts';
+import { Reader } from './embedded/reader.ts';
+import { Store } from './embedded/store.ts';
+import { newEpoch } from './epoch.ts';
+import type { AppendResult, Bounds, FreshStart, Log, NewEntry, Page, PageLimits, TrimPolicy } from './log.ts';
+
+export interface EmbeddedLogOptions {
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly retention: (channel: string) => Retention;
+  /** Told once when the log fails for good. */
+  readonly onFailure?: (error: Error) => void;
+}
+
+/** A flush that takes longer than this means that the disk hangs: the server is not ready. */
+const SLOW_FLUSH_MS = 2000;
+
+export class EmbeddedLog implements Log {
+  readonly #options: EmbeddedLogOptions;
+  readonly #guard: DirectoryGuard;
+  readonly #store: Store;
+  readonly #reader: Reader;
+  readonly #channels = new Map<string, ChannelState>();
+  readonly #arrivals = new Arrivals();
+  #nextNumber = 1;
+  #queue: Job[] = [];
+  /** Set while jobs are being worked off. */
+  #working: Promise<void> | null = null;
+  #flushingSince: number | null = null;
+  #failure: Error | null = null;
+  #closing: Promise<void> | null = null;
+
+  private constructor(options: EmbeddedLogOptions, guard: DirectoryGuard, store: Store) {
+    this.#options = options;
+    this.#guard = guard;
+    this.#store = store;
+    this.#reader = new Reader(store, options.clock);
+    for (const { name, record } of store.loadChannels()) {
+      const floor = this.#reader.floorOf(record);
+      this.#channels.set(name, restoredChannel(name, record, floor));
+      this.#nextNumber = Math.max(this.#nextNumber, record.number + 1);
+    }
+  }
+
+  /** Opens the directory, made when missing. Throws a StartError when it can not be used. */
+  static async open(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
+    const { dataDir } = options;
+    try {
+      await mkdir(dataDir, { recursive: true });
+      await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw new StartError(`the data directory ${dataDir} is not writable: ${String(error)}`, 1, {
+        cause: error,
+      });
+    }
+    const guard = await DirectoryGuard.take(dataDir);
+    let store: Store | null = null;
+    try {
+      store = await Store.open(dataDir);
+      return new EmbeddedLog(options, guard, store);
+    } catch (error) {
+      await store?.close();
+      await guard.release();
+      throw error;
+    }
+  }
+
+  append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
+    if (entries.length === 0) return this.#nothing();
+    return this.#enqueue((settle) => ({
+      kind: 'append',
+      state: this.#stateFor(channel),
+      entries,
+      ...settle,
+    }));
+  }
+
+  async trim(channel: string, policy: TrimPolicy): Promise<number> {
+    this.#assertWritable();
+    const state = this.#channels.get(channel);
+    if (state === undefined) return 0;
+    return this.#enqueue((settle) => ({ kind: 'trim', state, policy, removed: 0, ...settle }));
+  }
+
+  async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
+    this.#assertOpen();
+    return this.#reader.page(this.#channels.get(channel), after, limits);
+  }
+
+  async locate(channel: string, start: FreshStart): Promise<Cursor> {
+    this.#assertOpen();
+    return this.#reader.locate(this.#channels.get(channel), start);
+  }
+
+  async wait(
+    after: ReadonlyMap<string, Cursor>,
+    limits: PageLimits,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Page>> {
+    for (;;) {
+      this.#assertOpen();
+      if (signal.aborted) return new Map();
+      const pages = this.#reader.pages(this.#channels, after, limits);
+      if (pages.size > 0) return pages;
+      await this.#arrivals.next(after.keys(), signal);
+    }
+  }
+
+  async bounds(channel: string): Promise<Bounds> {
+    this.#assertOpen();
+    const { epoch, floor, tip, tipOrdinal, length } = lookAt(this.#channels.get(channel));
+    return { epoch, floor, tip, tipOrdinal, length };
+  }
+
+  async probe(): Promise<void> {
+    this.#assertWritable();
+    const flushingMs = this.#options.clock.monotonic() - (this.#flushingSince ?? Infinity);
+    if (flushingMs > SLOW_FLUSH_MS) {
+      throw new RivercastError(
+        'log_unavailable',
+        `a flush to disk has not ended for ${Math.round(flushingMs)} ms`,
+      );
+    }
+    this.#store.check();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#arrivals.announceAll();
+    await this.#working;
+    await this.#store.close();
+    await this.#guard.release();
+  }
+
+  async #nothing(): Promise<AppendResult[]> {
+    this.#assertWritable();
+    return [];
+  }
+
+  #stateFor(channel: string): ChannelState {
+    let state = this.#channels.get(channel);
+    if (state === undefined) {
+      state = newChannel(channel, this.#nextNumber++, newEpoch());
+      this.#channels.set(channel, state);
+    }
+    return state;
+  }
+
+  async #enqueue<T>(
+    make: (settle: { resolve: (value: T) => void; reject: (error: Error) => void }) => Job,
+  ): Promise<T> {
+    this.#assertWritable();
+    return new Promise((resolve, reject) => {
+      this.#queue.push(make({ resolve, reject }));
+      this.#working ??= this.#work();
+    });
+  }
+
+  /** Works off the queue, one transaction at a time. Never rejects. */
+  async #work(): Promise<void> {
+    // All that arrives in this turn of the event loop shares the first transaction.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#queue.length > 0 && this.#failure === null) await this.#commit();
+    this.#working = null;
+  }
+
+  async #commit(): Promise<void> {
+    const group = new Group(this.#options, this.#reader);
+    this.#flushingSince = this.#options.clock.monotonic();
+    try {
+      this.#queue = group.take(this.#queue);
+      await this.#store.transact((writes) => group.write(writes));
+    } catch (error) {
+      this.#fail(error as Error, group.jobs);
+      return;
+    } finally {
+      this.#flushingSince = null;
+    }
+    for (const state of group.settle()) this.#arrivals.announce(state.name);
+    for (const job of group.unfinished()) {
+      if (this.#closing === null) this.#queue.push(job);
+      else job.reject(closed());
+    }
+  }
+
+  #fail(error: Error, jobs: readonly Job[]): void {
+    this.#failure = error;
+    const waiting = this.#queue;
+    this.#queue = [];
+    for (const job of [...jobs, ...waiting]) job.reject(this.#unavailable(error));
+    this.#options.onFailure?.(error);
+  }
+
+  #unavailable(cause: Error): RivercastError {
+    return new RivercastError('log_unavailable', cause.message, { cause });
+  }
+
+  #assertWritable(): void {
+    this.#assertOpen();
+    if (this.#failure !== null) throw this.#unavailable(this.#failure);
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw closed();
+  }
+}
+
+function closed(): RivercastError {
+  return new RivercastError('log_unavailable', 'the log is closed');
+}

@@ -1,0 +1,206 @@
+/**
+ * The LMDB environment of the embedded log; the only file that imports `lmdb`. Three tables:
+ *
+ *   control    format number, and the owner: a random number that every transaction compares before it writes
+ *   channels   channel name -> channel record
+ *   entries    entry key -> entry value (record.ts has the bytes)
+ *
+ * Options are chosen for what a resolved promise means. With `overlappingSync` off, LMDB writes the pages,
+ * flushes them, and only then writes (and flushes) the meta page that makes them visible; the promise
+ * resolves after that, and rejects when any of it failed. With it on, a failed flush would be told to nobody.
+ * Writing runs on a thread of its own; reading is synchronous, from the memory map, and never waits for it.
+ */
+import { randomInt } from 'node:crypto';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { RivercastError, StartError } from '../../errors.ts';
+import { type ChannelRecord, decodeChannel, encodeChannel, readKeyMs, readKeySeq } from '../record.ts';
+
+export const FORMAT = '1';
+const FORMAT_KEY = Buffer.from('format');
+const OWNER_KEY = Buffer.from('owner');
+/** Address space, not disk or memory: the file grows with what is stored. Beyond it LMDB maps anew. */
+const MAP_BYTES = 2 ** 36;
+const MAX_OWNER = 2 ** 47;
+
+/** The entry a scan stands at; good until the scan goes on. */
+export interface Found {
+  ms: number;
+  seq: number;
+  value: Uint8Array;
+}
+
+/** What a transaction may do. None of it may throw: what was written before would be committed. */
+export interface Writes {
+  putEntry(key: Uint8Array, value: Uint8Array): void;
+  removeEntry(key: Uint8Array): void;
+  putChannel(name: string, record: ChannelRecord): void;
+}
+
+export class Store implements Writes {
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #control: Database<Buffer, Buffer>;
+  readonly #channels: Database<Buffer, Buffer>;
+  readonly #entries: Database<undefined, Uint8Array>;
+  readonly #found: Found;
+  readonly #owner: number;
+
+  private constructor(root: RootDatabase<Buffer, Buffer>, control: Database<Buffer, Buffer>) {
+    this.#root = root;
+    this.#control = control;
+    this.#channels = root.openDB({ name: 'channels', encoding: 'binary', keyEncoding: 'binary' });
+    this.#found = { ms: 0, seq: 0, value: Buffer.alloc(0) };
+    this.#entries = root.openDB(entriesTable(this.#found));
+    this.#owner = randomInt(1, MAX_OWNER);
+  }
+
+  static async open(dataDir: string): Promise<Store> {
+    let root: RootDatabase<Buffer, Buffer>;
+    let control: Database<Buffer, Buffer>;
+    try {
+      root = open({
+        path: dataDir,
+        noSubdir: false,
+        mapSize: MAP_BYTES,
+        maxDbs: 4,
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        overlappingSync: false,
+        // The log makes the batches itself; waiting for the end of the turn once more would only add latency.
+        eventTurnBatching: false,
+      });
+      control = root.openDB({
+        name: 'control',
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        useVersions: true,
+      });
+    } catch (error) {
+      throw new StartError(`cannot open the log in ${dataDir}: ${String(error)}`, 1, { cause: error });
+    }
+    try {
+      const format = control.get(FORMAT_KEY)?.toString() ?? FORMAT;
+      if (format !== FORMAT) {
+        throw new StartError(
+          `the log in ${dataDir} has format ${format}; this server knows format ${FORMAT}`,
+        );
+      }
+      const store = new Store(root, control);
+      await store.#own(dataDir);
+      return store;
+    } catch (error) {
+      await root.close();
+      throw error;
+    }
+  }
+
+  async #own(dataDir: string): Promise<void> {
+    try {
+      await this.#control.put(FORMAT_KEY, Buffer.from(FORMAT), 1);
+      await this.#control.put(OWNER_KEY, Buffer.from(String(process.pid)), this.#owner);
+    } catch (error) {
+      const cause = await reasonOf(error);
+      throw new StartError(`cannot write to the log in ${dataDir}: ${String(cause)}`, 1, { cause });
+    }
+  }
+
+  /** All channels, in the order of their names. Throws a StartError when a record is damaged. */
+  loadChannels(): { readonly name: string; readonly record: ChannelRecord }[] {
+    const channels = [];
+    for (const { key, value } of this.#channels.getRange({})) {
+      const name = key.toString();
+      const record = decodeChannel(name, value);
+      if (record === null) throw new StartError(`the record of the channel ${name} in the log is damaged`);
+      channels.push({ name, record });
+    }
+    return channels;
+  }
+
+  /** Runs over the entries from `start` (included) to `end` (excluded) until `visit` returns false. */
+  scan(start: Uint8Array, end: Uint8Array, visit: (found: Found) => boolean): void {
+    for (const _ of this.#entries.getRange({ start, end })) {
+      if (!visit(this.#found)) return;
+    }
+  }
+
+  /** The last entry before `end` and not before `start`. */
+  lastBefore(end: Uint8Array, start: Uint8Array): Found | null {
+    for (const { key } of this.#entries.getRange({ start: end, end: start, reverse: true, limit: 2 })) {
+      if (Buffer.compare(key, end) < 0) return this.#found;
+    }
+    return null;
+  }
+
+  /**
+   * Resolves once all that `write` wrote is on disk; nothing of it is stored when it rejects. Nothing is
+   * written either when another server owns the store by now.
+   */
+  async transact(write: (writes: Writes) => void): Promise<void> {
+    let owned: boolean;
+    try {
+      owned = await this.#control.ifVersion(OWNER_KEY, this.#owner, () => write(this));
+    } catch (error) {
+      const cause = await reasonOf(error);
+      throw new RivercastError('log_unavailable', `the log could not be written: ${String(cause)}`, {
+        cause,
+      });
+    }
+    if (!owned) throw lostOwnership();
+  }
+
+  /** Throws when the store can not be read or belongs to another server by now. */
+  check(): void {
+    if (this.#control.getEntry(OWNER_KEY)?.version !== this.#owner) throw lostOwnership();
+  }
+
+  putEntry(key: Uint8Array, value: Uint8Array): void {
+    void this.#entries.put(key, value as never);
+  }
+
+  removeEntry(key: Uint8Array): void {
+    void this.#entries.remove(key);
+  }
+
+  putChannel(name: string, record: ChannelRecord): void {
+    void this.#channels.put(Buffer.from(name), encodeChannel(name, record));
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+}
+
+/** Keys and values are taken apart in place: an entry costs no Buffer that is not delivered. */
+function entriesTable(found: Found): { name: string; encoding: 'binary' } {
+  const table = {
+    name: 'entries',
+    encoding: 'binary' as const,
+    keyEncoder: {
+      writeKey(key: Uint8Array, target: Uint8Array, at: number): number {
+        target.set(key, at);
+        return at + key.length;
+      },
+      readKey(source: Uint8Array, at: number, end: number): Uint8Array {
+        found.ms = readKeyMs(source, at);
+        found.seq = readKeySeq(source, at);
+        return source.subarray(at, end);
+      },
+    },
+    encoder: {
+      encode: (value: Uint8Array): Uint8Array => value,
+      decode(bytes: Uint8Array, length: number): undefined {
+        found.value = bytes.subarray(0, length);
+      },
+    },
+  };
+  return table;
+}
+
+/** LMDB's own words for a failed transaction come later than the failure. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !('commitError' in error)) return error;
+  return Promise.resolve(error.commitError).catch((reason: unknown) => reason);
+}
+
+function lostOwnership(): RivercastError {
+  return new RivercastError('log_unavailable', 'another server has taken over the data directory');
+}

@@ -1,0 +1,159 @@
+/**
+ * What the embedded log writes to disk, byte by byte. Pure. Numbers are big-endian, so that keys sort as ids do.
+ *
+ *   entry key       channel u32 | ms u64 | seq u64
+ *   entry value     crc u32 | type u8 | ordinal u48 | prev ms u64 | prev seq u64 | data
+ *   channel value   crc u32 | channel u32 | epoch 6 bytes | bytes u64 | tip ms, seq, ordinal u64 | trimmed ms, seq, ordinal u64
+ *
+ * The crc covers all that follows it and begins with the entry's id (or the channel's name), so that a value
+ * under a wrong key does not pass either.
+ */
+import { crc32 } from 'node:zlib';
+import { type EntryId, idMs, idSeq } from '../protocol/id.ts';
+import type { EntryType } from './log.ts';
+
+/** A place in a channel: an id, and how many entries were ever added up to it. */
+export interface Mark {
+  readonly id: EntryId;
+  readonly ordinal: number;
+}
+
+export interface ChannelRecord {
+  readonly number: number;
+  readonly epoch: string;
+  /** The bytes of all entries kept. */
+  readonly bytes: number;
+  readonly tip: Mark;
+  /** The last entry removed; where it is, the kept entries begin. */
+  readonly trimmed: Mark;
+}
+
+/** An id as two exact numbers; the embedded log gives none beyond 2^53. */
+export interface IdParts {
+  readonly ms: number;
+  readonly seq: number;
+}
+
+export const KEY_BYTES = 20;
+export const ENTRY_HEADER_BYTES = 27;
+const CHANNEL_BYTES = 4 + 4 + 6 + 7 * 8;
+const CRC_BYTES = 4;
+const TYPES: readonly EntryType[] = ['text', 'json', 'binary'];
+const U32 = 2 ** 32;
+
+export function writeKey(target: Uint8Array, channel: number, ms: number, seq: number): void {
+  writeU32(target, 0, channel);
+  writeU64(target, 4, ms);
+  writeU64(target, 12, seq);
+}
+
+/** The first key a channel's entry after `id` can have. Ids of foreign making may exceed 2^53: none is ours. */
+export function writeKeyAfter(target: Uint8Array, channel: number, id: EntryId): void {
+  const ms = idMs(id);
+  const seq = idSeq(id);
+  if (seq < Number.MAX_SAFE_INTEGER) writeKey(target, channel, ms, seq + 1);
+  else writeKey(target, channel, ms + 1, 0);
+}
+
+export function readKeyMs(key: Uint8Array, start: number): number {
+  return readU64(key, start + 4);
+}
+
+export function readKeySeq(key: Uint8Array, start: number): number {
+  return readU64(key, start + 12);
+}
+
+/** Writes the value of an entry into `target`, which is exactly as long as header and data. */
+export function writeEntry(
+  target: Buffer,
+  id: IdParts,
+  entry: { readonly type: EntryType; readonly data: Buffer },
+  links: { readonly ordinal: number; readonly prev: IdParts },
+): void {
+  target[4] = TYPES.indexOf(entry.type);
+  writeU16(target, 5, Math.floor(links.ordinal / U32));
+  writeU32(target, 7, links.ordinal);
+  writeU64(target, 11, links.prev.ms);
+  writeU64(target, 19, links.prev.seq);
+  target.set(entry.data, ENTRY_HEADER_BYTES);
+  writeU32(target, 0, crc32(target.subarray(CRC_BYTES), idSeed(id)));
+}
+
+/** Whether the value is whole and belongs to `id`. */
+export function isWhole(value: Uint8Array, id: IdParts): boolean {
+  if (value.length < ENTRY_HEADER_BYTES || TYPES[value[4] as number] === undefined) return false;
+  return crc32(value.subarray(CRC_BYTES), idSeed(id)) === readU32(value, 0);
+}
+
+export function readType(value: Uint8Array): EntryType {
+  return TYPES[value[4] as number] as EntryType;
+}
+
+export function readOrdinal(value: Uint8Array): number {
+  return ((value[5] as number) * 256 + (value[6] as number)) * U32 + readU32(value, 7);
+}
+
+/** The id before the entry; `near`, when it is that one, saves making the string anew. */
+export function readPrev(value: Uint8Array, near: IdParts, nearId: EntryId | undefined): EntryId {
+  const ms = readU64(value, 11);
+  const seq = readU64(value, 19);
+  return nearId !== undefined && near.ms === ms && near.seq === seq ? nearId : `${ms}-${seq}`;
+}
+
+export function encodeChannel(name: string, channel: ChannelRecord): Buffer {
+  const value = Buffer.alloc(CHANNEL_BYTES);
+  writeU32(value, 4, channel.number);
+  value.write(channel.epoch, 8, 'hex');
+  const { tip, trimmed } = channel;
+  const numbers = [channel.bytes, idMs(tip.id), idSeq(tip.id), tip.ordinal];
+  numbers.push(idMs(trimmed.id), idSeq(trimmed.id), trimmed.ordinal);
+  for (const [i, number] of numbers.entries()) writeU64(value, 14 + i * 8, number);
+  writeU32(value, 0, crc32(value.subarray(CRC_BYTES), crc32(name)));
+  return value;
+}
+
+/** The record of the channel, or null when it is damaged. */
+export function decodeChannel(name: string, value: Uint8Array): ChannelRecord | null {
+  if (value.length !== CHANNEL_BYTES) return null;
+  if (crc32(value.subarray(CRC_BYTES), crc32(name)) !== readU32(value, 0)) return null;
+  const number = (i: number): number => readU64(value, 14 + i * 8);
+  return {
+    number: readU32(value, 4),
+    epoch: Buffer.from(value.subarray(8, 14)).toString('hex'),
+    bytes: number(0),
+    tip: { id: `${number(1)}-${number(2)}`, ordinal: number(3) },
+    trimmed: { id: `${number(4)}-${number(5)}`, ordinal: number(6) },
+  };
+}
+
+/** Any mixture will do that differs between neighbours. */
+function idSeed(id: IdParts): number {
+  return (Math.imul(id.seq | 0, 0x9e3779b1) ^ (id.ms | 0)) >>> 0;
+}
+
+function writeU16(target: Uint8Array, at: number, value: number): void {
+  target[at] = value >>> 8;
+  target[at + 1] = value;
+}
+
+function writeU32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value >>> 24;
+  target[at + 1] = value >>> 16;
+  target[at + 2] = value >>> 8;
+  target[at + 3] = value;
+}
+
+function writeU64(target: Uint8Array, at: number, value: number): void {
+  writeU32(target, at, Math.floor(value / U32));
+  writeU32(target, at + 4, value);
+}
+
+function readU32(source: Uint8Array, at: number): number {
+  const low =
+    ((source[at + 1] as number) << 16) | ((source[at + 2] as number) << 8) | (source[at + 3] as number);
+  return (source[at] as number) * 0x1000000 + low;
+}
+
+function readU64(source: Uint8Array, at: number): number {
+  return readU32(source, at) * U32 + readU32(source, at + 4);
+}
