@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'not_found'
   | 'gap'
+  | 'upgrade_required'
   | 'too_large'
   | 'limit_reached'
   | 'log_unavailable'
@@ -32,6 +33,12 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   forbidden: { http: 403, close: CLOSE.forbidden, retry: false, title: 'Not allowed' },
   not_found: { http: 404, close: CLOSE.badRequest, retry: false, title: 'No such resource' },
   gap: { http: 410, close: CLOSE.gap, retry: false, title: 'Entries after this position are gone' },
+  upgrade_required: {
+    http: 426,
+    close: CLOSE.badRequest,
+    retry: false,
+    title: 'A WebSocket is expected here',
+  },
   too_large: { http: 413, close: CLOSE.tooLarge, retry: false, title: 'Too large' },
   limit_reached: { http: 429, close: CLOSE.limitReached, retry: true, title: 'A limit is reached' },
   log_unavailable: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log does not answer' },

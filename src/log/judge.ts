@@ -5,7 +5,7 @@
  *   1. C is of another epoch        reset: the history was replaced; on after min(C, where the epoch began)
  *   2. T before C                   reset: the log lost its tail; on after T
  *   3. N.prev = C gapless; later    trimmed (deleted when entries before C are still there), counted by
- *                                   the ordinals; earlier: reset, on after C
+ *                                   the ordinals; earlier: reset, on with N
  *   4. N has no prev (foreign)      gapless when C's entry is still there, when the ordinals meet, or when
  *                                   nothing was ever removed; else trimmed
  *   5. no N                         gapless when T = C; else trimmed (deleted), on after T
@@ -36,8 +36,7 @@ export interface Look {
 export function judgePage(after: Cursor, look: Look, found: readonly Entry[]): Page {
   const first = found[0];
   const gap = judgeStart(after, look, first);
-  const moved = gap !== null && (first === undefined || isElsewhere(gap, after));
-  const entries = moved ? [] : found;
+  const entries = gap !== null && isElsewhere(gap, first) ? [] : found;
   const start: Cursor = gap?.resumeAt ?? { ...after, epoch: look.epoch };
   const gaps: PageGap[] = gap === null ? [] : [{ before: 0, gap }];
   const last = entries.at(-1);
@@ -62,7 +61,9 @@ export function follows(after: Cursor, entries: readonly Entry[]): boolean {
 /** Rules 1 to 5: the gap between `after` and `next`, or null when there is none. */
 function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | null {
   if (after.epoch !== null && after.epoch !== look.epoch) {
-    return gapAt('reset', after, look, lowest([after.id, look.from, look.tip]));
+    const resumeId = lowest([after.id, look.from, look.tip]);
+    if (resumeId === after.id && typeof next?.prev === 'string') return resetBefore(next, after, look);
+    return gapAt('reset', after, look, resumeId);
   }
   if (compareIds(look.tip, after.id) < 0) return gapAt('reset', after, look, look.tip);
   if (next === undefined) {
@@ -72,7 +73,7 @@ function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | n
   if (next.prev === null) return judgeForeign(after, look, next);
   const order = compareIds(next.prev, after.id);
   if (order === 0) return null;
-  if (order < 0) return gapAt('reset', after, look, after.id);
+  if (order < 0) return resetBefore(next, after, look);
   const before = next.ordinal === null ? null : next.ordinal - 1;
   return gapAt(removal(after, look), after, look, next.prev, lostBetween(after, before), before);
 }
@@ -110,8 +111,26 @@ function removal(after: Cursor, look: Look): GapReason {
   return look.floor !== null && compareIds(look.floor, after.id) <= 0 ? 'deleted' : 'trimmed';
 }
 
-function isElsewhere(gap: Gap, after: Cursor): boolean {
-  return gap.reason === 'reset' && gap.resumeAt.id !== after.id;
+/** Whether delivery goes on anywhere but just before `first`. */
+function isElsewhere(gap: Gap, first: Entry | undefined): boolean {
+  if (first === undefined) return true;
+  const before = first.prev ?? idBefore(first.id);
+  return gap.resumeAt.id !== before && gap.resumeAt.id !== gap.requested.id;
+}
+
+/**
+ * Delivery goes on with `next`, the first entry after the cursor. The cursor to resume by is the one before
+ * `next` in this history: the requested id is none of its entries, and would be refused again and again.
+ */
+function resetBefore(next: Entry, after: Cursor, look: Look): Gap {
+  return gapAt(
+    'reset',
+    after,
+    look,
+    next.prev as EntryId,
+    null,
+    next.ordinal === null ? null : next.ordinal - 1,
+  );
 }
 
 function lostBetween(after: Cursor, lastLost: number | null): number | null {

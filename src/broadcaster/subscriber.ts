@@ -1,0 +1,200 @@
+/**
+ * One subscriber: a cursor over one transport. It owns no queue.
+ *
+ *   ready ──write not taken──▶ stalled ──drained──▶ ready      parked = ready, with nothing left to write
+ *   ready ──off the ring─────▶ fetching ──range───▶ ready
+ *   any ──close──▶ closing ──connection gone──▶ closed
+ *
+ * `pump` is the only code that delivers, whether the next entries are a week old or have just come: while the
+ * socket takes bytes it writes from the cursor on, from a range read back from the log, then from the ring, and
+ * parks at the tip. The cursor moves only after the bytes went to the socket.
+ */
+import type { Gap } from '../log/log.ts';
+import { CLOSE, cursorReason } from '../protocol/close.ts';
+import { type Cursor, formatCursor } from '../protocol/cursor.ts';
+import type { GapMark } from './block.ts';
+import type { Range } from './range.ts';
+import type { Source } from './ring.ts';
+import type { Run } from './runs.ts';
+import type { Tail } from './tail.ts';
+import type { Transport } from './transport.ts';
+
+/** One subscriber that catches up must not hold the pass for longer than a few writes. */
+const PUMP_BYTES = 1024 * 1024;
+
+export interface SubscriberOptions {
+  readonly transport: Transport;
+  readonly cursor: Cursor;
+  /** It claimed nothing about what it has seen, so entries trimmed before its first are no loss to it. */
+  readonly fresh: boolean;
+  readonly onGap: 'fail' | 'skip';
+}
+
+export class Subscriber {
+  readonly tail: Tail;
+  /** Where the tail keeps it; -1 once removed. */
+  slot = -1;
+  readonly #transport: Transport;
+  readonly #onGap: 'fail' | 'skip';
+  #cursor: Cursor;
+  #fresh: boolean;
+  #state: 'ready' | 'stalled' | 'fetching' | 'closing' | 'closed' = 'ready';
+  /** Null: the cursor must be located first. */
+  #source: Source | null = null;
+  #no = 0;
+  #index = 0;
+
+  constructor(tail: Tail, options: SubscriberOptions) {
+    this.tail = tail;
+    this.#transport = options.transport;
+    this.#cursor = options.cursor;
+    this.#fresh = options.fresh;
+    this.#onGap = options.onGap;
+  }
+
+  get cursor(): Cursor {
+    return this.#cursor;
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== 'closing' && this.#state !== 'closed';
+  }
+
+  /** Whether everything its channel has so far was written to it. */
+  get isParked(): boolean {
+    return this.#state === 'ready' && this.#cursor.id === this.tail.ring.end.id;
+  }
+
+  /** Writes what the socket takes, from the cursor to the tip. */
+  pump(): void {
+    let left = PUMP_BYTES;
+    while (this.#state === 'ready') {
+      const step = this.#next();
+      if (step === null) return;
+      if (step.kind === 'gap') {
+        this.#meet(step);
+        continue;
+      }
+      if (!this.#write(step)) return;
+      left -= step.bytes.length;
+      if (left <= 0) {
+        this.tail.again();
+        return;
+      }
+    }
+  }
+
+  /** The range it asked for is here. `missed`: the ring moved while it was read. */
+  resume(range: Range, missed: boolean): void {
+    if (this.#state !== 'fetching') return;
+    this.#state = 'ready';
+    if (range.nextNo > 0) {
+      this.#source = range;
+      this.#no = 0;
+      this.#index = 0;
+      this.pump();
+      return;
+    }
+    // Nothing newer in the log: parked, although the ring does not know the cursor yet.
+    this.#cursor = range.end;
+    if (missed) this.pump();
+  }
+
+  /** The transport's pending bytes are gone. */
+  drained(): void {
+    this.tail.stalls.remove(this);
+    if (this.#state !== 'stalled') return;
+    this.#state = 'ready';
+    this.pump();
+  }
+
+  /** Ends the subscription; the reason tells where to resume. What is pending still goes out. */
+  close(code: number): void {
+    if (!this.isOpen) return;
+    this.#state = 'closing';
+    this.#source = null;
+    this.tail.remove(this);
+    this.#transport.close(code, cursorReason(formatCursor(this.#cursor)));
+  }
+
+  /** Gives the connection up at once. */
+  destroy(): void {
+    this.detach();
+    this.#transport.destroy();
+  }
+
+  /** The connection is gone. */
+  detach(): void {
+    this.#state = 'closed';
+    this.#source = null;
+    this.tail.remove(this);
+    this.tail.stalls.remove(this);
+  }
+
+  #next(): Run | GapMark | null {
+    if (this.#source === null && !this.#locate()) return null;
+    const source = this.#source as Source;
+    const { ring, runs, stalls } = this.tail;
+    if (source !== ring) {
+      // A range was read in the size of one write, so it goes out whole.
+      const step = runs.next(source, this.#no, this.#index, Number.MAX_SAFE_INTEGER);
+      if (step !== null) return step;
+      this.#source = null;
+      return this.#next();
+    }
+    const step = runs.next(source, this.#no, this.#index, stalls.writeBytes);
+    if (step === null && this.#no < ring.nextNo) this.#fetch();
+    return step;
+  }
+
+  #locate(): boolean {
+    const { ring } = this.tail;
+    const located = ring.locate(this.#cursor);
+    if (located === 'ahead') return false;
+    if (located === 'unknown') {
+      this.#fetch();
+      return false;
+    }
+    this.#source = ring;
+    this.#no = located.no;
+    this.#index = located.index;
+    return true;
+  }
+
+  #fetch(): void {
+    this.#state = 'fetching';
+    this.#source = null;
+    this.tail.fetch(this);
+  }
+
+  #write(run: Run): boolean {
+    const outcome = this.#transport.write(run.bytes);
+    if (outcome === 'closed') return false;
+    this.#fresh = false;
+    this.#moveTo(run);
+    if (outcome === 'taken') return true;
+    this.#state = 'stalled';
+    // A stalled subscriber keeps nothing alive but its pending write.
+    if (this.#source !== this.tail.ring) this.#source = null;
+    this.tail.stall(this, this.#transport.pendingBytes);
+    return false;
+  }
+
+  #moveTo(run: Run): void {
+    this.#cursor = run.end;
+    this.#no = run.next.no;
+    this.#index = run.next.index;
+  }
+
+  #meet(mark: GapMark): void {
+    this.#cursor = mark.end;
+    this.#no += 1;
+    this.#index = 0;
+    if (this.#onGap === 'fail' && !this.#mayIgnore(mark.gap)) this.close(CLOSE.gap);
+  }
+
+  /** Deleting an entry is somebody's intent, and a raw subscriber cannot be told without being cut off. */
+  #mayIgnore(gap: Gap): boolean {
+    return gap.reason === 'deleted' || (gap.reason === 'trimmed' && this.#fresh);
+  }
+}

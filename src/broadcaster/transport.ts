@@ -1,0 +1,20 @@
+/** What a subscriber needs of its connection, whatever carries it. */
+
+export type WriteOutcome =
+  /** The kernel has all of it: more may be written. */
+  | 'taken'
+  /** Some of it waits in this process: write nothing until `drained` is called on the subscriber. */
+  | 'pending'
+  /** Nothing was written, because one side has begun to close. */
+  | 'closed';
+
+export interface Transport {
+  /** Writes whole frames. The bytes are shared with other subscribers: never changed, never copied. */
+  write(bytes: Buffer): WriteOutcome;
+  /** Bytes this process still holds for the connection. */
+  readonly pendingBytes: number;
+  /** Says goodbye and ends the connection; what is pending still goes out if the peer reads on. */
+  close(code: number, reason: string): void;
+  /** Ends the connection at once. */
+  destroy(): void;
+}

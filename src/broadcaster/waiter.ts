@@ -1,0 +1,87 @@
+/**
+ * Follows the log for up to MAX_WATCHED tails with one wait at a time, and hands each what has come. When
+ * the set of tails changes, the wait is woken and asked anew. Between two waits it lets the passes make room:
+ * a busy broadcaster then reads larger pages instead of many small ones.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Log, MAX_WATCHED, type Page, type PageLimits } from '../log/log.ts';
+import type { Logger } from '../logger.ts';
+import type { Cursor } from '../protocol/cursor.ts';
+import type { Passes } from './passes.ts';
+import type { Tail } from './tail.ts';
+
+const LIVE_LIMITS: PageLimits = { maxEntries: 10_000, maxBytes: 1024 * 1024 };
+const RETRY_MS = 200;
+
+interface WaiterOptions {
+  readonly log: Log;
+  readonly passes: Passes;
+  readonly logger: Logger;
+}
+
+export class Waiter {
+  readonly #options: WaiterOptions;
+  readonly #tails = new Map<string, Tail>();
+  readonly #stop = new AbortController();
+  #change = new AbortController();
+  #running: Promise<void> | null = null;
+
+  constructor(options: WaiterOptions) {
+    this.#options = options;
+  }
+
+  get isFull(): boolean {
+    return this.#tails.size >= MAX_WATCHED;
+  }
+
+  get isEmpty(): boolean {
+    return this.#tails.size === 0;
+  }
+
+  has(tail: Tail): boolean {
+    return this.#tails.get(tail.channel) === tail;
+  }
+
+  watch(tail: Tail): void {
+    this.#tails.set(tail.channel, tail);
+    this.#change.abort();
+    this.#running ??= this.#run();
+  }
+
+  unwatch(tail: Tail): void {
+    this.#tails.delete(tail.channel);
+    this.#change.abort();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#change.abort();
+    await this.#running;
+  }
+
+  /** Never rejects: it ends when it is closed. */
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        this.#deliver(await this.#wait());
+        await this.#options.passes.room();
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        this.#options.logger.error({ err: error }, 'following the log failed; trying again');
+        await delay(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  #wait(): Promise<ReadonlyMap<string, Page>> {
+    this.#change = new AbortController();
+    if (this.#stop.signal.aborted) this.#change.abort();
+    const cursors = new Map<string, Cursor>();
+    for (const [channel, tail] of this.#tails) cursors.set(channel, tail.ring.end);
+    return this.#options.log.wait(cursors, LIVE_LIMITS, this.#change.signal);
+  }
+
+  #deliver(pages: ReadonlyMap<string, Page>): void {
+    for (const [channel, page] of pages) this.#tails.get(channel)?.push(page);
+  }
+}

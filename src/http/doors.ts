@@ -1,0 +1,243 @@
+/**
+ * The WebSocket doors: who asks for an upgrade is refused, or let in as a publisher or a subscriber.
+ *
+ *   /ws/manager                    each message is one entry; nothing is sent back
+ *   /ws/broadcast, /ws/broadcaster each entry is one message; what the client sends is discarded
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { Broadcaster } from '../broadcaster/broadcaster.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { ERRORS, RivercastError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Manager } from '../manager/manager.ts';
+import { Publisher } from '../manager/publisher.ts';
+import { CLOSE, closeReason, cursorReason } from '../protocol/close.ts';
+import { formatCursor } from '../protocol/cursor.ts';
+import { Connection, type HeartbeatOptions } from './connection.ts';
+import { isOriginAllowed } from './origin.ts';
+import { type Problem, refuseUpgrade } from './problem.ts';
+import { type Asked, channelOf, onGapOf, protocolOf, startOf, type Target, targetOf } from './request.ts';
+import type { TimerWheel } from './timer-wheel.ts';
+
+const PUBLISH_PATH = '/ws/manager';
+const SUBSCRIBE_PATHS: ReadonlySet<string> = new Set(['/ws/broadcast', '/ws/broadcaster']);
+
+/** Subscribers have nothing to say; this is for clients that send their own pings as messages. */
+const MAX_SUBSCRIBER_MESSAGE_BYTES = 64 * 1024;
+/** One-byte fragments and chunks cost far more memory than they carry. */
+const MAX_FRAGMENTS = 128;
+const MAX_BUFFERED_CHUNKS = 1024;
+/** How long a publisher may take to answer a close; what it sends until then is stored. */
+export const PUBLISHER_CLOSE_MS = 2000;
+
+export interface DoorsOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly wheel: TimerWheel;
+  /** Null when this process does not have the role. */
+  readonly manager: Manager | null;
+  readonly broadcaster: Broadcaster | null;
+}
+
+interface Knock {
+  readonly request: IncomingMessage;
+  readonly socket: Socket;
+  readonly head: Buffer;
+  readonly target: Target;
+}
+
+export class Doors {
+  readonly #options: DoorsOptions;
+  readonly #heartbeat: HeartbeatOptions;
+  readonly #publishing: WebSocketServer;
+  readonly #subscribing: WebSocketServer;
+  readonly #publishers = new Set<Connection>();
+  readonly #connections = new Set<Connection>();
+  #draining = false;
+
+  constructor(options: DoorsOptions) {
+    const { clock, config } = options;
+    const { heartbeatMs, idleTimeoutMs, lingerMs } = config.broadcaster;
+    this.#options = options;
+    this.#heartbeat = { clock, heartbeatMs, idleTimeoutMs };
+    this.#publishing = webSocketServer(config.manager.maxMessageBytes, PUBLISHER_CLOSE_MS);
+    this.#subscribing = webSocketServer(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs);
+  }
+
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  get publisherCount(): number {
+    return this.#publishers.size;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Handles the `upgrade` event of an HTTP server. Never throws, and never leaves a socket behind. */
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    socket.on('error', destroyThis);
+    const knock = { request, socket, head, target: targetOf(request) };
+    const { headers } = request;
+    if (this.#draining) {
+      refuseUpgrade(socket, { code: 'draining', detail: 'this server is stopping; connect again' });
+    } else if (!isOriginAllowed(headers.origin, headers.host, this.#options.config.http.allowedOrigins)) {
+      const detail = 'pages of this origin may not connect; see ALLOWED_ORIGINS';
+      refuseUpgrade(socket, { code: 'forbidden', detail });
+    } else {
+      this.#open(knock).catch((error: unknown) =>
+        this.#refuse(knock, problemOf(error, this.#options.logger)),
+      );
+    }
+  }
+
+  /** Tells publishers to go elsewhere; resolves when they are gone, or after they had time to. */
+  async closePublishers(signal: AbortSignal): Promise<void> {
+    this.#draining = true;
+    for (const connection of this.#publishers) connection.close(CLOSE.draining, 'the server is stopping');
+    await untilEmpty(this.#publishers, signal);
+  }
+
+  /** Resolves when every connection has ended; those left when `signal` aborts are cut. */
+  async closed(signal: AbortSignal): Promise<void> {
+    this.#draining = true;
+    await untilEmpty(this.#connections, signal);
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  async #open(knock: Knock): Promise<void> {
+    const { path } = knock.target;
+    const { manager, broadcaster, config } = this.#options;
+    if (path === PUBLISH_PATH && manager !== null) return this.#openPublisher(knock, manager);
+    if (SUBSCRIBE_PATHS.has(path) && broadcaster !== null) return this.#openSubscriber(knock, broadcaster);
+    throw new RivercastError('not_found', `no WebSocket here; this process has ROLE=${config.role}`);
+  }
+
+  async #openPublisher(knock: Knock, manager: Manager): Promise<void> {
+    const channel = this.#channel(knock);
+    const protocol = want(protocolOf(knock.request.headers['sec-websocket-protocol']));
+    accept(this.#publishing, knock, protocol, (ws) => {
+      const connection = this.#connect(ws, knock.socket);
+      const publisher = new Publisher(manager, channel, connection);
+      this.#publishers.add(connection);
+      ws.on('message', (data: RawData, isBinary: boolean) => {
+        publisher.publish(isBinary ? 'binary' : 'text', data as Buffer);
+      });
+      ws.on('close', () => this.#publishers.delete(connection));
+    });
+  }
+
+  async #openSubscriber(knock: Knock, broadcaster: Broadcaster): Promise<void> {
+    const { query } = knock.target;
+    const channel = this.#channel(knock);
+    const start = want(startOf(query, this.#options.clock.now()));
+    const onGap = want(onGapOf(query));
+    const protocol = want(protocolOf(knock.request.headers['sec-websocket-protocol']));
+    const admission = await broadcaster.admit(channel, start);
+    if (this.#draining) throw new RivercastError('draining', 'this server is stopping; connect again');
+    const { gap } = admission;
+    if (gap !== null && onGap === 'fail') {
+      const { reason, lost, floor } = gap;
+      const extra = { reason, lost, floor, cursor: formatCursor(gap.resumeAt) };
+      const detail = 'entries after this position are gone; go on after `cursor`, or ask with on_gap=skip';
+      this.#refuse(knock, { code: 'gap', detail, extra }, cursorReason(extra.cursor));
+      return;
+    }
+    accept(this.#subscribing, knock, protocol, (ws) => {
+      const connection = this.#connect(ws, knock.socket);
+      const subscriber = broadcaster.attach(admission, { transport: connection, onGap });
+      connection.onDrained = () => subscriber.drained();
+      ws.on('close', () => subscriber.detach());
+    });
+  }
+
+  #connect(ws: WebSocket, socket: Socket): Connection {
+    const connection = new Connection(ws, socket, this.#heartbeat);
+    this.#connections.add(connection);
+    this.#options.wheel.add(connection);
+    ws.on('ping', (payload: Buffer) => connection.pinged(payload));
+    // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
+    ws.on('error', ignore);
+    ws.on('close', () => {
+      this.#connections.delete(connection);
+      this.#options.wheel.remove(connection);
+    });
+    return connection;
+  }
+
+  #channel(knock: Knock): string {
+    return want(channelOf(knock.target.query, this.#options.config.log.stream));
+  }
+
+  /** A browser cannot read a refused upgrade, so it is let in and told by the close. */
+  #refuse(knock: Knock, problem: Problem, reason: string = problem.detail): void {
+    const { request, socket } = knock;
+    if (request.headers.origin === undefined || problem.code === 'not_found') {
+      refuseUpgrade(socket, problem);
+      return;
+    }
+    const offered = request.headers['sec-websocket-protocol']?.split(',')[0]?.trim() ?? null;
+    accept(this.#subscribing, knock, offered, (ws) => {
+      ws.on('error', ignore);
+      ws.close(ERRORS[problem.code].close, closeReason(reason));
+    });
+  }
+}
+
+function webSocketServer(maxPayload: number, closeTimeout: number): WebSocketServer {
+  const options = {
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    autoPong: false,
+    maxPayload,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_BUFFERED_CHUNKS,
+    closeTimeout,
+    handleProtocols: (_offered: Set<string>, request: IncomingMessage) => chosen.get(request) ?? false,
+  };
+  return new WebSocketServer(options);
+}
+
+/** The subprotocol decided for a request, until `ws` asks for it in the same turn. */
+const chosen = new WeakMap<IncomingMessage, string>();
+
+function accept(
+  server: WebSocketServer,
+  { request, socket, head }: Knock,
+  protocol: string | null,
+  opened: (ws: WebSocket) => void,
+): void {
+  if (protocol !== null) chosen.set(request, protocol);
+  socket.off('error', destroyThis);
+  server.handleUpgrade(request, socket, head, opened);
+}
+
+function want<T>(asked: Asked<T>): T {
+  if ('ok' in asked) return asked.ok;
+  throw new RivercastError(asked.refused.code, asked.refused.detail);
+}
+
+function problemOf(error: unknown, logger: Logger): Problem {
+  if (error instanceof RivercastError) return { code: error.code, detail: error.message };
+  logger.error({ err: error }, 'an upgrade failed');
+  return { code: 'internal', detail: 'the server failed to open the connection' };
+}
+
+async function untilEmpty(connections: ReadonlySet<Connection>, signal: AbortSignal): Promise<void> {
+  while (connections.size > 0 && !signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function destroyThis(this: Socket): void {
+  this.destroy();
+}
+
+function ignore(): void {}

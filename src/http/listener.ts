@@ -1,0 +1,107 @@
+/** The listening sockets: one HTTP server per port, all with the same routes and doors. */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { HttpConfig } from '../config.ts';
+import { StartError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Doors } from './doors.ts';
+
+/** Half-sent requests are closed after this, looked for every CHECK_MS. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const CHECK_MS = 2000;
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_HEADERS = 100;
+/** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
+const BACKLOG = 4096;
+
+interface ListenOptions {
+  readonly config: HttpConfig;
+  readonly logger: Logger;
+  readonly routes: FastifyInstance;
+  readonly doors: Doors;
+}
+
+export class Listener {
+  readonly #servers: readonly Server[];
+  readonly addresses: readonly string[];
+
+  private constructor(servers: readonly Server[]) {
+    this.#servers = servers;
+    this.addresses = servers.map(addressOf);
+  }
+
+  /** Listens on every port; all but the first are best effort. Rejects with StartError. */
+  static async open(options: ListenOptions): Promise<Listener> {
+    const { config, logger } = options;
+    await options.routes.ready();
+    const servers: Server[] = [];
+    for (const port of config.ports) {
+      const server = makeServer(options);
+      try {
+        await listen(server, config.host, port);
+        servers.push(server);
+      } catch (error) {
+        const reason = describe(error as NodeJS.ErrnoException, config.host, port);
+        if (servers.length === 0) throw new StartError(reason, 1, { cause: error });
+        logger.warn({ port }, `not listening on port ${port}: ${reason}`);
+      }
+    }
+    return new Listener(servers);
+  }
+
+  /** Stops accepting; connections that are open stay. */
+  stop(): void {
+    for (const server of this.#servers) {
+      server.close();
+      server.closeIdleConnections();
+    }
+  }
+
+  /** Ends what is still open. */
+  close(): void {
+    for (const server of this.#servers) server.closeAllConnections();
+  }
+}
+
+function makeServer({ routes, doors }: ListenOptions): Server {
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      noDelay: true,
+    },
+    (request, response) => routes.routing(request, response),
+  );
+  server.maxHeadersCount = MAX_HEADERS;
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
+    doors.upgrade(request, socket, head),
+  );
+  return server;
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function describe(error: NodeJS.ErrnoException, host: string, port: number): string {
+  if (error.code === 'EADDRINUSE') return `port ${port} on ${host} is taken; choose another with PORT`;
+  if (error.code === 'EACCES')
+    return `port ${port} on ${host} needs more rights; choose one above 1023 with PORT`;
+  if (error.code === 'EADDRNOTAVAIL') return `${host} is no address of this machine; choose another HOST`;
+  return `cannot listen on ${host}:${port}: ${error.message}`;
+}
+
+function addressOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}

@@ -1,0 +1,38 @@
+/**
+ * Refusals over HTTP: `application/problem+json` (RFC 9457), the same for a request and for an upgrade that
+ * is turned down. What is wrong is always the sender's to read: code, status, detail.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ERRORS, type ErrorCode } from '../errors.ts';
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+export interface Problem {
+  readonly code: ErrorCode;
+  readonly detail: string;
+  /** More members for the body, such as the cursor to go on from. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+export function problemBody({ code, detail, extra }: Problem): string {
+  const { http, title } = ERRORS[code];
+  return JSON.stringify({ type: 'about:blank', title, status: http, code, detail, ...extra });
+}
+
+/** Answers an upgrade request with a refusal, and ends its connection. */
+export function refuseUpgrade(socket: Duplex, problem: Problem): void {
+  const { http, retry } = ERRORS[problem.code];
+  const body = problemBody(problem);
+  const head = [
+    `HTTP/1.1 ${http} ${STATUS_CODES[http]}`,
+    'Connection: close',
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...(retry ? ['Retry-After: 1'] : []),
+  ];
+  // A client may reset at any time, also while it is refused; without a listener that ends the process.
+  socket.on('error', () => socket.destroy());
+  socket.once('finish', () => socket.destroy());
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

@@ -1,0 +1,68 @@
+/** What an upgrade request asks for: pure reading of its URL and headers, every one of them hostile. */
+import type { IncomingMessage } from 'node:http';
+import { isChannelName } from '../channels.ts';
+import type { ErrorCode } from '../errors.ts';
+import { parseStart, type Start } from '../protocol/start.ts';
+
+const RAW_PROTOCOL = 'rivercast.raw';
+const TOKEN_PREFIX = 'access_token.';
+
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+export type Asked<T> = { readonly ok: T } | { readonly refused: Refusal };
+
+export interface Target {
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** The path and the query; the path is `/` when the request's target is no path at all. */
+export function targetOf(request: IncomingMessage): Target {
+  const url = request.url ?? '/';
+  const mark = url.indexOf('?');
+  if (mark === -1) return { path: url, query: new URLSearchParams() };
+  return { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };
+}
+
+export function channelOf(query: URLSearchParams, defaultChannel: string): Asked<string> {
+  const names = query.getAll('channel');
+  if (names.length === 0) return { ok: defaultChannel };
+  const [name] = names as [string];
+  if (names.length > 1) return refuse('bad_channel', 'one channel only: channel= is given more than once');
+  if (isChannelName(name)) return { ok: name };
+  return refuse('bad_channel', 'channel= must be 1 to 128 characters of A-Z a-z 0-9 _ . : -');
+}
+
+export function startOf(query: URLSearchParams, nowMs: number): Asked<Start> {
+  const values = query.getAll('after');
+  if (values.length === 0) return { ok: { at: 'latest' } };
+  const start = values.length === 1 ? parseStart(values[0] as string, nowMs) : null;
+  if (start !== null) return { ok: start };
+  const forms = 'latest, earliest, last:N, a cursor, an ISO time, or a time ago such as -30s, -5m, -2h';
+  return refuse('bad_cursor', `after= must be one of: ${forms}`);
+}
+
+export function onGapOf(query: URLSearchParams): Asked<'fail' | 'skip'> {
+  const values = query.getAll('on_gap');
+  if (values.length === 0) return { ok: 'fail' };
+  const [value] = values;
+  if (values.length === 1 && (value === 'fail' || value === 'skip')) return { ok: value };
+  return refuse('bad_request', 'on_gap= must be fail or skip');
+}
+
+/** The subprotocol to answer with: null for none. An offer of only unknown ones is refused. */
+export function protocolOf(header: string | undefined): Asked<string | null> {
+  if (header === undefined) return { ok: null };
+  const offered = header.split(',').map((name) => name.trim());
+  if (offered.includes(RAW_PROTOCOL)) return { ok: RAW_PROTOCOL };
+  const unknown = offered.filter((name) => !name.startsWith(TOKEN_PREFIX));
+  if (unknown.length === 0) return { ok: null };
+  return refuse('bad_request', `none of the offered subprotocols is known; known: ${RAW_PROTOCOL}`);
+}
+
+function refuse(code: ErrorCode, detail: string): { readonly refused: Refusal } {
+  return { refused: { code, detail } };
+}

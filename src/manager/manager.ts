@@ -1,0 +1,89 @@
+/**
+ * Publishers in: what comes from all connections, batched per channel and appended to the log.
+ *
+ * The bytes received and not yet stored are bounded per publisher and for all of them. A publisher above
+ * either bound is paused; it goes on once half of the bound is free again, so that it does not stop and start
+ * with every batch.
+ */
+import type { ManagerConfig } from '../config.ts';
+import type { Log, NewEntry } from '../log/log.ts';
+import { Batcher, type Submitter } from './batcher.ts';
+import type { Publisher } from './publisher.ts';
+
+export interface ManagerOptions {
+  readonly log: Log;
+  readonly config: ManagerConfig;
+}
+
+export class Manager {
+  readonly #options: ManagerOptions;
+  readonly #batchers = new Map<string, Batcher>();
+  readonly #paused = new Set<Publisher>();
+  #unstoredBytes = 0;
+
+  constructor(options: ManagerOptions) {
+    this.#options = options;
+  }
+
+  get unstoredBytes(): number {
+    return this.#unstoredBytes;
+  }
+
+  submit(channel: string, entry: NewEntry, submitter: Submitter, bytes: number): void {
+    this.#unstoredBytes += bytes;
+    let batcher = this.#batchers.get(channel);
+    if (batcher === undefined) {
+      const { log, config } = this.#options;
+      batcher = new Batcher(log, channel, {
+        maxEntries: config.batchMaxEntries,
+        maxBytes: config.batchMaxBytes,
+      });
+      this.#batchers.set(channel, batcher);
+    }
+    batcher.add(entry, submitter);
+  }
+
+  /** Whether this publisher must not be read for now; it is then resumed as soon as it may be. */
+  mustPause(publisher: Publisher): boolean {
+    const { publisherBufferBytes, bufferBytes } = this.#options.config;
+    if (publisher.unstoredBytes <= publisherBufferBytes && this.#unstoredBytes <= bufferBytes) return false;
+    this.#paused.add(publisher);
+    return true;
+  }
+
+  settled(publisher: Publisher, bytes: number): void {
+    const { publisherBufferBytes, bufferBytes } = this.#options.config;
+    const wasFull = this.#unstoredBytes > bufferBytes / 2;
+    this.#unstoredBytes -= bytes;
+    const isFull = this.#unstoredBytes > bufferBytes / 2;
+    const mayResume = (one: Publisher): boolean => one.unstoredBytes <= publisherBufferBytes / 2;
+    if (isFull) return;
+    if (publisher.isPaused && mayResume(publisher)) this.#resume(publisher);
+    if (!wasFull) return;
+    for (const paused of [...this.#paused]) if (mayResume(paused)) this.#resume(paused);
+  }
+
+  /** Resolves when everything submitted was stored or has failed, or when `signal` aborts: then false. */
+  async drain(signal: AbortSignal): Promise<boolean> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    for (;;) {
+      const busy = [...this.#batchers.values()].filter((batcher) => !batcher.isIdle);
+      if (busy.length === 0) return true;
+      if (signal.aborted) return false;
+      await Promise.race([aborted, Promise.all(busy.map((batcher) => batcher.settled))]);
+    }
+  }
+
+  /** Regular work, about once a second: forgets channels nobody publishes to. */
+  tick(): void {
+    for (const [channel, batcher] of this.#batchers) if (batcher.isIdle) this.#batchers.delete(channel);
+  }
+
+  #resume(publisher: Publisher): void {
+    this.#paused.delete(publisher);
+    publisher.resume();
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * One raw publisher connection: each message is one entry; nothing is answered. What is received and not yet
+ * stored is bounded: above the bound the connection is not read, and TCP makes the publisher wait.
+ */
+import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
+import type { Submitter } from './batcher.ts';
+import type { Manager } from './manager.ts';
+
+/** What an entry costs beside its payload, so that empty messages are bounded too. */
+const ENTRY_OVERHEAD_BYTES = 128;
+
+export interface PublisherConnection {
+  /** Stops and restarts reading from the socket. */
+  pause(): void;
+  resume(): void;
+}
+
+export class Publisher implements Submitter {
+  readonly #manager: Manager;
+  readonly #channel: string;
+  readonly #connection: PublisherConnection;
+  #unstoredBytes = 0;
+  #paused = false;
+
+  constructor(manager: Manager, channel: string, connection: PublisherConnection) {
+    this.#manager = manager;
+    this.#channel = channel;
+    this.#connection = connection;
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  get unstoredBytes(): number {
+    return this.#unstoredBytes;
+  }
+
+  publish(type: EntryType, data: Buffer): void {
+    const bytes = costOf(data);
+    this.#unstoredBytes += bytes;
+    this.#manager.submit(this.#channel, { type, data }, this, bytes);
+    if (!this.#paused && this.#manager.mustPause(this)) {
+      this.#paused = true;
+      this.#connection.pause();
+    }
+  }
+
+  stored(entry: NewEntry, _result: AppendResult): void {
+    this.#settle(entry);
+  }
+
+  failed(entry: NewEntry, _error: unknown): void {
+    this.#settle(entry);
+  }
+
+  /** Reads on, if it was paused. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#connection.resume();
+  }
+
+  #settle(entry: NewEntry): void {
+    const bytes = costOf(entry.data);
+    this.#unstoredBytes -= bytes;
+    this.#manager.settled(this, bytes);
+  }
+}
+
+function costOf(data: Buffer): number {
+  return data.length + ENTRY_OVERHEAD_BYTES;
+}

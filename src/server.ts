@@ -1,0 +1,159 @@
+/**
+ * The composition root: builds the graph from a Config, leaf first, and stops it in reverse.
+ *
+ *   doors ─▶ manager ─▶ log ─▶ broadcaster ─▶ doors
+ *
+ * The only place that reads the role.
+ */
+import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+import { Doors, PUBLISHER_CLOSE_MS } from './http/doors.ts';
+import { Listener } from './http/listener.ts';
+import { createRoutes } from './http/routes.ts';
+import { TimerWheel } from './http/timer-wheel.ts';
+import type { Log } from './log/log.ts';
+import { openLog } from './log/open.ts';
+import type { Logger } from './logger.ts';
+import { Manager } from './manager/manager.ts';
+import { CLOSE } from './protocol/close.ts';
+
+/** A connection is visited at least this often per heartbeat, so that a ping is late by a quarter at most. */
+const VISITS_PER_HEARTBEAT = 4;
+const MAX_TICK_MS = 1000;
+/** Of the drain time, so much is kept for telling subscribers. */
+const FAREWELL_SHARE = 0.3;
+const MAX_WAVE_MS = 100;
+/** At a stop, this many subscribers are told at a time, so that they do not all come back at once. */
+const WAVE_SIZE = 500;
+
+export interface ServerStats extends Partial<BroadcasterStats> {
+  readonly connections: number;
+  readonly publishers: number;
+  /** Received from publishers and not yet stored. */
+  readonly unstoredBytes: number;
+}
+
+export interface RunningServer {
+  /** `http://127.0.0.1:3000`, one for each port it listens on. */
+  readonly addresses: readonly string[];
+  stats(): ServerStats;
+  /** Resolves with the reason when the server can not go on: its store failed. Stop it then. */
+  readonly failed: Promise<Error>;
+  /**
+   * Stops accepting, stores what publishers sent, delivers what is stored, tells subscribers where to resume.
+   * Resolves within the drain time-out; false when something was left undone. Idempotent.
+   */
+  stop(): Promise<boolean>;
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly log: Log;
+  readonly manager: Manager | null;
+  readonly broadcaster: Broadcaster | null;
+  readonly doors: Doors;
+  readonly listener: Listener;
+  readonly ticker: NodeJS.Timeout;
+}
+
+/** Rejects with StartError when it cannot start. */
+export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
+  const clock: Clock = systemClock;
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  const log = await openLog(config.log, { clock, logger, onFailure: (error) => fail(error) });
+  try {
+    const parts = await assemble(config, logger, clock, log);
+    let stopping: Promise<boolean> | null = null;
+    return {
+      addresses: parts.listener.addresses,
+      stats: () => statsOf(parts),
+      failed,
+      stop: () => (stopping ??= stop(parts)),
+    };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+async function assemble(config: Config, logger: Logger, clock: Clock, log: Log): Promise<Parts> {
+  const { role } = config;
+  const { heartbeatMs } = config.broadcaster;
+  const manager = role === 'broadcaster' ? null : new Manager({ log, config: config.manager });
+  const broadcaster =
+    role === 'manager' ? null : new Broadcaster({ log, clock, logger, config: config.broadcaster });
+  const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
+  const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
+  const doors = new Doors({ config, clock, logger, wheel, manager, broadcaster });
+  const routes = createRoutes({
+    logger,
+    probe: () => log.probe(),
+    isDraining: () => doors.isDraining,
+    banner: banner(config),
+  });
+  const listener = await Listener.open({ config: config.http, logger, routes, doors });
+  const ticker = setInterval(() => {
+    wheel.tick();
+    manager?.tick();
+    broadcaster?.tick();
+  }, tickMs);
+  return { config, logger, log, manager, broadcaster, doors, listener, ticker };
+}
+
+async function stop(parts: Parts): Promise<boolean> {
+  const { config, logger, log, manager, broadcaster, doors, listener, ticker } = parts;
+  const storing = AbortSignal.timeout(config.drainTimeoutMs * (1 - FAREWELL_SHARE));
+  const ending = AbortSignal.timeout(config.drainTimeoutMs);
+  listener.stop();
+  await doors.closePublishers(AbortSignal.any([storing, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]));
+  const stored = (await manager?.drain(storing)) ?? true;
+  if (!stored) {
+    logger.error({ bytes: manager?.unstoredBytes }, 'stopping although not everything received is stored');
+  }
+  if (broadcaster !== null) {
+    await settle(broadcaster, storing, logger);
+    const waves = Math.ceil(broadcaster.stats().subscribers / WAVE_SIZE);
+    const waveMs = Math.min(MAX_WAVE_MS, (config.drainTimeoutMs * FAREWELL_SHARE) / 2 / Math.max(1, waves));
+    await broadcaster.closeAll(CLOSE.draining, { size: WAVE_SIZE, pauseMs: waveMs }, ending);
+  }
+  await doors.closed(ending);
+  clearInterval(ticker);
+  listener.close();
+  await broadcaster?.close();
+  await log.close();
+  return stored;
+}
+
+/** A log that does not answer keeps nobody from stopping: subscribers resume elsewhere by their cursors. */
+async function settle(broadcaster: Broadcaster, signal: AbortSignal, logger: Logger): Promise<void> {
+  try {
+    await broadcaster.settle(signal);
+  } catch (error) {
+    logger.warn({ err: error }, 'stopping without knowing whether subscribers have everything');
+  }
+}
+
+function statsOf({ manager, broadcaster, doors }: Parts): ServerStats {
+  return {
+    connections: doors.connectionCount,
+    publishers: doors.publisherCount,
+    unstoredBytes: manager?.unstoredBytes ?? 0,
+    ...broadcaster?.stats(),
+  };
+}
+
+function banner({ role, log }: Config): string {
+  const doors = [
+    'Rivercast',
+    ...(role === 'broadcaster' ? [] : ['publish:   WebSocket /ws/manager?channel=']),
+    ...(role === 'manager' ? [] : ['subscribe: WebSocket /ws/broadcast?channel=&after=']),
+    'health:    GET /healthz, GET /readyz',
+    `default channel: ${log.stream}`,
+  ];
+  return `${doors.join('\n')}\n`;
+}
