@@ -1,5 +1,17 @@
 /** Every question, in the order they run. */
 import type { Answer, Bench } from '../answer.ts';
+import { bigFanout } from './big-fanout.ts';
+import { fixedRate } from './fixed-rate.ts';
+import { idleMemory } from './idle-memory.ts';
+import { replay } from './replay.ts';
+import { slowReaders } from './slow-readers.ts';
 import { throughput } from './throughput.ts';
 
-export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer>>> = { throughput };
+export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer>>> = {
+  throughput,
+  'fixed-rate': fixedRate,
+  'slow-readers': slowReaders,
+  'big-fanout': bigFanout,
+  'idle-memory': idleMemory,
+  replay,
+};

@@ -22,7 +22,7 @@ export type InstrumentedCalls = InstrumentCalls & {
 };
 
 const config = loadConfig();
-const server = await startServer(config, createLogger(config));
+const server = await startServer(config, createLogger({ level: config.logLevel }));
 answerCalls<InstrumentedCalls>({ ...instruments(), stats: () => server.stats() });
 process.once('SIGTERM', () => {
   server.stop().then(
