@@ -60,50 +60,51 @@ export function follows(after: Cursor, entries: readonly Entry[]): boolean {
 
 /** Rules 1 to 5: the gap between `after` and `next`, or null when there is none. */
 function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | null {
-  if (after.epoch !== null && after.epoch !== look.epoch) {
-    const resumeId = lowest([after.id, look.from, look.tip]);
-    if (resumeId === after.id && typeof next?.prev === 'string') return resetBefore(next, after, look);
-    return gapAt('reset', after, look, resumeId);
-  }
-  if (compareIds(look.tip, after.id) < 0) return gapAt('reset', after, look, look.tip);
+  if (after.epoch !== null && after.epoch !== look.epoch) return judgeEpoch(after, look, next);
+  if (compareIds(look.tip, after.id) < 0) return gapAt('reset', after, look, { id: look.tip });
   if (next === undefined) {
     if (look.tip === after.id) return null;
-    return gapAt(removal(after, look), after, look, look.tip, lostBetween(after, look.tipOrdinal));
+    return gapAt(removal(after, look), after, look, { id: look.tip, ordinal: look.tipOrdinal });
   }
   if (next.prev === null) return judgeForeign(after, look, next);
   const order = compareIds(next.prev, after.id);
   if (order === 0) return null;
   if (order < 0) return resetBefore(next, after, look);
-  const before = next.ordinal === null ? null : next.ordinal - 1;
-  return gapAt(removal(after, look), after, look, next.prev, lostBetween(after, before), before);
+  return gapAt(removal(after, look), after, look, { id: next.prev, ordinal: ordinalBefore(next) });
+}
+
+/** Rule 1. */
+function judgeEpoch(after: Cursor, look: Look, next: Entry | undefined): Gap {
+  const id = lowest([after.id, look.from, look.tip]);
+  if (id === after.id && typeof next?.prev === 'string') return resetBefore(next, after, look);
+  return gapAt('reset', after, look, { id });
 }
 
 /** Rule 4. */
 function judgeForeign(after: Cursor, look: Look, next: Entry): Gap | null {
   if (look.cursorKept || look.length === look.tipOrdinal) return null;
-  const before = next.ordinal === null ? null : next.ordinal - 1;
-  const known = ordinalOf(after);
-  if (before !== null && before === known) return null;
-  return gapAt(removal(after, look), after, look, idBefore(next.id), lostBetween(after, before), before);
+  const ordinal = ordinalBefore(next);
+  if (ordinal !== null && ordinal === ordinalOf(after)) return null;
+  return gapAt(removal(after, look), after, look, { id: idBefore(next.id), ordinal });
 }
 
 function judgeInside(previous: Entry, next: Entry, look: Look): Gap | null {
   if (next.prev === null || next.prev === previous.id) return null;
   const requested = cursorAt(previous.id, previous.ordinal, look);
-  if (compareIds(next.prev, previous.id) < 0) return gapAt('reset', requested, look, previous.id);
-  const before = next.ordinal === null ? null : next.ordinal - 1;
-  return gapAt('deleted', requested, look, next.prev, lostBetween(requested, before), before);
+  if (compareIds(next.prev, previous.id) < 0) return gapAt('reset', requested, look, { id: previous.id });
+  return gapAt('deleted', requested, look, { id: next.prev, ordinal: ordinalBefore(next) });
 }
 
+/** Delivery goes on after `resume`. The ordinals count what lies between; after a reset they mean nothing. */
 function gapAt(
   reason: GapReason,
   requested: Cursor,
   look: Look,
-  resumeId: EntryId,
-  lost: number | null = null,
-  resumeOrdinal: number | null = null,
+  resume: { readonly id: EntryId; readonly ordinal?: number | null },
 ): Gap {
-  return { reason, requested, floor: look.floor, lost, resumeAt: cursorAt(resumeId, resumeOrdinal, look) };
+  const { id, ordinal = null } = resume;
+  const lost = reason === 'reset' ? null : lostBetween(requested, ordinal);
+  return { reason, requested, floor: look.floor, lost, resumeAt: cursorAt(id, ordinal, look) };
 }
 
 /** Trimming removes from the front only: with entries at or before the cursor kept, it was a deletion. */
@@ -123,14 +124,11 @@ function isElsewhere(gap: Gap, first: Entry | undefined): boolean {
  * `next` in this history: the requested id is none of its entries, and would be refused again and again.
  */
 function resetBefore(next: Entry, after: Cursor, look: Look): Gap {
-  return gapAt(
-    'reset',
-    after,
-    look,
-    next.prev as EntryId,
-    null,
-    next.ordinal === null ? null : next.ordinal - 1,
-  );
+  return gapAt('reset', after, look, { id: next.prev as EntryId, ordinal: ordinalBefore(next) });
+}
+
+function ordinalBefore(entry: Entry): number | null {
+  return entry.ordinal === null ? null : entry.ordinal - 1;
 }
 
 function lostBetween(after: Cursor, lastLost: number | null): number | null {

@@ -128,25 +128,26 @@ export class Reader {
     const buffer = new PageBuffer();
     const maxBytes = Math.min(limits.maxBytes, MAX_READ_BYTES);
     const deadline = this.#clock.monotonic() + TURN_MS;
+    const isFull = (bytes: number): boolean =>
+      entries.length >= limits.maxEntries ||
+      bytes > maxBytes ||
+      (entries.length % ENTRIES_PER_LOOK_AT_CLOCK === 0 && this.#clock.monotonic() > deadline);
     let bytes = 0;
     let last: Entry | undefined;
     let lastId = { ms: -1, seq: -1 };
     this.#scan(spanOf(state), after.id, (found) => {
       const { ms, seq, value } = found;
       bytes += value.length - ENTRY_HEADER_BYTES;
-      if (entries.length > 0) {
-        if (entries.length >= limits.maxEntries || bytes > maxBytes) return false;
-        if (entries.length % ENTRIES_PER_LOOK_AT_CLOCK === 0 && this.#clock.monotonic() > deadline)
-          return false;
-      }
+      if (last !== undefined && isFull(bytes)) return false;
       const id = `${ms}-${seq}`;
       if (isWhole(value, found)) {
         const data = buffer.copy(value, ENTRY_HEADER_BYTES);
         const prev = readPrev(value, lastId, last?.id);
         last = { id, type: readType(value), data, prev, ordinal: readOrdinal(value) };
       } else {
+        const ordinal = last?.ordinal ?? null;
         damaged.add(id);
-        last = blank(id, last?.id ?? null, last?.ordinal == null ? null : last.ordinal + 1);
+        last = blank(id, last?.id ?? null, ordinal === null ? null : ordinal + 1);
       }
       lastId = { ms, seq };
       entries.push(last);

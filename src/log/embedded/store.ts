@@ -36,11 +36,19 @@ export interface Writes {
   putChannel(name: string, record: ChannelRecord): void;
 }
 
+/** A table inside a transaction: the promise of the transaction speaks for all its writes. */
+interface TableWrites {
+  put(key: Uint8Array, value: Uint8Array): unknown;
+  remove(key: Uint8Array): unknown;
+}
+
 export class Store implements Writes {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #control: Database<Buffer, Buffer>;
   readonly #channels: Database<Buffer, Buffer>;
-  readonly #entries: Database<undefined, Uint8Array>;
+  readonly #entries: Database<Uint8Array, Uint8Array>;
+  readonly #channelWrites: TableWrites;
+  readonly #entryWrites: TableWrites;
   readonly #found: Found;
   readonly #owner: number;
 
@@ -50,6 +58,8 @@ export class Store implements Writes {
     this.#channels = root.openDB({ name: 'channels', encoding: 'binary', keyEncoding: 'binary' });
     this.#found = { ms: 0, seq: 0, value: Buffer.alloc(0) };
     this.#entries = root.openDB(entriesTable(this.#found));
+    this.#channelWrites = this.#channels;
+    this.#entryWrites = this.#entries;
     this.#owner = randomInt(1, MAX_OWNER);
   }
 
@@ -153,15 +163,15 @@ export class Store implements Writes {
   }
 
   putEntry(key: Uint8Array, value: Uint8Array): void {
-    void this.#entries.put(key, value as never);
+    this.#entryWrites.put(key, value);
   }
 
   removeEntry(key: Uint8Array): void {
-    void this.#entries.remove(key);
+    this.#entryWrites.remove(key);
   }
 
   putChannel(name: string, record: ChannelRecord): void {
-    void this.#channels.put(Buffer.from(name), encodeChannel(name, record));
+    this.#channelWrites.put(Buffer.from(name), encodeChannel(name, record));
   }
 
   async close(): Promise<void> {
@@ -198,7 +208,12 @@ function entriesTable(found: Found): { name: string; encoding: 'binary' } {
 /** LMDB's own words for a failed transaction come later than the failure. */
 async function reasonOf(error: unknown): Promise<unknown> {
   if (!(error instanceof Error) || !('commitError' in error)) return error;
-  return Promise.resolve(error.commitError).catch((reason: unknown) => reason);
+  try {
+    await error.commitError;
+    return error;
+  } catch (reason) {
+    return reason;
+  }
 }
 
 function lostOwnership(): RivercastError {
