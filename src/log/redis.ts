@@ -1,0 +1,186 @@
+/**
+ * The log in Redis Streams. A channel is a stream, so `redis-cli XADD` writes to it and XRANGE reads it; what
+ * Rivercast needs to prove a history lies beside it (redis/keys.ts).
+ *
+ *   appender   batches, stored once, on a connection of their own         scripts/append.lua
+ *   reader     atomic looks: pages, bounds, positions                     scripts/rotate.lua, last.lua
+ *   watcher    blocking reads, one connection per concurrent wait
+ *
+ * Nothing here gives up while the log is open: Redis may be away at the start or at any time, and trouble is
+ * told by `probe` and by one log line per change.
+ */
+import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import type { Retention } from '../channels.ts';
+import type { Clock } from '../clock.ts';
+import { RivercastError, StartError } from '../errors.ts';
+import type { Cursor } from '../protocol/cursor.ts';
+import type { AppendResult, Bounds, FreshStart, Log, NewEntry, Page, PageLimits, TrimPolicy } from './log.ts';
+import { Appender, boundText } from './redis/appender.ts';
+import { Keeper } from './redis/keeper.ts';
+import { probeKey } from './redis/keys.ts';
+import { RedisFault } from './redis/link.ts';
+import { locate } from './redis/locate.ts';
+import { Reader } from './redis/reader.ts';
+import { loadScript, runScript } from './redis/script.ts';
+import { parseTarget, type Target } from './redis/target.ts';
+import { type RedisLogger, Trouble } from './redis/trouble.ts';
+import { Watcher } from './redis/watcher.ts';
+import { Witnesses } from './redis/witness.ts';
+
+/** How long each kind of call may take before the connection counts as dead. */
+export interface RedisDeadlines {
+  readonly connectMs: number;
+  readonly appendMs: number;
+  readonly readMs: number;
+  readonly probeMs: number;
+  /** How often a watched channel is checked for lost history. */
+  readonly checkMs: number;
+  /** How long close() lets appends finish that Redis is about to answer. */
+  readonly closeMs: number;
+}
+
+export interface RedisLogOptions {
+  readonly url: string;
+  /** The key of the default channel, and its name. */
+  readonly stream: string;
+  readonly clock: Clock;
+  readonly retention: (channel: string) => Retention;
+  readonly logger?: RedisLogger;
+  readonly random?: () => number;
+  readonly deadlines?: Partial<RedisDeadlines>;
+}
+
+const DEADLINES: RedisDeadlines = {
+  connectMs: 2000,
+  appendMs: 5000,
+  readMs: 1900,
+  probeMs: 1000,
+  checkMs: 3000,
+  closeMs: 1000,
+};
+const PROBE_TTL_MS = 10_000;
+const TRIM = loadScript('trim');
+
+export class RedisLog implements Log {
+  readonly #options: RedisLogOptions;
+  readonly #deadlines: RedisDeadlines;
+  readonly #closing = new AbortController();
+  readonly #trouble: Trouble;
+  readonly #writes: Keeper;
+  readonly #reads: Keeper;
+  readonly #appender: Appender;
+  readonly #reader: Reader;
+  readonly #watcher: Watcher;
+  #closed: Promise<void> | null = null;
+
+  private constructor(options: RedisLogOptions, target: Target) {
+    this.#options = options;
+    this.#deadlines = { ...DEADLINES, ...options.deadlines };
+    this.#trouble = new Trouble(options.logger);
+    const { stream, clock, retention, random = Math.random } = options;
+    const { connectMs, appendMs, readMs, checkMs } = this.#deadlines;
+    const { signal } = this.#closing;
+    // Every append that waits for a retry listens to it: as many as there are channels.
+    setMaxListeners(0, signal);
+    const witnesses = new Witnesses();
+    const connect = { target, connectMs, random, signal };
+    const trouble = this.#trouble;
+    this.#writes = new Keeper(connect);
+    this.#reads = new Keeper({ ...connect, onOpen: () => this.#watcher.reconnected() });
+    const writerId = randomBytes(9).toString('base64url');
+    const writing = { stream, writerId, keeper: this.#writes, witnesses, trouble };
+    this.#appender = new Appender({ ...writing, retention, random, appendMs, signal });
+    this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs });
+    const watching = { clock, reader: this.#reader, control: this.#reads, connect, witnesses, trouble };
+    this.#watcher = new Watcher({ ...watching, checkMs, graceMs: readMs });
+  }
+
+  /** A Redis that is not there yet is waited for; one that can never serve is a StartError. */
+  static async open(options: RedisLogOptions): Promise<RedisLog> {
+    const log = new RedisLog(options, parseTarget(options.url));
+    try {
+      await log.#reads.get();
+    } catch (error) {
+      if (!(error instanceof RedisFault)) throw error;
+      if (error.kind === 'configuration') {
+        await log.close();
+        throw new StartError(error.message);
+      }
+      options.logger?.warn({ reason: error.message }, 'Redis does not answer yet; it is waited for');
+    }
+    return log;
+  }
+
+  async append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
+    this.#assertOpen();
+    return this.#appender.append(channel, entries);
+  }
+
+  async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
+    this.#assertOpen();
+    return this.#reader.read(channel, after, limits);
+  }
+
+  async locate(channel: string, start: FreshStart): Promise<Cursor> {
+    this.#assertOpen();
+    return locate(this.#reader, channel, start);
+  }
+
+  async wait(
+    after: ReadonlyMap<string, Cursor>,
+    limits: PageLimits,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Page>> {
+    this.#assertOpen();
+    return this.#watcher.wait(after, limits, signal);
+  }
+
+  async bounds(channel: string): Promise<Bounds> {
+    this.#assertOpen();
+    const { epoch, floor, tip, tipOrdinal, length } = await this.#reader.look(channel);
+    return { epoch, floor, tip, tipOrdinal, length };
+  }
+
+  async trim(channel: string, policy: TrimPolicy): Promise<number> {
+    this.#assertOpen();
+    const { stream, meta } = this.#reader.keysOf(channel);
+    const { maxEntries, maxBytes, maxAgeMs, before = '' } = policy;
+    const args = [boundText(maxEntries), boundText(maxBytes), boundText(maxAgeMs), before];
+    return Number(await this.#reader.ask((link, ms) => runScript(link, TRIM, [[stream, meta], args], ms)));
+  }
+
+  /** Writes what an append would be refused for writing, and nothing that anybody reads. */
+  async probe(): Promise<void> {
+    this.#assertOpen();
+    const { probeMs } = this.#deadlines;
+    const args = [probeKey(this.#options.stream), '1', 'PX', `${PROBE_TTL_MS}`];
+    await this.#reader.ask((link, ms) => link.call('set', args, ms), probeMs);
+    const { reason } = this.#trouble;
+    if (reason !== null) throw new RivercastError('log_unavailable', reason);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#watcher.close();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#trouble.reason === null ? this.#deadlines.closeMs : 0);
+    });
+    await Promise.race([this.#appender.settled(), late]);
+    clearTimeout(timer);
+    this.#closing.abort();
+    this.#writes.close();
+    this.#reads.close();
+    this.#watcher.close();
+    await this.#appender.settled();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== null) throw new RivercastError('log_unavailable', 'the log is closed');
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * The Redis keys of a channel. The default channel is the stream key itself, so that anybody can add to it
+ * by the name they know; what Rivercast keeps beside a stream has the stream's key as hash tag, so that a
+ * script touches one slot.
+ */
+
+export interface ChannelKeys {
+  readonly stream: string;
+  /** Hash: epoch, from, tip, n (entries ever added), size (mean payload), max (largest payload). */
+  readonly meta: string;
+  /** Prefix of the last batch of each writer. */
+  readonly batch: string;
+}
+
+export function channelKeys(defaultChannel: string, channel: string): ChannelKeys {
+  const stream = channel === defaultChannel ? channel : `${defaultChannel}:${channel}`;
+  return { stream, meta: `{${stream}}:meta`, batch: `{${stream}}:batch:` };
+}
+
+/** Written by the readiness probe; never a stream. */
+export function probeKey(defaultChannel: string): string {
+  return `{${defaultChannel}}:probe`;
+}

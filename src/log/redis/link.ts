@@ -1,0 +1,187 @@
+/**
+ * One connection to Redis with one life: opened, used, closed, never reconnected and never resent. What has
+ * to outlive it (a batch, a blocked read) is somebody else's to send again, on a new Link. This is the only
+ * file that knows the client library.
+ *
+ * Every call has a deadline; a call that misses it takes the whole Link down, because on a half-open
+ * connection no later reply can be trusted to come either.
+ */
+import { Command, Redis, type RedisOptions } from 'ioredis';
+import type { Target } from './target.ts';
+
+/** What Redis answers: strings as bytes. An error inside a transaction is a value. */
+export type Reply = Buffer | number | null | Error | readonly Reply[];
+export type Argument = string | Buffer;
+
+/**
+ * connection: the Link is gone; redis: Redis answered with an error; configuration: trying again can not
+ * help until somebody changes a setting. The message never holds a password: the client's own error objects
+ * do (they carry the arguments of AUTH) and go no further than this file.
+ */
+export type RedisFaultKind = 'connection' | 'redis' | 'configuration';
+
+export class RedisFault extends Error {
+  readonly kind: RedisFaultKind;
+
+  constructor(kind: RedisFaultKind, message: string) {
+    super(message);
+    this.name = 'RedisFault';
+    this.kind = kind;
+  }
+
+  /** Redis' error word, such as WRONGTYPE. */
+  get word(): string {
+    return /^-?([A-Z]+)\b/.exec(this.message)?.[1] ?? '';
+  }
+}
+
+const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM|ERR (invalid password|AUTH|DB index|invalid DB|SELECT))/;
+
+export class Link {
+  readonly #redis: Redis;
+  #alive = true;
+  #reason: string | null = null;
+  /** Redis' number for this connection, by which CLIENT UNBLOCK names it. */
+  clientId = 0;
+
+  private constructor(redis: Redis) {
+    this.#redis = redis;
+    redis.on('end', () => {
+      this.#alive = false;
+    });
+  }
+
+  /** Connects, authenticates, selects the database and looks at what kind of server it is. */
+  static async open(target: Target, deadlineMs: number, signal: AbortSignal): Promise<Link> {
+    const redis = new Redis(clientOptions(target, deadlineMs));
+    const link = new Link(redis);
+    let trouble: string | null = null;
+    redis.on('error', (error: Error) => {
+      trouble ??= error.message;
+      link.#reason ??= error.message;
+    });
+    const timer = setTimeout(() => link.destroy('did not answer in time'), deadlineMs);
+    const onAbort = (): void => link.destroy('closed');
+    signal.addEventListener('abort', onAbort);
+    try {
+      signal.throwIfAborted();
+      await redis.connect();
+      if (trouble !== null) throw new Error(trouble);
+      await link.#greet(deadlineMs);
+      return link;
+    } catch (error) {
+      const message = trouble ?? link.#reason ?? messageOf(error);
+      link.destroy(message);
+      if (error instanceof RedisFault && error.kind === 'configuration') throw error;
+      const kind = REFUSED.test(message) ? 'configuration' : 'connection';
+      throw new RedisFault(kind, `Redis at ${target.name}: ${message}`);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Rejects with a RedisFault. */
+  async call(name: string, args: readonly Argument[], deadlineMs: number): Promise<Reply> {
+    const command = new Command(name, args as Argument[], { replyEncoding: null });
+    return this.#within(deadlineMs, name, () => this.#redis.sendCommand(command) as Promise<Reply>);
+  }
+
+  /** Runs the commands as one transaction; an error of a single one is its value. */
+  async transact(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<Reply[]> {
+    return this.#within(deadlineMs, 'EXEC', async () => {
+      const pipeline = this.#redis.multi();
+      for (const [name, ...args] of commands) pipeline.callBuffer(name as string, ...args);
+      const results = (await pipeline.exec().catch(firstCause)) as [Error | null, Reply][] | null;
+      if (results === null) throw new Error('the transaction was discarded');
+      return results.map(([error, reply]) => (error === null ? reply : faultOf(error)));
+    });
+  }
+
+  /** Closes at once; calls that wait are rejected. */
+  destroy(reason: string): void {
+    this.#reason ??= reason;
+    this.#alive = false;
+    this.#redis.disconnect();
+    this.#redis.stream?.destroy();
+  }
+
+  async #within<T>(deadlineMs: number, name: string, send: () => Promise<T>): Promise<T> {
+    if (!this.#alive) throw this.#gone('is closed');
+    const late = `did not answer ${name} within ${deadlineMs} ms`;
+    const timer = setTimeout(() => this.destroy(late), deadlineMs);
+    try {
+      return await send();
+    } catch (error) {
+      if (isReplyError(error)) throw faultOf(error);
+      throw this.#gone(messageOf(error));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #gone(message: string): RedisFault {
+    return new RedisFault('connection', `the connection to Redis is gone: ${this.#reason ?? message}`);
+  }
+
+  /** HELLO without arguments needs no permission and tells version, mode and connection number in one go. */
+  async #greet(deadlineMs: number): Promise<void> {
+    const reply = await this.call('hello', [], deadlineMs);
+    if (!Array.isArray(reply)) throw new Error('does not answer HELLO as Redis does');
+    const fields = new Map<string, string>();
+    for (let i = 0; i + 1 < reply.length; i += 2) fields.set(String(reply[i]), String(reply[i + 1]));
+    this.clientId = Number(fields.get('id'));
+    const mode = fields.get('mode') ?? 'standalone';
+    if (mode !== 'standalone') {
+      throw new RedisFault(
+        'configuration',
+        `Redis runs in ${mode} mode, which Rivercast does not support yet`,
+      );
+    }
+    const version = fields.get('version') ?? '';
+    if (Number.parseInt(version, 10) < 7) {
+      throw new RedisFault('configuration', `Redis ${version} is too old: Rivercast needs 7.0 or newer`);
+    }
+  }
+}
+
+function clientOptions(target: Target, deadlineMs: number): RedisOptions & { replyMapping: 'legacy' } {
+  const { host, port, path, username, password, database, tls } = target;
+  return {
+    ...(path === null ? { host: host as string, port } : { path }),
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(tls ? { tls: {} } : {}),
+    db: database,
+    connectTimeout: deadlineMs,
+    lazyConnect: true,
+    retryStrategy: null,
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+    enableReadyCheck: false,
+    maxRetriesPerRequest: 0,
+    connectionName: 'rivercast',
+    replyMapping: 'legacy',
+  };
+}
+
+/** A transaction that was refused says EXECABORT; what was wrong with it is the error before that. */
+function firstCause(error: Error & { previousErrors?: readonly Error[] }): never {
+  throw error.previousErrors?.[0] ?? error;
+}
+
+function isReplyError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+function faultOf(error: Error): RedisFault {
+  return new RedisFault(REFUSED.test(error.message) ? 'configuration' : 'redis', error.message);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,252 @@
+/**
+ * Reads of a channel, each one atomic look: entries, XINFO STREAM and meta in one transaction. A look that
+ * contradicts what this process saw begins a new epoch first (compare-and-set), so that the page that is
+ * returned tells of the loss.
+ *
+ * COUNT is chosen by the entries' sizes, because Redis has no way to bound a reply by bytes.
+ */
+import type { Clock } from '../../clock.ts';
+import { RivercastError } from '../../errors.ts';
+import type { Cursor } from '../../protocol/cursor.ts';
+import { compareIds, type EntryId, ID_ZERO, idBefore } from '../../protocol/id.ts';
+import { newEpoch } from '../epoch.ts';
+import { judgePage } from '../judge.ts';
+import type { Entry, Page, PageLimits } from '../log.ts';
+import { decodeEntries } from './entries.ts';
+import type { Keeper } from './keeper.ts';
+import { type ChannelKeys, channelKeys } from './keys.ts';
+import { type Link, RedisFault, type Reply } from './link.ts';
+import { decodeLook, isNeighbour, lookCommands, type RedisLook, withOrdinals } from './look.ts';
+import { loadScript, runScript } from './script.ts';
+import {
+  contradicts,
+  type Fingerprint,
+  fingerprint,
+  type Known,
+  type Witness,
+  type Witnesses,
+} from './witness.ts';
+
+/** A reply is meant to stay below this, and below eight times it if every entry is the largest known. */
+const REPLY_BYTES = 8 * 1024 * 1024;
+const WORST_REPLY_BYTES = 8 * REPLY_BYTES;
+const MAX_COUNT = 10_000;
+/** Field names, numbers and nesting around a payload. */
+const ENTRY_OVERHEAD_BYTES = 64;
+/** A new epoch is begun at most this often within one look: each time by evidence that is new. */
+const MAX_ROTATIONS = 3;
+const LAST_ID: EntryId = '18446744073709551615-18446744073709551615';
+
+const ROTATE = loadScript('rotate');
+
+export interface ReaderOptions {
+  readonly stream: string;
+  readonly clock: Clock;
+  readonly keeper: Keeper;
+  readonly witnesses: Witnesses;
+  readonly readMs: number;
+}
+
+export interface Found {
+  readonly look: RedisLook;
+  readonly entries: readonly Entry[];
+  /** History was lost in a channel that has no epoch to say so with. */
+  readonly lost: boolean;
+}
+
+export class Reader {
+  readonly #options: ReaderOptions;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+  }
+
+  keysOf(channel: string): ChannelKeys {
+    return channelKeys(this.#options.stream, channel);
+  }
+
+  async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
+    const witness = this.#options.witnesses.of(channel);
+    if (witness.meanBytes === null) await this.look(channel);
+    const { look, entries, lost } = await this.#find(channel, after.id, countFor([witness], limits));
+    const found = cut(withOrdinals(entries, look), limits);
+    const kept = look.cursorKept || isNeighbour(after.id, found[0]);
+    if (!lost) return judgePage(after, { ...look, cursorKept: kept }, found);
+    return told(judgePage({ ...after, epoch: LOST_EPOCH }, look, found), after);
+  }
+
+  /** What the channel holds, without entries. */
+  async look(channel: string): Promise<RedisLook> {
+    return (await this.#find(channel, ID_ZERO, 0)).look;
+  }
+
+  /** Calls Redis within the deadline of a read; a lost connection is tried again while time is left. */
+  async ask<T>(
+    work: (link: Link, deadlineMs: number) => Promise<T>,
+    deadlineMs: number = this.#options.readMs,
+  ): Promise<T> {
+    const { clock, keeper } = this.#options;
+    const endMs = clock.monotonic() + deadlineMs;
+    for (;;) {
+      try {
+        const link = await within(keeper.get(), endMs - clock.monotonic());
+        return await work(link, Math.max(1, endMs - clock.monotonic()));
+      } catch (error) {
+        if (!(error instanceof RedisFault)) throw error;
+        if (error.kind !== 'connection' || clock.monotonic() >= endMs) throw unavailable(error);
+      }
+    }
+  }
+
+  async #find(channel: string, after: EntryId, count: number): Promise<Found> {
+    const witness = this.#options.witnesses.of(channel);
+    let lost = false;
+    for (let rotations = 0; ; rotations++) {
+      const known = witness.known;
+      const { look, entries, cursorEntry } = await this.#lookOnce(channel, after, count);
+      witness.meanBytes = look.meanBytes;
+      witness.maxBytes = look.maxBytes;
+      const replaced =
+        cursorEntry !== undefined && look.epoch === witness.epoch && witness.differs(cursorEntry);
+      if (!replaced && !contradicts(look, known)) {
+        witness.see(look.epoch, look.tip, look.tipOrdinal);
+        return { look, entries, lost };
+      }
+      if (rotations >= MAX_ROTATIONS)
+        throw new RivercastError('log_unavailable', 'the history keeps changing');
+      if (look.epoch === null && !look.hasOurs) {
+        lost = true;
+        witness.accept(look);
+      } else {
+        await this.#rotate(channel, look, { ...known, fingerprints: witness.fingerprints });
+      }
+    }
+  }
+
+  async #lookOnce(
+    channel: string,
+    after: EntryId,
+    count: number,
+  ): Promise<{ look: RedisLook; entries: Entry[]; cursorEntry: Entry | undefined }> {
+    const { stream, meta } = this.keysOf(channel);
+    const commands = lookCommands(stream, meta);
+    if (after !== ID_ZERO) commands.push(['xrange', stream, after, after, 'COUNT', '1']);
+    if (count > 0 && after !== LAST_ID)
+      commands.push(['xrange', stream, `(${after}`, '+', 'COUNT', `${count}`]);
+    const [info, fields, ...ranges] = await this.ask((link, ms) => link.transact(commands, ms));
+    for (const range of ranges) if (range instanceof RedisFault) throw unavailable(range);
+    const [cursorEntry] = after === ID_ZERO ? [] : decodeEntries(ranges.shift());
+    try {
+      const look = decodeLook(info, fields, cursorEntry !== undefined);
+      return { look, entries: decodeEntries(ranges[0]), cursorEntry };
+    } catch (error) {
+      throw error instanceof RedisFault ? unavailable(error) : error;
+    }
+  }
+
+  /** Begins an epoch after the newest entry that is certainly still what it was. */
+  async #rotate(
+    channel: string,
+    look: RedisLook,
+    seen: Known & Pick<Witness, 'fingerprints'>,
+  ): Promise<void> {
+    const { stream, meta } = this.keysOf(channel);
+    const bounds = [look.tip];
+    if (look.epoch !== null) {
+      const isSame = look.epoch === seen.epoch;
+      bounds.push(isSame && compareIds(seen.tip, look.metaTip) > 0 ? seen.tip : look.metaTip);
+      if (isSame) bounds.push(...(await this.#lastSame(stream, seen.fingerprints)));
+    }
+    const from = bounds.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
+    await this.ask((link, ms) =>
+      runScript(
+        link,
+        ROTATE,
+        [
+          [stream, meta],
+          [look.epoch ?? '', newEpoch(), from],
+        ],
+        ms,
+      ),
+    );
+  }
+
+  /** The newest delivered entry that reads as it did, found by halving; before all of them when none does. */
+  async #lastSame(stream: string, prints: readonly Fingerprint[]): Promise<EntryId[]> {
+    const first = prints[0];
+    if (first === undefined) return [];
+    let low = 0;
+    let high = prints.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const print = prints[middle] as Fingerprint;
+      if (await this.#isSame(stream, print)) low = middle + 1;
+      else high = middle;
+    }
+    return [low === 0 ? idBefore(first.id) : (prints[low - 1] as Fingerprint).id];
+  }
+
+  async #isSame(stream: string, print: Fingerprint): Promise<boolean> {
+    const reply: Reply = await this.ask((link, ms) => link.call('xrange', [stream, print.id, print.id], ms));
+    const [entry] = decodeEntries(reply);
+    return entry !== undefined && fingerprint(entry).crc === print.crc;
+  }
+}
+
+/** No channel has this epoch: a cursor that bears it is always answered with a reset. */
+const LOST_EPOCH = 'lost';
+
+/** The gap names what was asked for, not the made-up epoch that brought it about. */
+function told(page: Page, after: Cursor): Page {
+  const gaps = page.gaps.map(({ before, gap }, i) => ({
+    before,
+    gap: i === 0 ? { ...gap, requested: after } : gap,
+  }));
+  return { ...page, gaps };
+}
+
+/** COUNT for one reply over all these channels. */
+export function countFor(witnesses: readonly Witness[], limits: PageLimits): number {
+  let mean = ENTRY_OVERHEAD_BYTES;
+  let max = ENTRY_OVERHEAD_BYTES;
+  for (const witness of witnesses) {
+    mean = Math.max(mean, (witness.meanBytes ?? 0) + ENTRY_OVERHEAD_BYTES);
+    max = Math.max(max, witness.maxBytes + ENTRY_OVERHEAD_BYTES);
+  }
+  // A little more than the page holds, so that entries smaller than the mean still fill it.
+  const wanted = Math.min(REPLY_BYTES / witnesses.length, limits.maxBytes * 1.5);
+  const count = Math.min(
+    wanted / mean,
+    WORST_REPLY_BYTES / witnesses.length / max,
+    limits.maxEntries,
+    MAX_COUNT,
+  );
+  return Math.max(1, Math.floor(count));
+}
+
+export function cut(entries: readonly Entry[], limits: PageLimits): readonly Entry[] {
+  let bytes = 0;
+  for (let i = 0; i < entries.length; i++) {
+    bytes += (entries[i] as Entry).data.length;
+    if (i > 0 && (i >= limits.maxEntries || bytes > limits.maxBytes)) return entries.slice(0, i);
+  }
+  return entries;
+}
+
+export function unavailable(error: Error): RivercastError {
+  return new RivercastError('log_unavailable', error.message, { cause: error });
+}
+
+/** Rejects when `promise` takes longer; it goes on in the background for whoever else waits for it. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const fault = new RedisFault('connection', 'Redis did not answer in time');
+    timer = setTimeout(() => reject(fault), Math.max(1, ms));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

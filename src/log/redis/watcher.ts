@@ -1,0 +1,284 @@
+/**
+ * Waiting for news: a blocking XREAD on a connection of its own, with explicit ids, never `$`.
+ *
+ * What XREAD returns is handed on as it is when its chain proves that nothing is missing; else, and every
+ * CHECK_MS, and after every new connection, an atomic look is the judge: Redis tells a blocked reader nothing
+ * of a deleted key, a lost tail or an id given twice. A channel whose look fails (a key of another type) is
+ * left out of the XREAD, so that it can not silence the others.
+ */
+import type { Clock } from '../../clock.ts';
+import { RivercastError } from '../../errors.ts';
+import type { Cursor } from '../../protocol/cursor.ts';
+import { follows } from '../judge.ts';
+import { type Entry, MAX_WATCHED, type Page, type PageLimits } from '../log.ts';
+import { Backoff, pause } from './backoff.ts';
+import { decodeEntries } from './entries.ts';
+import { Keeper, type KeeperOptions } from './keeper.ts';
+import { type Link, RedisFault } from './link.ts';
+import { countFor, cut, type Reader } from './reader.ts';
+import type { Trouble } from './trouble.ts';
+import type { Witnesses } from './witness.ts';
+
+/** A blocked read that an abort does not bring back within this loses its connection: it had read nothing. */
+const UNBLOCK_MS = 100;
+const UNBLOCK_RETRY_MS = 5;
+const MAX_IDLE_LINKS = 4;
+
+export interface WatcherOptions {
+  readonly clock: Clock;
+  readonly reader: Reader;
+  readonly control: Keeper;
+  readonly connect: KeeperOptions;
+  readonly witnesses: Witnesses;
+  readonly trouble: Trouble;
+  readonly checkMs: number;
+  /** How long an overdue reply of a blocking read is waited for. */
+  readonly graceMs: number;
+}
+
+type Cursors = ReadonlyMap<string, Cursor>;
+
+export class Watcher {
+  readonly #options: WatcherOptions;
+  readonly #waits = new Set<AbortController>();
+  /** Connections for blocking reads that nobody uses just now, at most MAX_IDLE_LINKS. */
+  readonly #idle: Keeper[] = [];
+  /** Rises with every connection opened: what was checked over another one has to be checked again. */
+  #generation = 0;
+  #closed = false;
+
+  constructor(options: WatcherOptions) {
+    this.#options = options;
+  }
+
+  reconnected(): void {
+    this.#generation += 1;
+  }
+
+  async wait(after: Cursors, limits: PageLimits, signal: AbortSignal): Promise<ReadonlyMap<string, Page>> {
+    if (after.size > MAX_WATCHED) throw new RivercastError('internal', `more than ${MAX_WATCHED} channels`);
+    this.#assertOpen();
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort();
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) stop.abort();
+    this.#waits.add(stop);
+    const keeper = this.#idle.pop() ?? this.#connection();
+    try {
+      return await this.#untilNews(keeper, after, limits, stop.signal);
+    } finally {
+      this.#waits.delete(stop);
+      signal.removeEventListener('abort', onAbort);
+      if (this.#closed || this.#idle.length >= MAX_IDLE_LINKS) keeper.close();
+      else this.#idle.push(keeper);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const stop of this.#waits) stop.abort();
+    for (const keeper of this.#idle.splice(0)) keeper.close();
+  }
+
+  async #untilNews(
+    keeper: Keeper,
+    after: Cursors,
+    limits: PageLimits,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Page>> {
+    const backoff = new Backoff(this.#options.connect.random);
+    while (!signal.aborted) {
+      try {
+        const link = await untilAborted(keeper.get(), signal);
+        if (link === null) break;
+        const pages = await this.#round(link, after, limits, signal);
+        if (pages.size > 0) return pages;
+        backoff.reset();
+      } catch (error) {
+        if (!(error instanceof RedisFault)) throw error;
+        if (signal.aborted) break;
+        this.#options.trouble.set('live reading', error.message);
+        await backoff.wait(signal);
+      }
+    }
+    this.#assertOpen();
+    return new Map();
+  }
+
+  /** Checks what is due, then blocks until something comes, the next check is due, or the signal aborts. */
+  async #round(
+    link: Link,
+    after: Cursors,
+    limits: PageLimits,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Page>> {
+    const checked = await untilAborted(this.#check(after, limits), signal);
+    if (checked === null || checked.pages.size > 0) return checked?.pages ?? new Map();
+    const { checkMs } = this.#options;
+    if (checked.sound.size === 0) {
+      await pause(Math.min(1000, checkMs), signal);
+      return checked.pages;
+    }
+    // A channel that is left out is looked at again sooner.
+    const blockMs = checked.sound.size < after.size ? Math.min(1000, checkMs) : checkMs;
+    const found = await this.#block(link, checked.sound, limits, blockMs, signal);
+    this.#options.trouble.clear('live reading');
+    return this.#judge(found, after, limits);
+  }
+
+  async #check(
+    after: Cursors,
+    limits: PageLimits,
+  ): Promise<{ pages: Map<string, Page>; sound: Map<string, Cursor> }> {
+    const { clock, checkMs, trouble, witnesses } = this.#options;
+    const pages = new Map<string, Page>();
+    const sound = new Map<string, Cursor>();
+    const since = clock.monotonic() - checkMs;
+    const looks = [...after].map(async ([channel, cursor]) => {
+      try {
+        if (!witnesses.of(channel).isChecked(cursor, this.#generation, since)) {
+          const page = await this.#read(channel, cursor, limits);
+          if (hasNews(page)) pages.set(channel, page);
+        }
+        sound.set(channel, cursor);
+        trouble.clear(`reading ${channel}`);
+      } catch (error) {
+        if (!(error instanceof RivercastError)) throw error;
+        trouble.set(`reading ${channel}`, error.message);
+      }
+    });
+    await Promise.all(looks);
+    return { pages, sound };
+  }
+
+  async #block(
+    link: Link,
+    after: Cursors,
+    limits: PageLimits,
+    blockMs: number,
+    signal: AbortSignal,
+  ): Promise<Map<string, Entry[]>> {
+    const { reader, witnesses, graceMs } = this.#options;
+    const byKey = new Map([...after.keys()].map((channel) => [reader.keysOf(channel).stream, channel]));
+    const count = countFor(
+      [...after.keys()].map((channel) => witnesses.of(channel)),
+      limits,
+    );
+    const ids = [...after.values()].map((cursor) => cursor.id);
+    const args = ['BLOCK', `${Math.ceil(blockMs)}`, 'COUNT', `${count}`, 'STREAMS', ...byKey.keys(), ...ids];
+    const settled = new AbortController();
+    const onAbort = (): void => void this.#unblock(link, settled.signal);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      const reply = await link.call('xread', args, blockMs + graceMs);
+      const found = new Map<string, Entry[]>();
+      if (!Array.isArray(reply)) return found;
+      for (const [key, entries] of reply) found.set(byKey.get(String(key)) as string, decodeEntries(entries));
+      return found;
+    } finally {
+      settled.abort();
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #judge(
+    found: ReadonlyMap<string, Entry[]>,
+    after: Cursors,
+    limits: PageLimits,
+  ): Promise<Map<string, Page>> {
+    const pages = new Map<string, Page>();
+    for (const [channel, entries] of found) {
+      const cursor = after.get(channel) as Cursor;
+      const proven = this.#provenPage(channel, cursor, cut(entries, limits));
+      const page = proven ?? (await this.#readOrNull(channel, cursor, limits));
+      if (page !== null && hasNews(page)) pages.set(channel, page);
+    }
+    return pages;
+  }
+
+  /** The entries as a page when they follow the cursor in the epoch that was last seen; else null. */
+  #provenPage(channel: string, cursor: Cursor, entries: readonly Entry[]): Page | null {
+    const witness = this.#options.witnesses.of(channel);
+    const last = entries.at(-1);
+    if (last === undefined || cursor.epoch === null || cursor.epoch !== witness.epoch) return null;
+    if (cursor.id !== witness.checkedId || !follows(cursor, entries)) return null;
+    witness.see(witness.epoch, last.id, last.ordinal);
+    witness.remember(entries);
+    witness.checkedId = last.id;
+    const end = { id: last.id, epoch: witness.epoch, ordinal: last.ordinal };
+    return { epoch: witness.epoch, entries, gaps: [], end };
+  }
+
+  async #readOrNull(channel: string, cursor: Cursor, limits: PageLimits): Promise<Page | null> {
+    try {
+      return await this.#read(channel, cursor, limits);
+    } catch (error) {
+      if (!(error instanceof RivercastError)) throw error;
+      this.#options.trouble.set(`reading ${channel}`, error.message);
+      return null;
+    }
+  }
+
+  async #read(channel: string, cursor: Cursor, limits: PageLimits): Promise<Page> {
+    const { clock, reader, witnesses } = this.#options;
+    const generation = this.#generation;
+    const startedMs = clock.monotonic();
+    const page = await reader.read(channel, cursor, limits);
+    const witness = witnesses.of(channel);
+    witness.remember(page.entries);
+    witness.checkedId = page.end.id;
+    witness.checkedAtMs = startedMs;
+    witness.checkedGeneration = generation;
+    return page;
+  }
+
+  /**
+   * Brings a blocked read back. It may not have reached Redis yet when CLIENT UNBLOCK does, so that is sent
+   * until the read has settled; if nothing helps, its connection goes: the read changed nothing.
+   */
+  async #unblock(link: Link, settled: AbortSignal): Promise<void> {
+    const timer = setTimeout(() => link.destroy('was not unblocked in time'), UNBLOCK_MS);
+    settled.addEventListener('abort', () => clearTimeout(timer), { once: true });
+    try {
+      while (!settled.aborted && link.alive) {
+        const control = await this.#options.control.get();
+        await control.call('client', ['unblock', `${link.clientId}`], UNBLOCK_MS);
+        await pause(UNBLOCK_RETRY_MS, settled);
+      }
+    } catch (error) {
+      if (!(error instanceof RedisFault)) throw error;
+      // Without a control connection the timer ends the read.
+    }
+  }
+
+  #connection(): Keeper {
+    return new Keeper({ ...this.#options.connect, onOpen: () => this.reconnected() });
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new RivercastError('log_unavailable', 'the log is closed');
+  }
+}
+
+function hasNews(page: Page): boolean {
+  return page.entries.length > 0 || page.gaps.length > 0;
+}
+
+/** Null when the signal aborts first; the promise goes on in the background. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  if (signal.aborted) {
+    promise.catch(() => undefined);
+    return null;
+  }
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<null>((resolve) => {
+    onAbort = () => resolve(null);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * What this process itself saw of a channel: the highest id it was acknowledged or has read, within which
+ * epoch, and fingerprints of the newest entries it delivered. Redis never tells a reader of DEL, FLUSHALL or
+ * a failover that lost the tail; comparing with this does. Only what is remembered here, or meta, may change
+ * a channel's epoch, never a cursor that a client brought.
+ */
+import { crc32 } from 'node:zlib';
+import type { Cursor } from '../../protocol/cursor.ts';
+import { compareIds, type EntryId, ID_ZERO } from '../../protocol/id.ts';
+import type { Entry } from '../log.ts';
+import type { RedisLook } from './look.ts';
+
+/** Enough to find where history forked in a failover that lost the last moments. */
+const MAX_FINGERPRINTS = 256;
+/** Channels remembered; beyond it the one not used for longest is forgotten. About 25 KB each at the most. */
+const MAX_WITNESSES = 2048;
+
+export interface Fingerprint {
+  readonly id: EntryId;
+  readonly crc: number;
+}
+
+export class Witness {
+  epoch: string | null = null;
+  tip: EntryId = ID_ZERO;
+  ordinal = 0;
+  /** Sizes for choosing COUNT; null before the first look. */
+  meanBytes: number | null = null;
+  maxBytes = 0;
+  /** The cursor up to which a waiter's page was proven, when, and over which connections. */
+  checkedId: EntryId | null = null;
+  checkedAtMs = 0;
+  checkedGeneration = -1;
+  #fingerprints: Fingerprint[] = [];
+
+  get known(): Known {
+    return { epoch: this.epoch, tip: this.tip, ordinal: this.ordinal };
+  }
+
+  get fingerprints(): readonly Fingerprint[] {
+    return this.#fingerprints;
+  }
+
+  /** Takes in an id of `epoch` that Redis acknowledged or returned. */
+  see(epoch: string | null, id: EntryId, ordinal: number | null): void {
+    if (epoch !== this.epoch) this.#forget(epoch);
+    if (compareIds(id, this.tip) <= 0) return;
+    this.tip = id;
+    if (ordinal !== null) this.ordinal = Math.max(this.ordinal, ordinal);
+  }
+
+  /** Begins anew from what Redis has now: what was known is lost and told. */
+  accept(look: RedisLook): void {
+    this.#forget(look.epoch);
+    this.see(look.epoch, look.tip, look.tipOrdinal);
+  }
+
+  remember(entries: readonly Entry[]): void {
+    const newest = this.#fingerprints.at(-1)?.id ?? ID_ZERO;
+    for (const entry of entries.slice(-MAX_FINGERPRINTS)) {
+      if (compareIds(entry.id, newest) > 0) this.#fingerprints.push(fingerprint(entry));
+    }
+    if (this.#fingerprints.length > MAX_FINGERPRINTS) {
+      this.#fingerprints = this.#fingerprints.slice(-MAX_FINGERPRINTS);
+    }
+  }
+
+  /** Whether `entry` is another one than was delivered under its id. */
+  differs(entry: Entry): boolean {
+    const known = this.#fingerprints.findLast((print) => print.id === entry.id);
+    return known !== undefined && known.crc !== fingerprint(entry).crc;
+  }
+
+  isChecked(cursor: Cursor, generation: number, sinceMs: number): boolean {
+    return (
+      cursor.epoch === this.epoch &&
+      cursor.id === this.checkedId &&
+      generation === this.checkedGeneration &&
+      this.checkedAtMs >= sinceMs
+    );
+  }
+
+  #forget(epoch: string | null): void {
+    this.epoch = epoch;
+    this.tip = ID_ZERO;
+    this.ordinal = 0;
+    this.checkedId = null;
+    this.#fingerprints = [];
+  }
+}
+
+export class Witnesses {
+  readonly #byChannel = new Map<string, Witness>();
+
+  of(channel: string): Witness {
+    const known = this.#byChannel.get(channel);
+    const witness = known ?? new Witness();
+    if (known !== undefined) this.#byChannel.delete(channel);
+    this.#byChannel.set(channel, witness);
+    if (this.#byChannel.size > MAX_WITNESSES) {
+      for (const oldest of this.#byChannel.keys()) {
+        this.#byChannel.delete(oldest);
+        break;
+      }
+    }
+    return witness;
+  }
+}
+
+/** The ordinal counts only where it is stored: a derived one may become known between two looks. */
+export function fingerprint(entry: Entry): Fingerprint {
+  const chain = entry.prev === null ? '' : `${entry.prev} ${entry.ordinal}`;
+  return { id: entry.id, crc: crc32(chain, crc32(entry.data)) };
+}
+
+/** What a Witness knew at one moment. */
+export interface Known {
+  readonly epoch: string | null;
+  readonly tip: EntryId;
+  readonly ordinal: number;
+}
+
+/**
+ * Whether what Redis shows can not be the history that this process, or meta, knows. `known` is from before
+ * the look was sent: what was learnt while it was on its way may be newer than the look, and no evidence.
+ */
+export function contradicts(look: RedisLook, known: Known): boolean {
+  if (look.epoch === null) {
+    if (look.hasOurs) return true;
+  } else if (isBehind(look, look.metaTip, look.metaOrdinal)) return true;
+  return look.epoch === known.epoch && isBehind(look, known.tip, known.ordinal);
+}
+
+function isBehind(look: RedisLook, id: EntryId, ordinal: number): boolean {
+  return compareIds(look.tip, id) < 0 || look.tipOrdinal < ordinal;
+}

@@ -1,0 +1,114 @@
+/**
+ * A TCP proxy that a test can turn into a bad network: bytes vanish without a word (a half-open connection),
+ * connections are cut, bytes come late.
+ */
+import { once } from 'node:events';
+import { createServer, connect, type Server, type Socket } from 'node:net';
+
+export type Direction = 'up' | 'down';
+
+interface Pair {
+  readonly client: Socket;
+  readonly upstream: Socket;
+}
+
+export class TcpProxy implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #target: number;
+  readonly #pairs = new Set<Pair>();
+  readonly #dropping = new Set<Direction>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #delayMs = 0;
+  #onBytes: ((direction: Direction, bytes: Buffer) => void) | null = null;
+
+  private constructor(server: Server, target: number) {
+    this.#server = server;
+    this.#target = target;
+  }
+
+  static async start(target: number): Promise<TcpProxy> {
+    const server = createServer();
+    const proxy = new TcpProxy(server, target);
+    server.on('connection', (client) => proxy.#accept(client));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as { port: number }).port;
+  }
+
+  get connections(): number {
+    return this.#pairs.size;
+  }
+
+  /** From now on bytes in this direction vanish, on old connections and new ones. */
+  drop(direction: Direction): void {
+    this.#dropping.add(direction);
+  }
+
+  /** New bytes pass again; what vanished stays lost. */
+  heal(): void {
+    this.#dropping.clear();
+    this.#delayMs = 0;
+    this.#onBytes = null;
+  }
+
+  delay(ms: number): void {
+    this.#delayMs = ms;
+  }
+
+  /** Ends every connection at once. */
+  cut(): void {
+    for (const pair of this.#pairs) this.#end(pair);
+  }
+
+  /** Called with all bytes that come, before they are passed on or dropped. */
+  watch(onBytes: (direction: Direction, bytes: Buffer) => void): void {
+    this.#onBytes = onBytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    for (const timer of this.#timers) clearTimeout(timer);
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #accept(client: Socket): void {
+    const pair = { client, upstream: connect(this.#target, '127.0.0.1') };
+    this.#pairs.add(pair);
+    this.#pipe(pair, 'up', client, pair.upstream);
+    this.#pipe(pair, 'down', pair.upstream, client);
+  }
+
+  #pipe(pair: Pair, direction: Direction, from: Socket, to: Socket): void {
+    from.on('data', (bytes: Buffer) => {
+      this.#onBytes?.(direction, bytes);
+      if (this.#dropping.has(direction)) return;
+      if (this.#delayMs === 0) this.#write(from, to, bytes);
+      else this.#later(() => this.#write(from, to, bytes));
+    });
+    from.on('drain', () => to.resume());
+    from.on('close', () => this.#end(pair));
+    from.on('error', () => this.#end(pair));
+  }
+
+  #write(from: Socket, to: Socket, bytes: Buffer): void {
+    if (!to.destroyed && !to.write(bytes)) from.pause();
+  }
+
+  #later(work: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      work();
+    }, this.#delayMs);
+    this.#timers.add(timer);
+  }
+
+  #end(pair: Pair): void {
+    this.#pairs.delete(pair);
+    pair.client.destroy();
+    pair.upstream.destroy();
+  }
+}
