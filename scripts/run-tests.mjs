@@ -7,19 +7,26 @@
  *   node scripts/run-tests.mjs
  *   node scripts/run-tests.mjs build/test/config.test.js
  *   node scripts/run-tests.mjs --test-name-pattern=retention
+ *   node scripts/run-tests.mjs --coverage        records what `c8 report` reports
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const args = process.argv.slice(2);
-const options = args.filter((arg) => arg.startsWith('-'));
+const options = args.filter((arg) => arg.startsWith('-') && arg !== '--coverage');
 const given = args.filter((arg) => !arg.startsWith('-'));
 
 const files = given.length > 0 ? given : listTests('build/test');
 if (files.length === 0) {
   console.error('run-tests: there are no tests in build/test. Run `npm run build:test` first.');
   process.exit(1);
+}
+
+const env = { ...process.env };
+if (args.includes('--coverage')) {
+  rmSync('coverage', { recursive: true, force: true });
+  env.NODE_V8_COVERAGE = 'coverage/tmp';
 }
 
 const child = spawn(
@@ -33,7 +40,7 @@ const child = spawn(
     ...options,
     ...files,
   ],
-  { stdio: 'inherit' },
+  { stdio: 'inherit', env },
 );
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {

@@ -4,6 +4,7 @@
  *   SIGTERM, SIGINT         graceful stop, exit code 0
  *   a second SIGINT         exit at once, 130
  *   the server failed       graceful stop, exit code 1
+ *   something left undone   such as a message that could not be stored: exit code 1
  *   the stop hangs          exit code 1, some seconds after DRAIN_TIMEOUT_MS
  */
 import type { Config } from '../config.ts';
@@ -30,10 +31,10 @@ export async function serve(config: Config, logger: Logger, exit: (code: number)
     logger.fatal('the stop took too long');
     exit(1);
   }, config.drainTimeoutMs + STOP_GRACE_MS);
-  await server.stop();
+  const complete = await server.stop();
   clearTimeout(watchdog);
   logger.info('stopped');
-  return reason instanceof Error ? 1 : 0;
+  return complete && !(reason instanceof Error) ? 0 : 1;
 }
 
 /** Resolves at the first signal to stop, also when it comes before the server has started. */

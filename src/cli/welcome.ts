@@ -34,7 +34,7 @@ export function welcome(config: Config, addresses: readonly string[]): string {
     tries.length > 1 ? 'Try it in two terminals:' : 'Try it:',
     ...tries.map((url) => `  npx wscat -c ${url}`),
     '',
-    `Or in the console of a browser, on ${base}/healthz:`,
+    `Or in the console of a browser, on ${base}:`,
     ...(subscribe === null
       ? []
       : [`  new WebSocket('${subscribe}').onmessage = (event) => console.log(event.data)`]),

@@ -1,0 +1,32 @@
+# Rivercast in a container. Debian's glibc rather than Alpine's musl: the embedded log's library comes prebuilt
+# for it, so that no compiler is needed.
+#
+#   docker build -t rivercast .
+#   docker run -p 127.0.0.1:3000:3000 -e ALLOW_ANONYMOUS=true -v rivercast:/data rivercast
+#
+# A container has to listen on all its addresses to be reached at all, which Rivercast does only when it is told
+# that anybody may connect (ALLOW_ANONYMOUS). Publish its port on a loopback or private address.
+
+FROM node:20-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY tsconfig.base.json tsconfig.build.json ./
+COPY scripts scripts
+COPY src src
+RUN npm run build && npm prune --omit=dev --no-audit --no-fund
+
+FROM node:20-slim
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+RUN mkdir /data && chown node:node /data
+USER node
+VOLUME /data
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT.split(',')[0]}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "dist/cli/main.js"]

@@ -1,0 +1,43 @@
+# What one does with a checkout. `make` alone lists it. The work itself is in the npm scripts.
+.DEFAULT_GOAL := help
+.PHONY: help mod build run mock test check bench clean-stream
+
+# The first port must be free; for the others a taken one is a warning.
+PORT ?= 3000,8080
+# More for the tests: make test ARGS=--test-name-pattern=retention
+ARGS ?=
+
+SERVE = node dist/cli/main.js serve
+
+help: ## List what make can do
+	@echo "make <target>"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+mod: node_modules/.package-lock.json ## Install the dependencies, when package-lock.json changed
+
+node_modules/.package-lock.json: package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+build: mod ## Compile into dist
+	@npm run --silent build
+
+run: build ## Serve on ports 3000 and 8080 (PORT), with the log in ./data, or in Redis if REDIS_URL is set
+	@PORT="$(PORT)" $(SERVE)
+
+mock: build ## The same server with its log in memory: nothing is kept
+	@PORT="$(PORT)" REDIS_URL= STORE=memory $(SERVE)
+
+test: mod ## Run all tests; installs redis-server when it is missing
+	@scripts/ensure-redis.sh
+	@npm test --silent -- $(ARGS)
+
+check: mod ## Everything that must be green before a commit: lint, format, docs, package, tests with coverage
+	@scripts/ensure-redis.sh
+	@npm run --silent check
+
+bench: mod ## Measure
+	@npm run --silent bench
+
+clean-stream: build ## Remove all entries of the default channel from Redis (REDIS_URL, STREAM)
+	@node scripts/clean-stream.mjs

@@ -1,0 +1,18 @@
+/** The public API: everything that may be imported from `rivercast`. */
+export {
+  type BroadcasterConfig,
+  type Config,
+  ConfigError,
+  type ConfigInput,
+  type HttpConfig,
+  type LogConfig,
+  type LogLevel,
+  loadConfig,
+  type ManagerConfig,
+  type Role,
+  type Store,
+} from './config.ts';
+export { ERRORS, type ErrorCode, type ErrorRow, RivercastError, StartError } from './errors.ts';
+export { createLogger, type Logger, type LoggerOptions } from './logger.ts';
+export { type RunningServer, type ServerStats, startServer } from './server.ts';
+export { VERSION } from './version.ts';
