@@ -33,7 +33,8 @@ async function ask(names: readonly string[]): Promise<{ answers: Answer[]; faile
   const failed: string[] = [];
   for (const name of names) {
     const question = QUESTIONS[name];
-    if (question === undefined) throw new Error(`unknown question "${name}": ${Object.keys(QUESTIONS)}`);
+    if (question === undefined)
+      throw new Error(`unknown question "${name}", not one of ${Object.keys(QUESTIONS).join(', ')}`);
     bench.say(`\n${name}`);
     try {
       const answer = await question(bench);

@@ -120,5 +120,5 @@ export async function startFloor(): Promise<RunningFloor> {
     env: { PORT: `${port}` },
   });
   await listening(port, server.child);
-  return { port, pid: server.pid, remote: new Remote<FloorCalls>(server.child), stop: server.stop };
+  return { port, pid: server.pid, remote: new Remote<FloorCalls>(server.child), stop: () => server.stop() };
 }

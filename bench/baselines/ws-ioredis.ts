@@ -19,8 +19,6 @@ const STREAM = 'baseline';
 const COUNT = 1000;
 const BLOCK_MS = 5000;
 
-type StreamReply = [key: Buffer, entries: [id: Buffer, fields: Buffer[]][]][] | null;
-
 const url = process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379';
 const writer = new Redis(url);
 const reader = new Redis(url);
@@ -51,15 +49,7 @@ function subscriber(client: WebSocket): void {
 async function broadcast(): Promise<never> {
   let lastId = '0-0';
   for (;;) {
-    const reply = (await reader.xreadBuffer(
-      'COUNT',
-      COUNT,
-      'BLOCK',
-      BLOCK_MS,
-      'STREAMS',
-      STREAM,
-      lastId,
-    )) as StreamReply;
+    const reply = await reader.xreadBuffer('COUNT', COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', STREAM, lastId);
     for (const [id, fields] of reply?.[0]?.[1] ?? []) {
       lastId = id.toString();
       const data = fields[1] as Buffer;

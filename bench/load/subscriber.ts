@@ -135,8 +135,9 @@ export class Subscriber {
     this.resumed++;
     const separator = this.#options.path.includes('?') ? '&' : '?';
     const path = `${this.#options.path}${separator}after=${encodeURIComponent(cursor)}`;
-    this.connect(path).then((problem) => {
-      if (problem !== null) this.closed = `resume refused: ${problem}`;
-    });
+    const settled = (problem: unknown): void => {
+      if (problem !== null) this.closed = `resume refused: ${String(problem)}`;
+    };
+    this.connect(path).then(settled, settled);
   }
 }

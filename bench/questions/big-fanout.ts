@@ -79,7 +79,8 @@ export async function bigFanout(bench: Bench): Promise<Answer> {
     for (let block = 0; block < blocks; block++) singles.push(await publish(BLOCK_MESSAGES));
     const flooded = await publish(flood);
     const wrong = await wrongOf(crowd, first);
-    const { longestSliceMs, subscribers } = await target.remote.call('stats', null);
+    const stats = await target.remote.call('stats', null);
+    const { longestSliceMs = Number.NaN, subscribers = 0 } = stats;
     return answerOf({ singles, flooded, wrong, longestSliceMs, subscribers });
   } finally {
     await Promise.all((crowd?.processes ?? []).map((one) => one.stop()));

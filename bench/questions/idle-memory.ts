@@ -27,9 +27,11 @@ interface Subject {
   readonly port: number;
   readonly path: string;
   readonly memory: () => Promise<Memory>;
+  readonly stop: () => Promise<void>;
 }
 
-async function measure({ port, path, memory }: Subject, count: number): Promise<Measured> {
+/** Stops the server too. */
+async function measure({ port, path, memory, stop }: Subject, count: number): Promise<Measured> {
   const { remote, process: client } = startSubscribers();
   try {
     await connectGroup(remote, { port, path, count: WARM_UP, group: 'warm-up' });
@@ -45,6 +47,7 @@ async function measure({ port, path, memory }: Subject, count: number): Promise<
     };
   } finally {
     await client.stop();
+    await stop();
   }
 }
 
@@ -52,18 +55,11 @@ export async function idleMemory(bench: Bench): Promise<Answer> {
   const count = bench.quick ? 3000 : 10_000;
   const server = await startInstrumented();
   const own = await measure(
-    {
-      port: server.port,
-      path: server.subscribePath,
-      memory: () => server.remote.call('memory', null),
-    },
+    { ...server, path: server.subscribePath, memory: () => server.remote.call('memory', null) },
     count,
-  ).finally(server.stop);
+  );
   const floor = await startFloor();
-  const bare = await measure(
-    { port: floor.port, path: '/', memory: () => floor.remote.call('memory', null) },
-    count,
-  ).finally(floor.stop);
+  const bare = await measure({ ...floor, path: '/', memory: () => floor.remote.call('memory', null) }, count);
   return answerOf(own, bare, count);
 }
 

@@ -4,18 +4,9 @@
  */
 import { loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/logger.ts';
-import { startServer } from '../../src/server.ts';
+import { type ServerStats, startServer } from '../../src/server.ts';
 import { answerCalls } from './calls.ts';
 import { type InstrumentCalls, instruments } from './instruments.ts';
-
-export interface ServerStats {
-  readonly subscribers: number;
-  readonly longestSliceMs: number;
-  readonly slices: number;
-  readonly passes: number;
-  readonly stalled: number;
-  readonly stalledBytes: number;
-}
 
 export type InstrumentedCalls = InstrumentCalls & {
   readonly stats: { readonly ask: null; readonly answer: ServerStats };
@@ -26,7 +17,7 @@ const server = await startServer(config, createLogger({ level: config.logLevel }
 answerCalls<InstrumentedCalls>({ ...instruments(), stats: () => server.stats() });
 process.once('SIGTERM', () => {
   server.stop().then(
-    () => process.exit(0),
+    (complete) => process.exit(complete ? 0 : 1),
     () => process.exit(1),
   );
 });

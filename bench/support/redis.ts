@@ -15,7 +15,7 @@ export async function startRedis(): Promise<RunningRedis> {
   args.push('--save', '', '--appendonly', 'no', '--daemonize', 'no', '--logfile', `${directory}/redis.log`);
   const redis: Started = start('redis-server', args, { core: 'server' });
   await listening(port, redis.child);
-  return { pid: redis.pid, url: `redis://127.0.0.1:${port}`, stop: redis.stop };
+  return { pid: redis.pid, url: `redis://127.0.0.1:${port}`, stop: () => redis.stop() };
 }
 
 /** The version, or null when there is no redis-server: the questions that need one are then skipped. */
