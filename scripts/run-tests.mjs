@@ -11,7 +11,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const args = process.argv.slice(2);
 const options = args.filter((arg) => arg.startsWith('-') && arg !== '--coverage');
@@ -26,7 +26,8 @@ if (files.length === 0) {
 const env = { ...process.env };
 if (args.includes('--coverage')) {
   rmSync('coverage', { recursive: true, force: true });
-  env.NODE_V8_COVERAGE = 'coverage/tmp';
+  // Absolute, since tests start processes in other folders.
+  env.NODE_V8_COVERAGE = resolve('coverage/tmp');
 }
 
 const child = spawn(
