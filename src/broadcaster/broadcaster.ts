@@ -7,6 +7,7 @@
  * A tail is made for a channel's first subscriber and given up some time after its last.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { BroadcasterConfig } from '../config.ts';
 import type { Gap, Log } from '../log/log.ts';
@@ -66,7 +67,7 @@ export interface BroadcasterStats {
 
 export class Broadcaster {
   readonly #options: BroadcasterOptions;
-  readonly #context: TailContext;
+  readonly #context: TailContext & { readonly catchUp: CatchUp };
   readonly #tails = new Map<string, Tail>();
   readonly #opening = new Map<string, Promise<Tail>>();
   #waiters: Waiter[] = [];
@@ -93,11 +94,14 @@ export class Broadcaster {
   async admit(channel: string, start: Start): Promise<Admission> {
     const tail = await this.#tail(channel);
     if (start.at === 'latest') return { tail, cursor: null, fresh: true, gap: null };
-    if (start.at !== 'cursor') {
+    tail.arriving += 1;
+    try {
+      if (start.at === 'cursor') return await this.#judge(tail, start.cursor);
       const cursor = await this.#options.log.locate(channel, start);
       return { tail, cursor, fresh: true, gap: null };
+    } finally {
+      tail.arriving -= 1;
     }
-    return this.#judge(tail, start.cursor);
   }
 
   /** Begins delivery. In the same turn as `admit` resolved, so that the tail is still there. */
@@ -114,11 +118,12 @@ export class Broadcaster {
   tick(): void {
     for (const subscriber of this.#context.stalls) {
       if (!subscriber.isOpen) continue;
-      if (isTooSlow(subscriber.tail.lagOf(subscriber), this.#options.config)) subscriber.close(CLOSE.tooSlow);
+      if (isTooSlow(subscriber.feed.lagOf(subscriber), this.#options.config)) subscriber.close(CLOSE.tooSlow);
     }
     const now = this.#options.clock.monotonic();
     for (const tail of this.#tails.values()) {
-      if (tail.idleSinceMs !== null && now - tail.idleSinceMs >= TAIL_LINGER_MS) this.#giveUp(tail);
+      const { idleSinceMs, arriving } = tail;
+      if (idleSinceMs !== null && arriving === 0 && now - idleSinceMs >= TAIL_LINGER_MS) this.#giveUp(tail);
     }
   }
 
@@ -218,7 +223,7 @@ export class Broadcaster {
     waiter?.unwatch(tail);
     if (waiter?.isEmpty === true) {
       this.#waiters = this.#waiters.filter((other) => other !== waiter);
-      void waiter.close();
+      background('ending a wait', waiter.close(), this.#options.logger);
     }
     tail.close();
   }

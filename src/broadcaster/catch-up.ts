@@ -3,6 +3,7 @@
  * at the same cursor waits for the same read and writes the same bytes. A few run at a time, each the size of
  * one write; everybody else waits in a queue that holds no bytes.
  */
+import { background } from '../background.ts';
 import type { Log, Page, PageLimits } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { type Cursor, formatCursor } from '../protocol/cursor.ts';
@@ -10,7 +11,7 @@ import { itemsOf } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
 import { Range } from './range.ts';
 import type { Subscriber } from './subscriber.ts';
-import type { Tail } from './tail.ts';
+import type { Fetcher, Tail } from './tail.ts';
 
 /** More would only make each slower: one read at a time keeps a store about busy. */
 const MAX_READS = 4;
@@ -34,7 +35,7 @@ interface CatchUpOptions {
   readonly rangeBytes: number;
 }
 
-export class CatchUp {
+export class CatchUp implements Fetcher {
   readonly #options: CatchUpOptions;
   readonly #requests = new Map<string, Request>();
   readonly #queue: Request[] = [];
@@ -95,8 +96,9 @@ export class CatchUp {
       const request = this.#queue.shift() as Request;
       const range = this.#ranges.get(request.key);
       if (range !== undefined) this.#answer(request, range);
-      else if (request.waiting.some((subscriber) => subscriber.isOpen)) void this.#read(request);
-      else this.#requests.delete(request.key);
+      else if (request.waiting.some((subscriber) => subscriber.isOpen)) {
+        background('catching up', this.#read(request), this.#options.logger);
+      } else this.#requests.delete(request.key);
     }
   };
 

@@ -6,10 +6,13 @@
  * dead sockets end up with a few KB each instead of a quarter MB; and above the bound the longest stalled
  * socket is destroyed.
  */
-import type { Subscriber } from './subscriber.ts';
-
 /** A run that is smaller costs more in system calls than it saves in memory. */
 const MIN_WRITE_BYTES = 4096;
+
+/** What can stall: a subscriber, whose connection is given up when too much is pending. */
+export interface Stallable {
+  destroy(): void;
+}
 
 export interface Stall {
   readonly pendingBytes: number;
@@ -19,11 +22,11 @@ export interface Stall {
   readonly bytes: number;
 }
 
-export class Stalls {
+export class Stalls<Reader extends Stallable> {
   readonly #maxBytes: number;
   readonly #writeBytes: number;
   /** In the order of stalling. */
-  readonly #stalls = new Map<Subscriber, Stall>();
+  readonly #stalls = new Map<Reader, Stall>();
   #bytes = 0;
 
   constructor(options: { maxBytes: number; writeBytes: number }) {
@@ -46,11 +49,11 @@ export class Stalls {
     return Math.max(MIN_WRITE_BYTES, 2 ** Math.floor(Math.log2(Math.max(1, share))));
   }
 
-  get(subscriber: Subscriber): Stall | undefined {
+  get(subscriber: Reader): Stall | undefined {
     return this.#stalls.get(subscriber);
   }
 
-  add(subscriber: Subscriber, stall: Stall): void {
+  add(subscriber: Reader, stall: Stall): void {
     this.#stalls.set(subscriber, stall);
     this.#bytes += stall.pendingBytes;
     for (const longest of this.#stalls.keys()) {
@@ -59,14 +62,14 @@ export class Stalls {
     }
   }
 
-  remove(subscriber: Subscriber): void {
+  remove(subscriber: Reader): void {
     const stall = this.#stalls.get(subscriber);
     if (stall === undefined) return;
     this.#stalls.delete(subscriber);
     this.#bytes -= stall.pendingBytes;
   }
 
-  [Symbol.iterator](): IterableIterator<Subscriber> {
+  [Symbol.iterator](): IterableIterator<Reader> {
     return this.#stalls.keys();
   }
 }

@@ -14,13 +14,31 @@ import { CLOSE, cursorReason } from '../protocol/close.ts';
 import { type Cursor, formatCursor } from '../protocol/cursor.ts';
 import type { GapMark } from './block.ts';
 import type { Range } from './range.ts';
-import type { Source } from './ring.ts';
-import type { Run } from './runs.ts';
-import type { Tail } from './tail.ts';
+import type { Ring, Source } from './ring.ts';
+import type { Run, Runs } from './runs.ts';
+import type { Lag } from './slow-reader.ts';
 import type { Transport } from './transport.ts';
 
 /** One subscriber that catches up must not hold the pass for longer than a few writes. */
 const PUMP_BYTES = 1024 * 1024;
+
+/** The channel it follows, as a subscriber sees it (tail.ts). */
+export interface Feed {
+  readonly ring: Ring;
+  readonly runs: Runs;
+  /** How large the next write may be. */
+  readonly writeBytes: number;
+  /** Pump me again soon: I stopped to let others have their turn. */
+  again(): void;
+  /** Read what follows my cursor from the log, and call `resume` with it. */
+  fetch(subscriber: Subscriber): void;
+  /** My socket did not take all; `drained` ends it. */
+  stalled(subscriber: Subscriber, pendingBytes: number): void;
+  drained(subscriber: Subscriber): void;
+  lagOf(subscriber: Subscriber): Lag;
+  /** I take no more entries. */
+  remove(subscriber: Subscriber): void;
+}
 
 export interface SubscriberOptions {
   readonly transport: Transport;
@@ -31,8 +49,8 @@ export interface SubscriberOptions {
 }
 
 export class Subscriber {
-  readonly tail: Tail;
-  /** Where the tail keeps it; -1 once removed. */
+  readonly feed: Feed;
+  /** Where the feed keeps it; -1 once removed. */
   slot = -1;
   readonly #transport: Transport;
   readonly #onGap: 'fail' | 'skip';
@@ -44,8 +62,8 @@ export class Subscriber {
   #no = 0;
   #index = 0;
 
-  constructor(tail: Tail, options: SubscriberOptions) {
-    this.tail = tail;
+  constructor(feed: Feed, options: SubscriberOptions) {
+    this.feed = feed;
     this.#transport = options.transport;
     this.#cursor = options.cursor;
     this.#fresh = options.fresh;
@@ -62,7 +80,7 @@ export class Subscriber {
 
   /** Whether everything its channel has so far was written to it. */
   get isParked(): boolean {
-    return this.#state === 'ready' && this.#cursor.id === this.tail.ring.end.id;
+    return this.#state === 'ready' && this.#cursor.id === this.feed.ring.end.id;
   }
 
   /** Writes what the socket takes, from the cursor to the tip. */
@@ -78,7 +96,7 @@ export class Subscriber {
       if (!this.#write(step)) return;
       left -= step.bytes.length;
       if (left <= 0) {
-        this.tail.again();
+        this.feed.again();
         return;
       }
     }
@@ -102,7 +120,7 @@ export class Subscriber {
 
   /** The transport's pending bytes are gone. */
   drained(): void {
-    this.tail.stalls.remove(this);
+    this.feed.drained(this);
     if (this.#state !== 'stalled') return;
     this.#state = 'ready';
     this.pump();
@@ -113,7 +131,7 @@ export class Subscriber {
     if (!this.isOpen) return;
     this.#state = 'closing';
     this.#source = null;
-    this.tail.remove(this);
+    this.feed.remove(this);
     this.#transport.close(code, cursorReason(formatCursor(this.#cursor)));
   }
 
@@ -127,14 +145,14 @@ export class Subscriber {
   detach(): void {
     this.#state = 'closed';
     this.#source = null;
-    this.tail.remove(this);
-    this.tail.stalls.remove(this);
+    this.feed.remove(this);
+    this.feed.drained(this);
   }
 
   #next(): Run | GapMark | null {
     if (this.#source === null && !this.#locate()) return null;
     const source = this.#source as Source;
-    const { ring, runs, stalls } = this.tail;
+    const { ring, runs, writeBytes } = this.feed;
     if (source !== ring) {
       // A range was read in the size of one write, so it goes out whole.
       const step = runs.next(source, this.#no, this.#index, Number.MAX_SAFE_INTEGER);
@@ -142,13 +160,13 @@ export class Subscriber {
       this.#source = null;
       return this.#next();
     }
-    const step = runs.next(source, this.#no, this.#index, stalls.writeBytes);
+    const step = runs.next(source, this.#no, this.#index, writeBytes);
     if (step === null && this.#no < ring.nextNo) this.#fetch();
     return step;
   }
 
   #locate(): boolean {
-    const { ring } = this.tail;
+    const { ring } = this.feed;
     const located = ring.locate(this.#cursor);
     if (located === 'ahead') return false;
     if (located === 'unknown') {
@@ -164,7 +182,7 @@ export class Subscriber {
   #fetch(): void {
     this.#state = 'fetching';
     this.#source = null;
-    this.tail.fetch(this);
+    this.feed.fetch(this);
   }
 
   #write(run: Run): boolean {
@@ -175,8 +193,8 @@ export class Subscriber {
     if (outcome === 'taken') return true;
     this.#state = 'stalled';
     // A stalled subscriber keeps nothing alive but its pending write.
-    if (this.#source !== this.tail.ring) this.#source = null;
-    this.tail.stall(this, this.#transport.pendingBytes);
+    if (this.#source !== this.feed.ring) this.#source = null;
+    this.feed.stalled(this, this.#transport.pendingBytes);
     return false;
   }
 

@@ -8,13 +8,17 @@ import type { Cursor } from '../protocol/cursor.ts';
 import type { Item } from './block.ts';
 import { itemsOf } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
-import type { CatchUp } from './catch-up.ts';
 import type { Passes, Passing } from './passes.ts';
 import { Ring } from './ring.ts';
 import type { Runs } from './runs.ts';
 import type { Lag } from './slow-reader.ts';
 import type { Stalls } from './stalls.ts';
-import type { Subscriber } from './subscriber.ts';
+import type { Feed, Subscriber } from './subscriber.ts';
+
+/** Reads older entries back for a subscriber (catch-up.ts). */
+export interface Fetcher {
+  request(tail: Tail, subscriber: Subscriber): void;
+}
 
 /** What all tails of a process share. */
 export interface TailContext {
@@ -22,17 +26,18 @@ export interface TailContext {
   readonly budget: Budget;
   readonly passes: Passes;
   readonly runs: Runs;
-  readonly stalls: Stalls;
-  readonly catchUp: CatchUp;
+  readonly stalls: Stalls<Subscriber>;
+  readonly catchUp: Fetcher;
 }
 
-export class Tail implements Passing, Holding {
+export class Tail implements Feed, Passing, Holding {
   readonly channel: string;
   readonly ring: Ring;
   readonly runs: Runs;
-  readonly stalls: Stalls;
   /** Monotonic ms since when nobody follows; null while somebody does. */
   idleSinceMs: number | null;
+  /** Subscribers whose start is being looked up: it must not be given up under them. */
+  arriving = 0;
   readonly #context: TailContext;
   #subscribers: (Subscriber | null)[] = [];
   #count = 0;
@@ -48,9 +53,12 @@ export class Tail implements Passing, Holding {
     this.channel = channel;
     this.ring = new Ring(start);
     this.runs = context.runs;
-    this.stalls = context.stalls;
     this.idleSinceMs = context.clock.monotonic();
     this.#context = context;
+  }
+
+  get writeBytes(): number {
+    return this.#context.stalls.writeBytes;
   }
 
   get count(): number {
@@ -113,14 +121,23 @@ export class Tail implements Passing, Holding {
     this.#context.catchUp.request(this, subscriber);
   }
 
-  stall(subscriber: Subscriber, pendingBytes: number): void {
+  stalled(subscriber: Subscriber, pendingBytes: number): void {
     const sinceMs = this.#context.clock.monotonic();
-    this.stalls.add(subscriber, { pendingBytes, sinceMs, entries: this.#entries, bytes: this.#bytes });
+    this.#context.stalls.add(subscriber, {
+      pendingBytes,
+      sinceMs,
+      entries: this.#entries,
+      bytes: this.#bytes,
+    });
+  }
+
+  drained(subscriber: Subscriber): void {
+    this.#context.stalls.remove(subscriber);
   }
 
   /** How far a subscriber has fallen behind since it stalled, or was behind already. */
   lagOf(subscriber: Subscriber): Lag {
-    const stall = this.stalls.get(subscriber);
+    const stall = this.#context.stalls.get(subscriber);
     if (stall === undefined) return { stalledMs: 0, entries: 0, bytes: 0 };
     const behind = (this.ring.end.ordinal ?? 0) - (subscriber.cursor.ordinal ?? Number.POSITIVE_INFINITY);
     return {

@@ -4,7 +4,7 @@
  * a busy broadcaster then reads larger pages instead of many small ones.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Log, MAX_WATCHED, type Page, type PageLimits } from '../log/log.ts';
+import { type Log, MAX_WATCHED, type PageLimits } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import type { Passes } from './passes.ts';
@@ -63,7 +63,7 @@ export class Waiter {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       try {
-        this.#deliver(await this.#wait());
+        await this.#step();
         await this.#options.passes.room();
       } catch (error) {
         if (this.#stop.signal.aborted) return;
@@ -73,15 +73,16 @@ export class Waiter {
     }
   }
 
-  #wait(): Promise<ReadonlyMap<string, Page>> {
+  async #step(): Promise<void> {
     this.#change = new AbortController();
     if (this.#stop.signal.aborted) this.#change.abort();
-    const cursors = new Map<string, Cursor>();
-    for (const [channel, tail] of this.#tails) cursors.set(channel, tail.ring.end);
-    return this.#options.log.wait(cursors, LIVE_LIMITS, this.#change.signal);
-  }
-
-  #deliver(pages: ReadonlyMap<string, Page>): void {
-    for (const [channel, page] of pages) this.#tails.get(channel)?.push(page);
+    const asked = [...this.#tails.values()];
+    const cursors = new Map<string, Cursor>(asked.map((tail) => [tail.channel, tail.ring.end]));
+    const pages = await this.#options.log.wait(cursors, LIVE_LIMITS, this.#change.signal);
+    for (const tail of asked) {
+      const page = pages.get(tail.channel);
+      // Not one given up meanwhile, nor its successor of the same name, which starts elsewhere.
+      if (page !== undefined && this.has(tail)) tail.push(page);
+    }
   }
 }

@@ -8,7 +8,14 @@
 import type { ManagerConfig } from '../config.ts';
 import type { Log, NewEntry } from '../log/log.ts';
 import { Batcher, type Submitter } from './batcher.ts';
-import type { Publisher } from './publisher.ts';
+
+/** A source of entries that can be made to wait (publisher.ts). */
+export interface Pausable {
+  /** Received from it and not yet stored. */
+  readonly unstoredBytes: number;
+  readonly isPaused: boolean;
+  resume(): void;
+}
 
 export interface ManagerOptions {
   readonly log: Log;
@@ -18,7 +25,7 @@ export interface ManagerOptions {
 export class Manager {
   readonly #options: ManagerOptions;
   readonly #batchers = new Map<string, Batcher>();
-  readonly #paused = new Set<Publisher>();
+  readonly #paused = new Set<Pausable>();
   #unstoredBytes = 0;
 
   constructor(options: ManagerOptions) {
@@ -44,19 +51,19 @@ export class Manager {
   }
 
   /** Whether this publisher must not be read for now; it is then resumed as soon as it may be. */
-  mustPause(publisher: Publisher): boolean {
+  mustPause(publisher: Pausable): boolean {
     const { publisherBufferBytes, bufferBytes } = this.#options.config;
     if (publisher.unstoredBytes <= publisherBufferBytes && this.#unstoredBytes <= bufferBytes) return false;
     this.#paused.add(publisher);
     return true;
   }
 
-  settled(publisher: Publisher, bytes: number): void {
+  settled(publisher: Pausable, bytes: number): void {
     const { publisherBufferBytes, bufferBytes } = this.#options.config;
     const wasFull = this.#unstoredBytes > bufferBytes / 2;
     this.#unstoredBytes -= bytes;
     const isFull = this.#unstoredBytes > bufferBytes / 2;
-    const mayResume = (one: Publisher): boolean => one.unstoredBytes <= publisherBufferBytes / 2;
+    const mayResume = (one: Pausable): boolean => one.unstoredBytes <= publisherBufferBytes / 2;
     if (isFull) return;
     if (publisher.isPaused && mayResume(publisher)) this.#resume(publisher);
     if (!wasFull) return;
@@ -82,7 +89,7 @@ export class Manager {
     for (const [channel, batcher] of this.#batchers) if (batcher.isIdle) this.#batchers.delete(channel);
   }
 
-  #resume(publisher: Publisher): void {
+  #resume(publisher: Pausable): void {
     this.#paused.delete(publisher);
     publisher.resume();
   }

@@ -4,7 +4,7 @@
  */
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import type { Submitter } from './batcher.ts';
-import type { Manager } from './manager.ts';
+import type { Manager, Pausable } from './manager.ts';
 
 /** What an entry costs beside its payload, so that empty messages are bounded too. */
 const ENTRY_OVERHEAD_BYTES = 128;
@@ -15,7 +15,7 @@ export interface PublisherConnection {
   resume(): void;
 }
 
-export class Publisher implements Submitter {
+export class Publisher implements Submitter, Pausable {
   readonly #manager: Manager;
   readonly #channel: string;
   readonly #connection: PublisherConnection;
