@@ -135,9 +135,9 @@ export class Subscriber {
     this.resumed++;
     const separator = this.#options.path.includes('?') ? '&' : '?';
     const path = `${this.#options.path}${separator}after=${encodeURIComponent(cursor)}`;
-    const settled = (problem: unknown): void => {
-      if (problem !== null) this.closed = `resume refused: ${String(problem)}`;
+    const settled = (problem: string | null): void => {
+      if (problem !== null) this.closed = `resume refused: ${problem}`;
     };
-    this.connect(path).then(settled, settled);
+    this.connect(path).then(settled, (error: Error) => settled(error.message));
   }
 }
