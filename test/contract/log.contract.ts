@@ -1,17 +1,21 @@
 /**
  * What every Log does, whatever keeps its entries. A store's own test file calls `logContract` with a way to
  * open it; abilities that not every store has are optional in the fixture, and the tests that need one are
- * left out where it is missing.
+ * skipped where it is missing.
  *
  * Every test uses channels of its own, so a store may be shared by several tests.
  */
-import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { describe, type TestContext, test } from 'node:test';
-import { DEFAULT_RETENTION, type Retention } from '../../src/channels.ts';
+import { describe, type TestContext } from 'node:test';
+import type { Retention } from '../../src/channels.ts';
 import type { Log } from '../../src/log/log.ts';
 import type { EntryId } from '../../src/protocol/id.ts';
 import type { ManualClock } from '../support/clock.ts';
+import { gapTests } from './log/gaps.ts';
+import { lifetimeTests } from './log/lifetime.ts';
+import { readingTests } from './log/reading.ts';
+import { startingTests } from './log/starting.ts';
+import { trimmingTests } from './log/trimming.ts';
+import { waitingTests } from './log/waiting.ts';
 
 export interface LogFixture {
   readonly log: Log;
@@ -36,10 +40,11 @@ export type OpenLog = (t: TestContext, settings: LogSettings) => Promise<LogFixt
 
 export function logContract(name: string, open: OpenLog): void {
   describe(`the log contract: ${name}`, () => {
-    test('an unknown channel is empty and reading it creates nothing', async (t) => {
-      const { log } = await open(t, { retention: () => DEFAULT_RETENTION });
-      const bounds = await log.bounds(`contract.${randomBytes(6).toString('hex')}`);
-      assert.deepEqual(bounds, { epoch: null, floor: null, tip: '0-0', tipOrdinal: 0, length: 0 });
-    });
+    readingTests(open);
+    waitingTests(open);
+    startingTests(open);
+    trimmingTests(open);
+    gapTests(open);
+    lifetimeTests(open);
   });
 }

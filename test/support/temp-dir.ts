@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-/** Call it before opening what lives in the directory: hooks run in the order they were registered. */
-export async function tempDir(t: TestContext): Promise<string> {
+/** `before` closes what lives in the directory; it runs just before the directory goes. */
+export async function tempDir(t: TestContext, before?: () => Promise<unknown>): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'rivercast-'));
-  t.after(() => rm(path, { recursive: true, force: true }));
+  t.after(async () => {
+    await before?.();
+    await rm(path, { recursive: true, force: true });
+  });
   return path;
 }

@@ -1,0 +1,133 @@
+/** Waiting for what comes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { OpenLog } from '../log.contract.ts';
+import {
+  appendIds,
+  FROM_ZERO,
+  LIMITS,
+  newChannel,
+  numbered,
+  openDefault,
+  readAll,
+  text,
+  texts,
+  WAITS,
+} from './support.ts';
+
+export function waitingTests(open: OpenLog): void {
+  const never = new AbortController().signal;
+
+  test('a wait returns at once what is already there', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    await log.append(channel, numbered(3));
+    const pages = await log.wait(new Map([[channel, FROM_ZERO]]), LIMITS, never);
+    assert.deepEqual(texts(pages.get(channel)?.entries ?? []), ['1', '2', '3']);
+  });
+
+  test('an append wakes a wait, also for a channel that was unknown', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    const waiting = log.wait(new Map([[channel, FROM_ZERO]]), LIMITS, never);
+    await log.append(channel, [text('first')]);
+    const pages = await waiting;
+    assert.deepEqual(texts(pages.get(channel)?.entries ?? []), ['first']);
+    const tip = pages.get(channel)?.end ?? FROM_ZERO;
+    const again = log.wait(new Map([[channel, tip]]), LIMITS, never);
+    await log.append(channel, [text('second')]);
+    assert.deepEqual(texts((await again).get(channel)?.entries ?? []), ['second']);
+  });
+
+  test('a wait over several channels returns only those that have something', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const [quiet, one, two] = [newChannel(), newChannel(), newChannel()];
+    await log.append(quiet, numbered(2));
+    const { end } = await readAll(log, quiet, FROM_ZERO);
+    await log.append(one, [text('in one')]);
+    await log.append(two, [text('in two')]);
+    const seen = new Map<string, string[]>();
+    const after = new Map([
+      [quiet, end],
+      [one, FROM_ZERO],
+      [two, FROM_ZERO],
+    ]);
+    while (seen.size < 2) {
+      for (const [name, page] of await log.wait(after, LIMITS, never)) {
+        assert.ok(page.entries.length + page.gaps.length > 0);
+        seen.set(name, texts(page.entries));
+        after.set(name, page.end);
+      }
+    }
+    assert.deepEqual(
+      [...seen].toSorted(),
+      [
+        [one, ['in one']],
+        [two, ['in two']],
+      ].toSorted(),
+    );
+  });
+
+  test('a wait keeps to the limits of a page', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    await log.append(channel, numbered(10));
+    const limits = { maxEntries: 3, maxBytes: 1024 };
+    const pages = await log.wait(new Map([[channel, FROM_ZERO]]), limits, never);
+    assert.deepEqual(texts(pages.get(channel)?.entries ?? []), ['1', '2', '3']);
+  });
+
+  test('an aborted wait returns an empty map', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    const abort = new AbortController();
+    const waiting = log.wait(new Map([[channel, FROM_ZERO]]), LIMITS, abort.signal);
+    abort.abort();
+    assert.equal((await waiting).size, 0);
+    assert.equal((await log.wait(new Map([[channel, FROM_ZERO]]), LIMITS, abort.signal)).size, 0);
+    await log.append(channel, [text('still works')]);
+    assert.equal((await readAll(log, channel, FROM_ZERO)).entries.length, 1);
+  });
+
+  test('nothing is lost between waits while appends go on, and nothing comes twice', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    const count = 300;
+    const writing = (async () => {
+      for (let i = 1; i <= count; i++) {
+        await log.append(channel, [text(String(i))]);
+        if (i % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    const seen: string[] = [];
+    let after = FROM_ZERO;
+    while (seen.length < count) {
+      const page = (await log.wait(new Map([[channel, after]]), LIMITS, never)).get(channel);
+      assert.ok(page !== undefined);
+      assert.deepEqual(page.gaps, []);
+      seen.push(...texts(page.entries));
+      after = page.end;
+    }
+    await writing;
+    assert.deepEqual(seen, texts(numbered(count)));
+  });
+
+  test('several waits on one channel all wake', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    const waits = Array.from({ length: 3 }, () => log.wait(new Map([[channel, FROM_ZERO]]), LIMITS, never));
+    const [id] = await appendIds(log, channel, [text('for all')]);
+    for (const pages of await Promise.all(waits)) assert.equal(pages.get(channel)?.entries[0]?.id, id);
+  });
+
+  test('a wait tells a gap', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    await log.append(channel, numbered(5));
+    const start = await log.locate(channel, { at: 'earliest' });
+    await log.trim(channel, { maxEntries: 2 });
+    const page = (await log.wait(new Map([[channel, start]]), LIMITS, never)).get(channel);
+    assert.equal(page?.gaps[0]?.gap.reason, 'trimmed');
+    assert.deepEqual(texts(page?.entries ?? []), ['4', '5']);
+  });
+}
