@@ -5,11 +5,8 @@
  *
  * Every test uses channels of its own, so a store may be shared by several tests.
  */
-import { describe, type TestContext } from 'node:test';
-import type { Retention } from '../../src/channels.ts';
-import type { Log } from '../../src/log/log.ts';
-import type { EntryId } from '../../src/protocol/id.ts';
-import type { ManualClock } from '../support/clock.ts';
+import { describe } from 'node:test';
+import type { OpenLog } from './log/fixture.ts';
 import { gapTests } from './log/gaps.ts';
 import { lifetimeTests } from './log/lifetime.ts';
 import { readingTests } from './log/reading.ts';
@@ -17,26 +14,7 @@ import { startingTests } from './log/starting.ts';
 import { trimmingTests } from './log/trimming.ts';
 import { waitingTests } from './log/waiting.ts';
 
-export interface LogFixture {
-  readonly log: Log;
-  /** The clock that ids are made of; absent when the store's own clock decides. */
-  readonly clock?: ManualClock;
-  /** Retention on append may keep up to this many entries more than asked; 0 or absent means it is exact. */
-  readonly retentionSlack?: number;
-  /** Closes the log and opens it anew on the same data; absent when nothing outlives the log. */
-  readonly reopen?: () => Promise<Log>;
-  /** Someone else takes one entry out of the middle; absent when nobody can. */
-  readonly removeEntry?: (channel: string, id: EntryId) => Promise<void>;
-  /** Someone else writes an entry of type text; absent when nobody can. */
-  readonly appendForeign?: (channel: string, text: string) => Promise<EntryId>;
-}
-
-export interface LogSettings {
-  readonly retention: (channel: string) => Retention;
-}
-
-/** Opens a log for one test and has `t.after` close it. */
-export type OpenLog = (t: TestContext, settings: LogSettings) => Promise<LogFixture>;
+export type { LogFixture, LogSettings, OpenLog } from './log/fixture.ts';
 
 export function logContract(name: string, open: OpenLog): void {
   describe(`the log contract: ${name}`, () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Cursor } from '../../../src/protocol/cursor.ts';
-import type { OpenLog } from '../log.contract.ts';
+import type { OpenLog } from './fixture.ts';
 import {
   appendIds,
   cursorAfter,

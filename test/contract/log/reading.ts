@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewEntry } from '../../../src/log/log.ts';
 import { compareIds, ID_ZERO } from '../../../src/protocol/id.ts';
-import type { OpenLog } from '../log.contract.ts';
+import type { OpenLog } from './fixture.ts';
 import {
   appendIds,
   FROM_ZERO,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { FreshStart, Log } from '../../../src/log/log.ts';
 import { idMs } from '../../../src/protocol/id.ts';
-import type { LogFixture, OpenLog } from '../log.contract.ts';
+import type { LogFixture, OpenLog } from './fixture.ts';
 import { appendIds, newChannel, numbered, openDefault, passTime, readAll, text, texts } from './support.ts';
 
 async function readFrom(log: Log, channel: string, start: FreshStart): Promise<string[]> {

@@ -6,7 +6,7 @@ import { DEFAULT_RETENTION, type Retention } from '../../../src/channels.ts';
 import type { Entry, Gap, Log, NewEntry, Page, PageLimits } from '../../../src/log/log.ts';
 import type { Cursor } from '../../../src/protocol/cursor.ts';
 import { type EntryId, ID_ZERO } from '../../../src/protocol/id.ts';
-import type { LogFixture, OpenLog } from '../log.contract.ts';
+import type { LogFixture, OpenLog } from './fixture.ts';
 
 export const LIMITS: PageLimits = { maxEntries: 1000, maxBytes: 1024 * 1024 };
 export const FROM_ZERO: Cursor = { id: ID_ZERO, epoch: null, ordinal: null };

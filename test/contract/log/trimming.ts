@@ -1,7 +1,7 @@
 /** Removing oldest entries: when asked, and by itself on append. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { OpenLog } from '../log.contract.ts';
+import type { OpenLog } from './fixture.ts';
 import {
   appendIds,
   FROM_ZERO,

@@ -1,7 +1,7 @@
 /** Waiting for what comes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { OpenLog } from '../log.contract.ts';
+import type { OpenLog } from './fixture.ts';
 import {
   appendIds,
   FROM_ZERO,
@@ -59,13 +59,11 @@ export function waitingTests(open: OpenLog): void {
         after.set(name, page.end);
       }
     }
-    assert.deepEqual(
-      [...seen].toSorted(),
-      [
-        [one, ['in one']],
-        [two, ['in two']],
-      ].toSorted(),
-    );
+    const expected = new Map([
+      [one, ['in one']],
+      [two, ['in two']],
+    ]);
+    assert.deepEqual(seen, expected);
   });
 
   test('a wait keeps to the limits of a page', WAITS, async (t) => {
