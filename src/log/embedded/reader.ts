@@ -153,13 +153,14 @@ export class Reader {
       entries.push(last);
       return true;
     });
-    if (damaged.has(entries[0]?.id ?? '')) this.#linkBlanks(state, entries, damaged);
+    if (damaged.has(entries[0]?.id ?? '')) this.#linkBlanks(state, after, { entries, damaged });
     return { entries, damaged };
   }
 
   /** Blanks at the head of a page know nothing of what lies before them; the entry before the page does. */
-  #linkBlanks(state: ChannelState, entries: Entry[], damaged: ReadonlySet<EntryId>): void {
+  #linkBlanks(state: ChannelState, after: Cursor, { entries, damaged }: Collected): void {
     let before = this.#lastBefore(state, (entries[0] as Entry).id);
+    if (before.id === after.id) before = { id: after.id, ordinal: before.ordinal ?? after.ordinal };
     for (let i = 0; damaged.has(entries[i]?.id ?? ''); i++) {
       const { id } = entries[i] as Entry;
       const ordinal = before.ordinal === null ? null : before.ordinal + 1;
