@@ -7,6 +7,7 @@ PORT ?= 3000,8080
 # More for the tests: make test ARGS=--test-name-pattern=retention
 ARGS ?=
 
+SOURCES := $(shell find src scripts -type f)
 SERVE = node dist/cli/main.js serve
 
 help: ## List what make can do
@@ -19,8 +20,12 @@ node_modules/.package-lock.json: package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-build: mod ## Compile into dist
+build: dist/.built ## Compile into dist, when a source changed
+
+# A stamp, so that a second `make run` leaves alone the files that a running server may still have to load.
+dist/.built: node_modules/.package-lock.json package.json tsconfig.base.json tsconfig.build.json $(SOURCES)
 	@npm run --silent build
+	@touch $@
 
 run: build ## Serve on ports 3000 and 8080 (PORT), with the log in ./data, or in Redis if REDIS_URL is set
 	@PORT="$(PORT)" $(SERVE)

@@ -52,6 +52,6 @@ function listTests(folder) {
   const entries = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   return entries
     .filter((entry) => entry.endsWith('.test.js'))
-    .sort()
+    .toSorted()
     .map((entry) => join(folder, entry));
 }

@@ -135,7 +135,8 @@ type Range = readonly [min: number, max: number];
 function quantity(what: string, parse: (text: string) => number, format: (value: number) => string) {
   return (initial: string, [min, max]: Range, description: string): Row<z.ZodType<number>> => {
     const schema = z.string().transform(parse).pipe(z.int().min(min).max(max));
-    return { schema, initial, allowed: `${what} from ${format(min)} to ${format(max)}`, description };
+    const bound = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${format(max)}`;
+    return { schema, initial, allowed: `${what} from ${format(min)}${bound}`, description };
   };
 }
 

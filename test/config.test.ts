@@ -241,7 +241,7 @@ describe('messages', () => {
   });
 
   test('control characters cannot reach the terminal', () => {
-    assert.doesNotMatch(problems({ STREAM: 'a\u001b[31m' })[0] ?? '', /\u001b/);
+    assert.ok(!problems({ STREAM: 'a\u001b[31m' })[0]?.includes('\u001b'));
   });
 });
 

@@ -1,0 +1,67 @@
+/** What the documents say about names and files that can be checked without running anything. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { SETTINGS } from '../src/config.ts';
+
+const documents = [
+  ...readdirSync('.').filter((file) => file.endsWith('.md')),
+  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => join('docs', file)),
+].map((file) => ({ file, text: readFileSync(file, 'utf8') }));
+
+/** Upper-case words with an underscore that are no settings: constants of other programs, and such. */
+const NOT_SETTINGS = new Set(['NODE_ENV', 'NODE_V8_COVERAGE', 'NO_COLOR']);
+
+test('every relative link leads to a file, and to a heading of it', () => {
+  for (const { file, text } of documents) {
+    for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [path = '', heading] = target.split('#');
+      const found = path === '' ? file : join(dirname(file), path);
+      assert.ok(existsSync(found), `${file} links to ${target}`);
+      if (heading !== undefined) {
+        assert.ok(headings(readFileSync(found, 'utf8')).includes(heading), `${file} links to ${target}`);
+      }
+    }
+  }
+});
+
+test('every setting that a document names exists', () => {
+  const names = new Set(SETTINGS.map((setting) => setting.name));
+  for (const { file, text } of documents) {
+    for (const [, name = ''] of text.matchAll(/(?<![A-Za-z0-9_.])`?([A-Z]+(?:_[A-Z]+)+)\b(?=`|=)/g)) {
+      assert.ok(names.has(name) || NOT_SETTINGS.has(name), `${file} names ${name}`);
+    }
+  }
+});
+
+test('docs/configuration.md has every setting', () => {
+  const text = readFileSync('docs/configuration.md', 'utf8');
+  for (const { name, flag } of SETTINGS) assert.ok(text.includes(`\`${name}\`<br>\`${flag}\``), name);
+});
+
+test('every make target and npm script that a document names exists', () => {
+  const makefile = readFileSync('Makefile', 'utf8');
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  for (const { file, text } of documents) {
+    for (const [, target = ''] of text.matchAll(/(?:^|`|\/\S+ )make ([a-z][a-z-]*)/gm)) {
+      assert.match(makefile, new RegExp(`^${target}:`, 'm'), `${file}: make ${target}`);
+    }
+    for (const [, script = ''] of text.matchAll(/npm run ([a-z:]+)/g)) {
+      assert.ok(scripts[script], `${file}: npm run ${script}`);
+    }
+  }
+});
+
+/** The anchors that GitHub makes. */
+function headings(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
