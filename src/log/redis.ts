@@ -147,7 +147,8 @@ export class RedisLog implements Log {
     const { stream, meta } = this.#reader.keysOf(channel);
     const { maxEntries, maxBytes, maxAgeMs, before = '' } = policy;
     const args = [boundText(maxEntries), boundText(maxBytes), boundText(maxAgeMs), before];
-    return Number(await this.#reader.ask((link, ms) => runScript(link, TRIM, [[stream, meta], args], ms)));
+    const call = { script: TRIM, keys: [stream, meta], args };
+    return Number(await this.#reader.ask((link, ms) => runScript(link, call, ms)));
   }
 
   /** Writes what an append would be refused for writing, and nothing that anybody reads. */

@@ -17,6 +17,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #target: number;
   readonly #pairs = new Set<Pair>();
   readonly #dropping = new Set<Direction>();
+  #accepted = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   #delayMs = 0;
   #onBytes: ((direction: Direction, bytes: Buffer) => void) | null = null;
@@ -39,8 +40,9 @@ export class TcpProxy implements AsyncDisposable {
     return (this.#server.address() as { port: number }).port;
   }
 
-  get connections(): number {
-    return this.#pairs.size;
+  /** How many connections were ever made. */
+  get accepted(): number {
+    return this.#accepted;
   }
 
   /** From now on bytes in this direction vanish, on old connections and new ones. */
@@ -76,6 +78,7 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #accept(client: Socket): void {
+    this.#accepted += 1;
     const pair = { client, upstream: connect(this.#target, '127.0.0.1') };
     this.#pairs.add(pair);
     this.#pipe(pair, 'up', client, pair.upstream);

@@ -94,7 +94,8 @@ export class Appender {
     const args: Argument[] = [`${number}`, newEpoch(), witness.epoch ?? '', witness.tip];
     args.push(...this.#bounds(channel), ...describe(entries));
     for (const entry of entries) args.push(entry.data);
-    const reply = await runScript(link, APPEND, [[key, meta, `${batch}${writerId}`], args], appendMs);
+    const call = { script: APPEND, keys: [key, meta, `${batch}${writerId}`], args };
+    const reply = await runScript(link, call, appendMs);
     const [ids, epoch, ordinal, wrong] = (reply as readonly (Buffer | number)[]).map(String) as Four;
     const stored = parseIds(ids);
     witnesses.of(channel).see(epoch === '' ? null : epoch, stored.at(-1) as EntryId, Number(ordinal));

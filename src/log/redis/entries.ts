@@ -22,11 +22,6 @@ export function decodeEntries(reply: Reply | undefined): Entry[] {
   return entries;
 }
 
-/** XINFO's first-entry and last-entry; null when the stream is empty. */
-export function decodeOptional(reply: Reply | undefined): Entry | null {
-  return Array.isArray(reply) ? decodeEntry(reply as unknown as readonly [Buffer, readonly Buffer[]]) : null;
-}
-
 interface Fields {
   data: Buffer | undefined;
   type: Buffer | undefined;

@@ -9,8 +9,8 @@
 import { Command, Redis, type RedisOptions } from 'ioredis';
 import type { Target } from './target.ts';
 
-/** What Redis answers: strings as bytes. An error inside a transaction is a value. */
-export type Reply = Buffer | number | null | Error | readonly Reply[];
+/** What Redis answers: strings as bytes. */
+export type Reply = Buffer | number | null | readonly Reply[];
 export type Argument = string | Buffer;
 
 /**
@@ -91,14 +91,16 @@ export class Link {
     return this.#within(deadlineMs, name, () => this.#redis.sendCommand(command) as Promise<Reply>);
   }
 
-  /** Runs the commands as one transaction; an error of a single one is its value. */
-  async transact(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<Reply[]> {
-    return this.#within(deadlineMs, 'EXEC', async () => {
-      const pipeline = this.#redis.multi();
+  /** Sends the commands in one piece; rejects with the first error among their replies. */
+  async pipeline(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<Reply[]> {
+    return this.#within(deadlineMs, 'a pipeline', async () => {
+      const pipeline = this.#redis.pipeline();
       for (const [name, ...args] of commands) pipeline.callBuffer(name as string, ...args);
-      const results = (await pipeline.exec().catch(firstCause)) as [Error | null, Reply][] | null;
-      if (results === null) throw new Error('the transaction was discarded');
-      return results.map(([error, reply]) => (error === null ? reply : faultOf(error)));
+      const results = (await pipeline.exec()) as [Error | null, Reply][];
+      return results.map(([error, reply]) => {
+        if (error !== null) throw error;
+        return reply;
+      });
     });
   }
 
@@ -167,11 +169,6 @@ function clientOptions(target: Target, deadlineMs: number): RedisOptions & { rep
     connectionName: 'rivercast',
     replyMapping: 'legacy',
   };
-}
-
-/** A transaction that was refused says EXECABORT; what was wrong with it is the error before that. */
-function firstCause(error: Error & { previousErrors?: readonly Error[] }): never {
-  throw error.previousErrors?.[0] ?? error;
 }
 
 function isReplyError(error: unknown): error is Error {

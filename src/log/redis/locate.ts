@@ -57,8 +57,8 @@ async function fromEnd(
   const step = Math.max(1, Math.min(STEP_ENTRIES, Math.floor(STEP_BYTES / (look.meanBytes + 64))));
   let end = '+';
   for (let left = count; ; ) {
-    const args = [end, `${Math.min(step, left)}`];
-    const reply = await reader.ask((link, ms) => runScript(link, LAST, [[stream], args], ms));
+    const call = { script: LAST, keys: [stream], args: [end, `${Math.min(step, left)}`] };
+    const reply = await reader.ask((link, ms) => runScript(link, call, ms));
     if (!Array.isArray(reply)) throw new RivercastError('internal', 'last.lua answered no list');
     const [passed, id, p, n] = reply.map(String) as [string, string?, string?, string?];
     if (id === undefined) return null;

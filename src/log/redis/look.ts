@@ -1,12 +1,11 @@
 /**
- * One atomic look at a channel: what XINFO STREAM and the meta hash say, as the gap rules want it, and what
- * can be told of the ordinals of entries that somebody else wrote.
+ * One look at a channel: what the stream and its meta hash say (scripts/look.lua), as the gap rules want it,
+ * and what can be told of the ordinals of entries that somebody else wrote.
  */
 import { type EntryId, compareIds, ID_ZERO, idBefore } from '../../protocol/id.ts';
 import type { Look } from '../judge.ts';
 import type { Entry } from '../log.ts';
-import { decodeOptional } from './entries.ts';
-import { RedisFault, type Reply } from './link.ts';
+import type { Reply } from './link.ts';
 
 export interface RedisLook extends Look {
   /** The highest id ever deleted by name: after it, the entries are complete up to the tip. */
@@ -19,60 +18,34 @@ export interface RedisLook extends Look {
   readonly hasOurs: boolean;
 }
 
-/** The commands of a look, for one transaction; `decodeLook` takes their replies. */
-export function lookCommands(stream: string, meta: string): string[][] {
-  return [
-    ['xinfo', 'stream', stream],
-    ['hmget', meta, 'epoch', 'from', 'tip', 'n', 'size', 'max'],
-  ];
-}
-
-export function decodeLook(info: Reply | undefined, meta: Reply | undefined, cursorKept: boolean): RedisLook {
-  const [epoch, from, tip, ordinal, size, max] = metaFields(meta);
-  const stream = infoFields(info);
-  const number = (name: string): number => Number(stream.get(name) ?? 0);
-  const id = (name: string): EntryId => (stream.get(name) as Buffer | undefined)?.toString() ?? ID_ZERO;
-  const first = decodeOptional(stream.get('first-entry'));
-  const last = decodeOptional(stream.get('last-entry'));
-  const seen = [first?.data.length ?? 0, last?.data.length ?? 0];
+/** What look.lua answers. */
+export function decodeLook(reply: Reply | undefined): RedisLook {
+  if (!Array.isArray(reply)) throw new TypeError('look.lua answered no list');
+  const [epoch, from, metaTip, metaOrdinal, mean, max, tip, added, length, floor, maxDeleted, kept, ours] =
+    reply.map(String) as Thirteen;
   return {
-    epoch: epoch ?? null,
-    from: from ?? ID_ZERO,
-    tip: id('last-generated-id'),
-    tipOrdinal: number('entries-added'),
-    length: number('length'),
-    floor: first?.id ?? null,
-    cursorKept,
-    maxDeleted: id('max-deleted-entry-id'),
-    metaTip: tip ?? ID_ZERO,
-    metaOrdinal: Number(ordinal ?? 0),
-    meanBytes: size === null ? ((seen[0] ?? 0) + (seen[1] ?? 0)) / 2 : Number(size),
-    maxBytes: Math.max(Number(max ?? 0), ...seen),
-    hasOurs: (first?.prev ?? last?.prev ?? null) !== null,
+    epoch: epoch === '' ? null : epoch,
+    from: from === '' ? ID_ZERO : from,
+    metaTip: metaTip === '' ? ID_ZERO : metaTip,
+    metaOrdinal: Number(metaOrdinal),
+    meanBytes: Number(mean),
+    maxBytes: Number(max),
+    tip,
+    tipOrdinal: Number(added),
+    length: Number(length),
+    floor: floor === '' ? null : floor,
+    maxDeleted,
+    cursorKept: kept === '1',
+    hasOurs: ours === '1',
   };
 }
 
-type Six = [string | null, string | null, string | null, string | null, string | null, string | null];
-
-function metaFields(reply: Reply | undefined): Six {
-  if (reply instanceof Error) throw reply;
-  if (!Array.isArray(reply)) return [null, null, null, null, null, null];
-  return reply.map((value: Reply) => (value === null ? null : String(value))) as Six;
+export function isSameReply(a: Reply | undefined, b: Reply | undefined): boolean {
+  return Array.isArray(a) && Array.isArray(b) && a.join() === b.join();
 }
 
-function infoFields(reply: Reply | undefined): Map<string, Reply> {
-  const fields = new Map<string, Reply>();
-  if (reply instanceof Error) {
-    if (reply.message.includes('no such key')) return fields;
-    throw reply;
-  }
-  if (!Array.isArray(reply)) return fields;
-  for (let i = 0; i + 1 < reply.length; i += 2) fields.set(String(reply[i]), reply[i + 1] as Reply);
-  if (!fields.has('entries-added')) {
-    throw new RedisFault('configuration', 'this Redis is too old: Rivercast needs 7.0 or newer');
-  }
-  return fields;
-}
+type Six = [string, string, string, string, string, string];
+type Thirteen = [...Six, ...Six, string];
 
 /**
  * Gives the entries that carry no ordinal theirs where it is certain. After the highest id ever deleted by

@@ -1,5 +1,5 @@
 /**
- * Reads of a channel, each one atomic look: entries, XINFO STREAM and meta in one transaction. A look that
+ * Reads of a channel, each as of one moment: entries between two looks that are equal. A look that
  * contradicts what this process saw begins a new epoch first (compare-and-set), so that the page that is
  * returned tells of the loss.
  *
@@ -16,8 +16,8 @@ import { decodeEntries } from './entries.ts';
 import type { Keeper } from './keeper.ts';
 import { type ChannelKeys, channelKeys } from './keys.ts';
 import { type Link, RedisFault, type Reply } from './link.ts';
-import { decodeLook, isNeighbour, lookCommands, type RedisLook, withOrdinals } from './look.ts';
-import { loadScript, runScript } from './script.ts';
+import { decodeLook, isNeighbour, isSameReply, type RedisLook, withOrdinals } from './look.ts';
+import { loadScript, runAround, runScript, type ScriptCall } from './script.ts';
 import {
   contradicts,
   type Fingerprint,
@@ -31,12 +31,17 @@ import {
 const REPLY_BYTES = 8 * 1024 * 1024;
 const WORST_REPLY_BYTES = 8 * REPLY_BYTES;
 const MAX_COUNT = 10_000;
+const MIN_COUNT = 16;
 /** Field names, numbers and nesting around a payload. */
 const ENTRY_OVERHEAD_BYTES = 64;
 /** A new epoch is begun at most this often within one look: each time by evidence that is new. */
 const MAX_ROTATIONS = 3;
 const LAST_ID: EntryId = '18446744073709551615-18446744073709551615';
 
+/** A pipeline of ours is run in one go unless it arrives in pieces, so a second try is rare already. */
+const MAX_SIGHTS = 5;
+
+const LOOK = loadScript('look');
 const ROTATE = loadScript('rotate');
 
 export interface ReaderOptions {
@@ -47,11 +52,11 @@ export interface ReaderOptions {
   readonly readMs: number;
 }
 
-export interface Found {
+/** One look, and the entries found in it. */
+interface Sight {
   readonly look: RedisLook;
   readonly entries: readonly Entry[];
-  /** History was lost in a channel that has no epoch to say so with. */
-  readonly lost: boolean;
+  readonly cursorEntry: Entry | undefined;
 }
 
 export class Reader {
@@ -98,7 +103,7 @@ export class Reader {
     }
   }
 
-  async #find(channel: string, after: EntryId, count: number): Promise<Found> {
+  async #find(channel: string, after: EntryId, count: number): Promise<Sight & { lost: boolean }> {
     const witness = this.#options.witnesses.of(channel);
     let lost = false;
     for (let rotations = 0; ; rotations++) {
@@ -110,7 +115,7 @@ export class Reader {
         cursorEntry !== undefined && look.epoch === witness.epoch && witness.differs(cursorEntry);
       if (!replaced && !contradicts(look, known)) {
         witness.see(look.epoch, look.tip, look.tipOrdinal);
-        return { look, entries, lost };
+        return { look, entries, cursorEntry, lost };
       }
       if (rotations >= MAX_ROTATIONS)
         throw new RivercastError('log_unavailable', 'the history keeps changing');
@@ -123,25 +128,24 @@ export class Reader {
     }
   }
 
-  async #lookOnce(
-    channel: string,
-    after: EntryId,
-    count: number,
-  ): Promise<{ look: RedisLook; entries: Entry[]; cursorEntry: Entry | undefined }> {
+  async #lookOnce(channel: string, after: EntryId, count: number): Promise<Sight> {
     const { stream, meta } = this.keysOf(channel);
-    const commands = lookCommands(stream, meta);
-    if (after !== ID_ZERO) commands.push(['xrange', stream, after, after, 'COUNT', '1']);
-    if (count > 0 && after !== LAST_ID)
-      commands.push(['xrange', stream, `(${after}`, '+', 'COUNT', `${count}`]);
-    const [info, fields, ...ranges] = await this.ask((link, ms) => link.transact(commands, ms));
-    for (const range of ranges) if (range instanceof RedisFault) throw unavailable(range);
-    const [cursorEntry] = after === ID_ZERO ? [] : decodeEntries(ranges.shift());
-    try {
-      const look = decodeLook(info, fields, cursorEntry !== undefined);
-      return { look, entries: decodeEntries(ranges[0]), cursorEntry };
-    } catch (error) {
-      throw error instanceof RedisFault ? unavailable(error) : error;
+    const look: ScriptCall = { script: LOOK, keys: [stream, meta], args: [after] };
+    if (count === 0) {
+      const reply = await this.ask((link, ms) => runScript(link, look, ms));
+      return { look: decodeLook(reply), entries: [], cursorEntry: undefined };
     }
+    const reads = [['xrange', stream, after, after]];
+    if (!this.#options.witnesses.of(channel).remembers(after)) reads.pop();
+    if (after !== LAST_ID) reads.push(['xrange', stream, `(${after}`, '+', 'COUNT', `${count}`]);
+    for (let tries = 0; tries < MAX_SIGHTS; tries++) {
+      const replies = await this.ask((link, ms) => runAround(link, look, reads, ms));
+      const [first, last] = [replies.shift(), replies.pop()];
+      if (!isSameReply(first, last)) continue;
+      const cursorEntry = reads[0]?.[2] === after ? decodeEntries(replies.shift())[0] : undefined;
+      return { look: decodeLook(first), entries: decodeEntries(replies[0]), cursorEntry };
+    }
+    throw new RivercastError('log_unavailable', 'the channel changes too fast to be looked at');
   }
 
   /** Begins an epoch after the newest entry that is certainly still what it was. */
@@ -158,17 +162,8 @@ export class Reader {
       if (isSame) bounds.push(...(await this.#lastSame(stream, seen.fingerprints)));
     }
     const from = bounds.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
-    await this.ask((link, ms) =>
-      runScript(
-        link,
-        ROTATE,
-        [
-          [stream, meta],
-          [look.epoch ?? '', newEpoch(), from],
-        ],
-        ms,
-      ),
-    );
+    const call = { script: ROTATE, keys: [stream, meta], args: [look.epoch ?? '', newEpoch(), from] };
+    await this.ask((link, ms) => runScript(link, call, ms));
   }
 
   /** The newest delivered entry that reads as it did, found by halving; before all of them when none does. */
@@ -216,7 +211,7 @@ export function countFor(witnesses: readonly Witness[], limits: PageLimits): num
   // A little more than the page holds, so that entries smaller than the mean still fill it.
   const wanted = Math.min(REPLY_BYTES / witnesses.length, limits.maxBytes * 1.5);
   const count = Math.min(
-    wanted / mean,
+    Math.max(MIN_COUNT, wanted / mean),
     WORST_REPLY_BYTES / witnesses.length / max,
     limits.maxEntries,
     MAX_COUNT,
@@ -240,7 +235,7 @@ export function unavailable(error: Error): RivercastError {
 /** Rejects when `promise` takes longer; it goes on in the background for whoever else waits for it. */
 async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
+  const late = new Promise<never>((_resolve, reject) => {
     const fault = new RedisFault('connection', 'Redis did not answer in time');
     timer = setTimeout(() => reject(fault), Math.max(1, ms));
   });

@@ -13,17 +13,43 @@ export function loadScript(name: string): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
-export async function runScript(
-  link: Link,
-  script: Script,
-  [keys, args]: readonly [keys: readonly string[], args: readonly Argument[]],
-  deadlineMs: number,
-): Promise<Reply> {
-  const rest = [String(keys.length), ...keys, ...args];
+export interface ScriptCall {
+  readonly script: Script;
+  readonly keys: readonly string[];
+  readonly args: readonly Argument[];
+}
+
+export async function runScript(link: Link, call: ScriptCall, deadlineMs: number): Promise<Reply> {
   try {
-    return await link.call('evalsha', [script.sha, ...rest], deadlineMs);
+    return await link.call('evalsha', parameters(call.script.sha, call), deadlineMs);
   } catch (error) {
-    if (!(error instanceof RedisFault) || error.word !== 'NOSCRIPT') throw error;
-    return link.call('eval', [script.source, ...rest], deadlineMs);
+    if (!isUnknownScript(error)) throw error;
+    return link.call('eval', parameters(call.script.source, call), deadlineMs);
   }
+}
+
+/** The script's replies before and after those of the commands; Redis runs all of it in one go. */
+export async function runAround(
+  link: Link,
+  call: ScriptCall,
+  commands: readonly (readonly string[])[],
+  deadlineMs: number,
+): Promise<Reply[]> {
+  const look = ['evalsha', ...parameters(call.script.sha, call)];
+  const run = (): Promise<Reply[]> => link.pipeline([look, ...commands, look], deadlineMs);
+  try {
+    return await run();
+  } catch (error) {
+    if (!isUnknownScript(error)) throw error;
+    await link.call('script', ['load', call.script.source], deadlineMs);
+    return run();
+  }
+}
+
+function parameters(script: string, { keys, args }: ScriptCall): Argument[] {
+  return [script, String(keys.length), ...keys, ...args];
+}
+
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof RedisFault && error.word === 'NOSCRIPT';
 }

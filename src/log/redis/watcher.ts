@@ -97,7 +97,9 @@ export class Watcher {
       } catch (error) {
         if (!(error instanceof RedisFault)) throw error;
         if (signal.aborted) break;
-        this.#options.trouble.set('live reading', error.message);
+        // A connection says it works by a check; that XREAD is refused, only XREAD can unsay.
+        const part = error.kind === 'connection' ? 'live connection' : 'live reading';
+        this.#options.trouble.set(part, error.message);
         await backoff.wait(signal);
       }
     }
@@ -113,6 +115,7 @@ export class Watcher {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, Page>> {
     const checked = await untilAborted(this.#check(after, limits), signal);
+    if (checked !== null && checked.sound.size > 0) this.#options.trouble.clear('live connection');
     if (checked === null || checked.pages.size > 0) return checked?.pages ?? new Map();
     const { checkMs } = this.#options;
     if (checked.sound.size === 0) {
@@ -121,7 +124,7 @@ export class Watcher {
     }
     // A channel that is left out is looked at again sooner.
     const blockMs = checked.sound.size < after.size ? Math.min(1000, checkMs) : checkMs;
-    const found = await this.#block(link, checked.sound, limits, blockMs, signal);
+    const found = await this.#block(link, checked.sound, { limits, blockMs }, signal);
     this.#options.trouble.clear('live reading');
     return this.#judge(found, after, limits);
   }
@@ -154,8 +157,7 @@ export class Watcher {
   async #block(
     link: Link,
     after: Cursors,
-    limits: PageLimits,
-    blockMs: number,
+    { limits, blockMs }: { limits: PageLimits; blockMs: number },
     signal: AbortSignal,
   ): Promise<Map<string, Entry[]>> {
     const { reader, witnesses, graceMs } = this.#options;

@@ -65,6 +65,10 @@ export class Witness {
     }
   }
 
+  remembers(id: EntryId): boolean {
+    return this.#fingerprints.some((print) => print.id === id);
+  }
+
   /** Whether `entry` is another one than was delivered under its id. */
   differs(entry: Entry): boolean {
     const known = this.#fingerprints.findLast((print) => print.id === entry.id);

@@ -1,0 +1,361 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { describe, type TestContext, test } from 'node:test';
+import { StartError } from '../../src/errors.ts';
+import type { RedisLog } from '../../src/log/redis.ts';
+import { LIMITS, next, openLog, payloads, START, texts } from '../support/redis-log.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+const CHANNEL = 'local-q';
+const UNAVAILABLE = { code: 'log_unavailable' };
+
+describe('an append', () => {
+  for (const fault of ['cut', 'swallowed'] as const) {
+    test(`whose reply is ${fault} is sent again and stored once`, async (t) => {
+      await using server = await RedisServer.start();
+      await using proxy = await TcpProxy.start(server.port);
+      const log = await openThrough(t, proxy);
+      await log.append(CHANNEL, texts('a'));
+      // Redis stores the batch; its reply never arrives.
+      proxy.drop('down');
+      const appended = log.append(CHANNEL, texts('b', 'c'));
+      await untilLength(server, 3);
+      if (fault === 'cut') proxy.cut();
+      proxy.heal();
+      const ids = (await appended).map(({ id }) => id);
+      await log.append(CHANNEL, texts('d'));
+      const page = await log.read(CHANNEL, START, LIMITS);
+      assert.deepEqual(payloads(page), ['a', 'b', 'c', 'd']);
+      assert.deepEqual(
+        page.entries.slice(1, 3).map((entry) => entry.id),
+        ids,
+      );
+      await log.close();
+    });
+  }
+
+  test('that never reaches Redis is sent again, for all channels in flight', async (t) => {
+    await using server = await RedisServer.start();
+    await using proxy = await TcpProxy.start(server.port);
+    const log = await openThrough(t, proxy);
+    await log.append(CHANNEL, texts('a'));
+    proxy.drop('up');
+    const channels = Array.from({ length: 20 }, (_, i) => `c${i}`);
+    const appends = channels.map((channel) => log.append(channel, texts(channel)));
+    await assert.rejects(log.bounds(CHANNEL), UNAVAILABLE);
+    proxy.heal();
+    await Promise.all(appends);
+    for (const channel of channels) {
+      assert.deepEqual(payloads(await log.read(channel, START, LIMITS)), [channel]);
+    }
+    await log.close();
+  });
+
+  test('waits for a Redis that is stopped for longer than its deadline, and is stored once', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url, { deadlines: SHORT });
+    await log.append(CHANNEL, texts('a'));
+    const { end } = await next(log, CHANNEL, START);
+    server.pause();
+    const appended = log.append(CHANNEL, texts('b'));
+    const waiting = next(log, CHANNEL, end);
+    await assert.rejects(log.probe(), UNAVAILABLE);
+    // Three deadlines pass: at least two tries lie unread in Redis' sockets.
+    await new Promise((resolve) => setTimeout(resolve, 3 * SHORT.appendMs));
+    await assert.rejects(log.read(CHANNEL, START, LIMITS), UNAVAILABLE);
+    server.resume();
+    await appended;
+    assert.deepEqual(payloads(await waiting), ['b']);
+    assert.deepEqual(payloads(await log.read(CHANNEL, START, LIMITS)), ['a', 'b']);
+    await log.probe();
+    await log.close();
+  });
+
+  test('to a key of another type stays pending, the probe says why, and DEL lets it through', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url);
+    await server.cli('SET', CHANNEL, 'not a stream');
+    const appended = log.append(CHANNEL, texts('a'));
+    await untilProbe(log, /WRONGTYPE/);
+    await assert.rejects(log.read(CHANNEL, START, LIMITS), UNAVAILABLE);
+    await server.cli('DEL', CHANNEL);
+    await appended;
+    await log.probe();
+    assert.deepEqual(payloads(await log.read(CHANNEL, START, LIMITS)), ['a']);
+    await log.close();
+  });
+
+  test('to a full Redis stays pending, stores nothing, and goes on when there is room', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url);
+    await log.append(CHANNEL, texts('a'));
+    await server.cli('CONFIG', 'SET', 'maxmemory', '1');
+    const appended = log.append(CHANNEL, texts('b', 'c'));
+    await untilProbe(log, /OOM/);
+    assert.equal((await log.bounds(CHANNEL)).length, 1);
+    await server.cli('CONFIG', 'SET', 'maxmemory', '0');
+    await appended;
+    assert.deepEqual(payloads(await log.read(CHANNEL, START, LIMITS)), ['a', 'b', 'c']);
+    await log.close();
+  });
+
+  test('to a replica stays pending until it is the primary', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url);
+    await log.append(CHANNEL, texts('a'));
+    // The replica of nobody: its primary does not exist.
+    await server.cli('REPLICAOF', '127.0.0.1', '1');
+    const appended = log.append(CHANNEL, texts('b'));
+    await untilProbe(log, /READONLY/);
+    await server.cli('REPLICAOF', 'NO', 'ONE');
+    await appended;
+    assert.deepEqual(payloads(await log.read(CHANNEL, START, LIMITS)), ['a', 'b']);
+    await log.close();
+  });
+
+  test('in flight when the log closes is rejected, and nothing keeps the process alive', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url, { deadlines: { ...SHORT, closeMs: 50 } });
+    await log.append(CHANNEL, texts('a'));
+    server.pause();
+    const appended = assert.rejects(log.append(CHANNEL, texts('b')), UNAVAILABLE);
+    const waiting = assert.rejects(next(log, CHANNEL, START), UNAVAILABLE);
+    await log.close();
+    await appended;
+    await waiting;
+    await assert.rejects(log.append(CHANNEL, texts('c')), UNAVAILABLE);
+    await log.close();
+    server.resume();
+  });
+});
+
+describe('a Redis that comes and goes', () => {
+  test('need not be up at the start: what is asked of it waits, or fails in bounded time', async (t) => {
+    await using server = await RedisServer.reserve();
+    const log = await openLog(t, server.url);
+    const appended = log.append(CHANNEL, texts('a'));
+    const waiting = next(log, CHANNEL, START);
+    await assert.rejects(log.probe(), UNAVAILABLE);
+    const started = performance.now();
+    await assert.rejects(log.read(CHANNEL, START, LIMITS), UNAVAILABLE);
+    assert.ok(performance.now() - started < 2100);
+    await server.restart();
+    const up = performance.now();
+    await appended;
+    assert.deepEqual(payloads(await waiting), ['a']);
+    await log.probe();
+    assert.ok(performance.now() - up < 2000);
+    await log.close();
+  });
+
+  test('is followed over a restart without a loss, and asked about once a second at most', async (t) => {
+    await using server = await RedisServer.start('--appendonly', 'yes', '--appendfsync', 'always');
+    const lines: string[] = [];
+    const logger = { info: line, warn: line, error: line };
+    function line(_fields: object, message: string): void {
+      lines.push(message);
+    }
+    const log = await openLog(t, server.url, { logger });
+    await log.append(CHANNEL, texts('a', 'b'));
+    let { end } = await next(log, CHANNEL, START);
+    await server.kill();
+    const appended = log.append(CHANNEL, texts('c'));
+    const waiting = next(log, CHANNEL, end);
+    await assert.rejects(log.read(CHANNEL, START, LIMITS), UNAVAILABLE);
+    await server.restart();
+    await appended;
+    const page = await waiting;
+    assert.deepEqual([payloads(page), page.gaps], [['c'], []]);
+    assert.equal(page.epoch, end.epoch);
+    end = page.end;
+    await log.append(CHANNEL, texts('d'));
+    assert.deepEqual(payloads(await next(log, CHANNEL, end)), ['d']);
+    assert.ok(lines.length <= 6, lines.join('\n'));
+    await log.close();
+  });
+
+  test('and lost everything is a reset for a reader, and for a cursor that comes back', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url);
+    await log.append(CHANNEL, texts('a', 'b'));
+    const { end } = await next(log, CHANNEL, START);
+    const waiting = next(log, CHANNEL, end);
+    await server.kill();
+    await server.restart();
+    const reset = await waiting;
+    assert.equal(reset.gaps[0]?.gap.reason, 'reset');
+    await log.append(CHANNEL, texts('c'));
+    assert.deepEqual(payloads(await next(log, CHANNEL, reset.end)), ['c']);
+    const resumed = await log.read(CHANNEL, end, LIMITS);
+    assert.equal(resumed.gaps[0]?.gap.reason, 'reset');
+    assert.deepEqual(payloads(await log.read(CHANNEL, resumed.end, LIMITS)), ['c']);
+    await log.close();
+  });
+
+  test('and lost its tail begins a new epoch with the first append, whoever makes it', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url);
+    const other = await openLog(t, server.url);
+    const ids = (await log.append(CHANNEL, texts('a', 'b', 'c'))).map(({ id }) => id);
+    const { end } = await next(log, CHANNEL, START);
+    const loseTail = `
+      local all = redis.call('XRANGE', KEYS[1], '-', '+')
+      redis.call('DEL', KEYS[1])
+      redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2]))`;
+    await server.cli('EVAL', loseTail, '1', CHANNEL);
+    await other.append(CHANNEL, texts('d'));
+    const reset = await next(log, CHANNEL, end);
+    assert.equal(reset.gaps[0]?.gap.reason, 'reset');
+    assert.equal(reset.end.id, ids[0]);
+    assert.deepEqual(payloads(await next(log, CHANNEL, reset.end)), ['d']);
+    await log.close();
+    await other.close();
+  });
+
+  test('behind a network that goes silent is given up in time and followed again', async (t) => {
+    await using server = await RedisServer.start();
+    await using proxy = await TcpProxy.start(server.port);
+    const log = await openThrough(t, proxy);
+    await log.append(CHANNEL, texts('a'));
+    const { end } = await next(log, CHANNEL, START);
+    const waiting = next(log, CHANNEL, end);
+    proxy.drop('up');
+    proxy.drop('down');
+    await server.cli('XADD', CHANNEL, '*', 'message', 'unseen');
+    await assert.rejects(log.probe(), UNAVAILABLE);
+    proxy.heal();
+    assert.deepEqual(payloads(await waiting), ['unseen']);
+    await log.probe();
+    await log.close();
+  });
+
+  test('while it is away, nothing is tried more than a few times a second', async (t) => {
+    await using server = await RedisServer.start();
+    await using proxy = await TcpProxy.start(server.port);
+    const log = await openThrough(t, proxy);
+    await log.append(CHANNEL, texts('a'));
+    const { end } = await next(log, CHANNEL, START);
+    const abort = new AbortController();
+    const waiting = log.wait(new Map([[CHANNEL, end]]), LIMITS, abort.signal);
+    await server.kill();
+    const appended = log.append(CHANNEL, texts('b'));
+    appended.catch(() => undefined);
+    const before = proxy.accepted;
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const tries = proxy.accepted - before;
+    assert.ok(tries > 0 && tries < 40, `${tries} connections in 2 s`);
+    abort.abort();
+    assert.equal((await waiting).size, 0);
+    await log.close();
+    await assert.rejects(appended, UNAVAILABLE);
+  });
+});
+
+describe('a start is refused', () => {
+  test('with a wrong password, none, or a wrong database, in one line without the password', async (t) => {
+    await using server = await RedisServer.start('--requirepass', 'right-secret');
+    const at = `127.0.0.1:${server.port}`;
+    const urls: [string, RegExp][] = [
+      [`redis://:wrong-secret@${at}`, /WRONGPASS/],
+      [`redis://nobody:wrong-secret@${at}`, /WRONGPASS/],
+      [`redis://${at}`, /NOAUTH/],
+      [`redis://:right-secret@${at}/99`, /DB index/],
+    ];
+    for (const [url, reason] of urls) {
+      await assert.rejects(openLog(t, url), (error: unknown) => {
+        assert.ok(error instanceof StartError);
+        assert.match(error.message, reason);
+        assert.doesNotMatch(`${error.message} ${error.stack} ${JSON.stringify(error)}`, /secret/);
+        assert.equal(error.message.includes('\n'), false);
+        return true;
+      });
+    }
+    const log = await openLog(t, `redis://default:right-secret@${at}/3`);
+    await log.append(CHANNEL, texts('a'));
+    assert.equal(await server.cli('-n', '3', 'XLEN', CHANNEL), '1');
+    await log.close();
+  });
+
+  test('when the URL is none, without quoting it', async (t) => {
+    for (const url of [
+      '',
+      'nonsense',
+      'http://x',
+      'redis://',
+      'redis://:secret@h/x',
+      'redis://%zz:secret@h',
+    ]) {
+      await assert.rejects(openLog(t, url), (error: unknown) => {
+        assert.ok(error instanceof StartError);
+        assert.match(error.message, /^REDIS_URL can not be understood/);
+        assert.doesNotMatch(`${error.message} ${error.stack}`, /secret/);
+        return true;
+      });
+    }
+  });
+
+  test('by a cluster node', async (t) => {
+    await using server = await RedisServer.start('--cluster-enabled', 'yes');
+    await assert.rejects(openLog(t, server.url), { name: 'StartError', message: /cluster mode/ });
+  });
+
+  test('by a server that is too old', async (t) => {
+    await using old = await oldRedis();
+    await assert.rejects(openLog(t, `redis://127.0.0.1:${old.port}`), {
+      name: 'StartError',
+      message: /6\.2\.1 is too old/,
+    });
+  });
+});
+
+test('a Unix socket does as well as a port', async (t) => {
+  await using server = await RedisServer.start('--unixsocket', 'redis.sock');
+  const log = await openLog(t, `${server.dir}/redis.sock?db=2`);
+  await log.append(CHANNEL, texts('a'));
+  assert.equal(await server.cli('-n', '2', 'XLEN', CHANNEL), '1');
+  await log.close();
+});
+
+const SHORT = { connectMs: 300, appendMs: 300, readMs: 300, probeMs: 200, checkMs: 300 };
+
+function openThrough(t: TestContext, proxy: TcpProxy): Promise<RedisLog> {
+  return openLog(t, `redis://127.0.0.1:${proxy.port}`, { deadlines: SHORT });
+}
+
+async function untilLength(server: RedisServer, length: number): Promise<void> {
+  while (Number(await server.cli('XLEN', CHANNEL)) !== length);
+}
+
+/** Resolves once the probe fails with this reason. */
+async function untilProbe(log: RedisLog, reason: RegExp): Promise<void> {
+  for (;;) {
+    const failure = await log.probe().then(
+      () => null,
+      (error: Error) => error,
+    );
+    if (failure !== null && reason.test(failure.message)) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Answers every command as Redis 6.2.1 would answer HELLO 3. */
+async function oldRedis(): Promise<{ port: number } & AsyncDisposable> {
+  const hello =
+    '%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n6.2.1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n';
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (bytes) => {
+      const commands = bytes.toString().match(/^\*/gm)?.length ?? 0;
+      socket.write(hello.repeat(commands));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const dispose = async (): Promise<void> => {
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return { port, [Symbol.asyncDispose]: dispose };
+}
