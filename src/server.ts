@@ -58,14 +58,18 @@ interface Parts {
   readonly ticker: NodeJS.Timeout;
 }
 
-/** Rejects with StartError when it cannot start. */
-export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
+/** Rejects with StartError when it cannot start. `open` opens the log: of the configured store, unless told. */
+export async function startServer(
+  config: Config,
+  logger: Logger,
+  open: typeof openLog = openLog,
+): Promise<RunningServer> {
   const clock: Clock = systemClock;
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
   });
-  const log = await openLog(config.log, { clock, logger, onFailure: (error) => fail(error) });
+  const log = await open(config.log, { clock, logger, onFailure: (error) => fail(error) });
   try {
     const parts = await assemble(config, logger, clock, log);
     let stopping: Promise<boolean> | null = null;

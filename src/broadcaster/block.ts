@@ -103,11 +103,13 @@ function makeBlock(page: Page, from: number, to: number): Block {
     ids,
     frameEnds,
     frames,
-    end: to === entries.length ? page.end : endOf(page, entries[to - 1] as Entry),
+    end: endOf(page, entries[to - 1] as Entry),
     memoryBytes: size + count * ENTRY_OVERHEAD_BYTES,
   };
 }
 
+/** The page's end knows more of its last entry, unless a gap follows that entry. */
 function endOf(page: Page, entry: Entry): Cursor {
+  if (entry.id === page.end.id) return page.end;
   return { id: entry.id, epoch: page.epoch, ordinal: entry.ordinal };
 }

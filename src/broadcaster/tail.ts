@@ -41,8 +41,8 @@ export class Tail implements Feed, Passing, Holding {
   readonly #context: TailContext;
   #subscribers: (Subscriber | null)[] = [];
   #count = 0;
-  /** Where the pass under way has got to; 0 when there is none. */
-  #passAt = 0;
+  /** Where the pass under way has got to; null when there is none. */
+  #passAt: number | null = null;
   #due = false;
   #heldBytes = 0;
   /** Everything that ever came through, to tell how far behind a stalled subscriber fell. */
@@ -87,14 +87,15 @@ export class Tail implements Feed, Passing, Holding {
 
   pass(deadline: number): boolean {
     const { clock } = this.#context;
-    while (this.#due || this.#passAt > 0) {
-      if (this.#passAt === 0) this.#due = false;
-      while (this.#passAt < this.#subscribers.length) {
-        this.#subscribers[this.#passAt]?.pump();
-        this.#passAt += 1;
+    while (this.#due || this.#passAt !== null) {
+      if (this.#passAt === null) this.#due = false;
+      for (let at = this.#passAt ?? 0; at < this.#subscribers.length; at++) {
+        this.#passAt = at;
+        this.#subscribers[at]?.pump();
+        this.#passAt = at + 1;
         if (clock.monotonic() >= deadline) return false;
       }
-      this.#passAt = 0;
+      this.#passAt = null;
       this.#compact();
     }
     return true;
@@ -114,7 +115,7 @@ export class Tail implements Feed, Passing, Holding {
     subscriber.slot = -1;
     this.#count -= 1;
     if (this.#count === 0) this.idleSinceMs = this.#context.clock.monotonic();
-    if (this.#passAt === 0) this.#compact();
+    if (this.#passAt === null) this.#compact();
   }
 
   fetch(subscriber: Subscriber): void {

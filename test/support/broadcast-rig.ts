@@ -1,0 +1,107 @@
+/** Pages made by hand, and one tail with all that it shares, for the unit tests of the broadcaster. */
+import { type Block, itemsOf } from '../../src/broadcaster/block.ts';
+import { Budget } from '../../src/broadcaster/budget.ts';
+import { CatchUp } from '../../src/broadcaster/catch-up.ts';
+import { Passes } from '../../src/broadcaster/passes.ts';
+import { Runs } from '../../src/broadcaster/runs.ts';
+import { Stalls } from '../../src/broadcaster/stalls.ts';
+import { Subscriber, type SubscriberOptions } from '../../src/broadcaster/subscriber.ts';
+import { Tail, type TailContext } from '../../src/broadcaster/tail.ts';
+import type { Entry, EntryType, Gap, GapReason, Page } from '../../src/log/log.ts';
+import { createLogger, type Logger } from '../../src/logger.ts';
+import type { Cursor } from '../../src/protocol/cursor.ts';
+import { ManualClock } from './clock.ts';
+import { GatedLog } from './gated-log.ts';
+import { RecordingTransport } from './recording-transport.ts';
+
+export const EPOCH = 'e1';
+export const silent: Logger = createLogger({ level: 'silent' });
+
+/** The cursor after entry number `n`. */
+export function at(n: number, epoch: string | null = EPOCH): Cursor {
+  return { id: `${n}-0`, epoch, ordinal: epoch === null ? null : n };
+}
+
+/** Entry number `n`: its id is `n-0`, its ordinal `n`. */
+export function entry(n: number, data: Buffer | string = `m${n}`, type: EntryType = 'text'): Entry {
+  return { id: `${n}-0`, type, data: Buffer.from(data), prev: `${n - 1}-0`, ordinal: n };
+}
+
+export function entries(from: number, to: number): Entry[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => entry(from + i));
+}
+
+/** A page without gaps. */
+export function pageOf(list: readonly Entry[], epoch: string = EPOCH): Page {
+  const last = list.at(-1);
+  if (last === undefined) throw new Error('a page of nothing');
+  return { epoch, entries: list, gaps: [], end: { id: last.id, epoch, ordinal: last.ordinal } };
+}
+
+/** A page with a gap before its entries, after which delivery goes on behind `resumeAt`. */
+export function gapPage(reason: GapReason, resumeAt: Cursor, list: readonly Entry[] = []): Page {
+  const gap: Gap = { reason, requested: at(0), floor: null, lost: null, resumeAt };
+  const last = list.at(-1);
+  const end = last === undefined ? resumeAt : { id: last.id, epoch: resumeAt.epoch, ordinal: last.ordinal };
+  return { epoch: resumeAt.epoch, entries: list, gaps: [{ before: 0, gap }], end };
+}
+
+export function block(from: number, to: number): Block {
+  return itemsOf(pageOf(entries(from, to)))[0] as Block;
+}
+
+export interface RigOptions {
+  readonly ringBytes?: number;
+  readonly writeBytes?: number;
+  readonly stalledBytes?: number;
+  readonly start?: Cursor;
+}
+
+/** A tail whose log and clock the test moves; nothing follows the log: the test pushes pages. */
+export class Rig {
+  readonly clock: ManualClock = new ManualClock();
+  readonly log: GatedLog = new GatedLog();
+  readonly context: TailContext;
+  readonly tail: Tail;
+  readonly catchUp: CatchUp;
+
+  constructor(options: RigOptions = {}) {
+    const { ringBytes = 1024 * 1024, writeBytes = 64 * 1024, stalledBytes = 1024 * 1024 } = options;
+    const budget = new Budget(ringBytes);
+    this.catchUp = new CatchUp({ log: this.log, budget, logger: silent, rangeBytes: writeBytes });
+    this.context = {
+      clock: this.clock,
+      budget,
+      passes: new Passes(this.clock),
+      runs: new Runs(),
+      stalls: new Stalls({ maxBytes: stalledBytes, writeBytes }),
+      catchUp: this.catchUp,
+    };
+    this.tail = new Tail('c', options.start ?? at(0), this.context);
+  }
+
+  /** Appends texts to the log without telling the tail. */
+  async append(...texts: string[]): Promise<void> {
+    await this.log.append(
+      'c',
+      texts.map((text) => ({ type: 'text', data: Buffer.from(text) })),
+    );
+  }
+
+  subscribe(options: Partial<SubscriberOptions> = {}): {
+    subscriber: Subscriber;
+    transport: RecordingTransport;
+  } {
+    const transport = new RecordingTransport();
+    const subscriber = new Subscriber(this.tail, {
+      transport,
+      cursor: this.tail.ring.end,
+      fresh: false,
+      onGap: 'fail',
+      ...options,
+    });
+    this.tail.add(subscriber);
+    subscriber.pump();
+    return { subscriber, transport };
+  }
+}
