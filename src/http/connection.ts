@@ -22,10 +22,17 @@ export interface HeartbeatOptions {
   readonly idleTimeoutMs: number;
 }
 
+export interface ConnectionUser {
+  /** Pending bytes are gone. */
+  drained(): void;
+  /** The connection is gone. */
+  detach(): void;
+}
+
 export class Connection implements Transport, Visited {
   wheelSlot = -1;
-  /** Called when pending bytes are gone. */
-  onDrained: (() => void) | null = null;
+  /** Who is told what happens to the connection. */
+  user: ConnectionUser | null = null;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #heartbeat: HeartbeatOptions;
@@ -130,7 +137,7 @@ export class Connection implements Transport, Visited {
         return;
       }
       this.#pong();
-      this.onDrained?.();
+      this.user?.drained();
     });
   }
 }
