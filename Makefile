@@ -8,6 +8,7 @@ PORT ?= 3000,8080
 ARGS ?=
 
 SOURCES := $(shell find src scripts -type f)
+# Run by `exec`, so that a signal to make reaches the server and not a shell around it.
 SERVE = node dist/cli/main.js serve
 
 help: ## List what make can do
@@ -28,10 +29,10 @@ dist/.built: node_modules/.package-lock.json package.json tsconfig.base.json tsc
 	@touch $@
 
 run: build ## Serve on ports 3000 and 8080 (PORT), with the log in ./data, or in Redis if REDIS_URL is set
-	@PORT="$(PORT)" $(SERVE)
+	@exec env PORT="$(PORT)" $(SERVE)
 
 mock: build ## The same server with its log in memory: nothing is kept
-	@PORT="$(PORT)" REDIS_URL= STORE=memory $(SERVE)
+	@exec env PORT="$(PORT)" REDIS_URL= STORE=memory $(SERVE)
 
 test: mod ## Run all tests; installs redis-server when it is missing
 	@scripts/ensure-redis.sh

@@ -74,7 +74,12 @@ function buildProgram(): Command {
     .command('serve', { isDefault: true })
     .description('run the server (what happens without a command)')
     .addHelpText('after', SETTINGS_NOTE);
-  addSettings(command).action(async (flags: Record<string, unknown>) => {
+  // The default command is also what a misspelt one arrives at.
+  addSettings(command.allowExcessArguments()).action(async (flags: Record<string, unknown>) => {
+    const [unknown] = command.args;
+    if (unknown !== undefined) {
+      throw new StartError(`there is no command ${JSON.stringify(unknown)}. See rivercast --help.`, 2);
+    }
     const config = loadConfig({ flags });
     logger = createLogger({ level: config.logLevel });
     exit(await serve(config, logger, exit));
