@@ -47,6 +47,13 @@ function parseIsoTime(text: string): Start | null {
   const iso = text.replace(/ (?=[0-9]{2}:?[0-9]{2}$)/, '+');
   const match = ISO_PATTERN.exec(iso);
   if (match === null) return null;
+  if (!isDay(iso.slice(0, 10))) return null;
   const ms = Date.parse(match[1] !== undefined && match[4] === undefined ? `${iso}Z` : iso);
   return Number.isNaN(ms) || ms < 0 ? null : { at: 'time', ms };
+}
+
+/** `Date.parse` takes 30 February for 1 March. */
+function isDay(date: string): boolean {
+  const ms = Date.parse(date);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(date);
 }

@@ -13,7 +13,7 @@ import { systemClock } from '../../src/clock.ts';
 import { DEFAULT_RETENTION } from '../../src/channels.ts';
 import { StartError } from '../../src/errors.ts';
 import { EmbeddedLog } from '../../src/log/embedded.ts';
-import { WRITER_CHANNELS, writtenText } from './written.ts';
+import { batchSize, WRITER_CHANNELS, writtenText } from './written.ts';
 
 const [dataDir = '', batches = 'Infinity'] = process.argv.slice(2);
 
@@ -26,7 +26,7 @@ async function appendBatches(log: EmbeddedLog, channel: string): Promise<void> {
   let { tipOrdinal } = await log.bounds(channel);
   for (let i = 0; i < Number(batches); i++) {
     const first = tipOrdinal + 1;
-    const count = 1 + (first % 13);
+    const count = batchSize(first);
     const entries = Array.from({ length: count }, (_, k) => ({
       type: 'text' as const,
       data: Buffer.from(writtenText(channel, first + k)),

@@ -11,6 +11,11 @@ export function writtenText(channel: string, ordinal: number): string {
   return `${channel}/${ordinal}/${'x'.repeat((ordinal * 37) % 5000)}`;
 }
 
+/** How many entries the writer appends together when the first has this ordinal. */
+export function batchSize(first: number): number {
+  return 1 + (first % 13);
+}
+
 export interface Acknowledged {
   readonly channel: string;
   readonly ordinal: number;

@@ -1,0 +1,347 @@
+/** Every rule about what follows a cursor, as literal situations. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { follows, judgePage, type Look } from '../../src/log/judge.ts';
+import type { Entry, GapReason } from '../../src/log/log.ts';
+import { type Cursor, formatCursor, parseCursor } from '../../src/protocol/cursor.ts';
+
+/** `<id> after <prev> #<ordinal>`; `<id> foreign` for an entry that someone else wrote. */
+function entry(text: string): Entry {
+  const [, id = '', prev = null, ordinal = null] =
+    /^(\S+) (?:after (\S+)(?: #(\d+))?|foreign)$/.exec(text) ?? assert.fail(text);
+  return {
+    id,
+    type: 'text',
+    data: Buffer.alloc(0),
+    prev,
+    ordinal: ordinal === null ? null : Number(ordinal),
+  };
+}
+
+function cursor(text: string): Cursor {
+  return parseCursor(text) ?? assert.fail(text);
+}
+
+/** Six entries 1-0 to 6-0 were added to the channel of epoch e; nothing was removed. */
+const WHOLE: Look = {
+  epoch: 'e',
+  from: '0-0',
+  tip: '6-0',
+  tipOrdinal: 6,
+  length: 6,
+  floor: '1-0',
+  cursorKept: true,
+};
+/** Of those, 1-0 to 3-0 were trimmed. */
+const TRIMMED: Look = { ...WHOLE, length: 3, floor: '4-0', cursorKept: false };
+const EMPTIED: Look = { ...WHOLE, length: 0, floor: null, cursorKept: false };
+const UNKNOWN: Look = { ...WHOLE, epoch: null, tip: '0-0', tipOrdinal: 0, length: 0, floor: null };
+
+interface Told {
+  readonly before: number;
+  readonly reason: GapReason;
+  readonly lost: number | null;
+  readonly resumeAt: string;
+}
+
+interface Case {
+  readonly name: string;
+  readonly after: string;
+  readonly look: Look;
+  readonly found: readonly string[];
+  /** The ids delivered; all found when absent. */
+  readonly delivered?: readonly string[];
+  readonly gaps: readonly Told[];
+  readonly end: string;
+}
+
+function gap(reason: GapReason, lost: number | null, resumeAt: string, before = 0): Told {
+  return { before, reason, lost, resumeAt };
+}
+
+const CASES: readonly Case[] = [
+  // Rule 3, gapless.
+  {
+    name: 'the next entry follows the cursor',
+    after: '3-0@e.3',
+    look: WHOLE,
+    found: ['4-0 after 3-0 #4'],
+    gaps: [],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'a plain id is as good',
+    after: '3-0',
+    look: WHOLE,
+    found: ['4-0 after 3-0 #4'],
+    gaps: [],
+    end: '4-0@e.4',
+  },
+  {
+    name: '0-0 before the first entry ever',
+    after: '0-0',
+    look: WHOLE,
+    found: ['1-0 after 0-0 #1'],
+    gaps: [],
+    end: '1-0@e.1',
+  },
+  {
+    name: 'the last entry trimmed, then the first kept',
+    after: '3-0@e.3',
+    look: TRIMMED,
+    found: ['4-0 after 3-0 #4'],
+    gaps: [],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'the tip ends with its own ordinal, also when the entry has none',
+    after: '5-0@e.5',
+    look: WHOLE,
+    found: ['6-0 after 5-0'],
+    gaps: [],
+    end: '6-0@e.6',
+  },
+  // Rule 3, trimmed.
+  {
+    name: 'entries before the next one were trimmed',
+    after: '1-0@e.1',
+    look: TRIMMED,
+    found: ['4-0 after 3-0 #4', '5-0 after 4-0 #5'],
+    gaps: [gap('trimmed', 2, '3-0@e.3')],
+    end: '5-0@e.5',
+  },
+  {
+    name: 'a plain id below the floor can not be counted',
+    after: '1-0',
+    look: TRIMMED,
+    found: ['4-0 after 3-0 #4'],
+    gaps: [gap('trimmed', null, '3-0@e.3')],
+    end: '4-0@e.4',
+  },
+  {
+    name: '0-0 below the floor can',
+    after: '0-0',
+    look: TRIMMED,
+    found: ['4-0 after 3-0 #4'],
+    gaps: [gap('trimmed', 3, '3-0@e.3')],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'an entry after a kept cursor was deleted',
+    after: '2-0@e.2',
+    look: { ...WHOLE, length: 5 },
+    found: ['4-0 after 3-0 #4'],
+    gaps: [gap('deleted', 1, '3-0@e.3')],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'an ordinal that can not be true is not counted with',
+    after: '1-0@e.99',
+    look: TRIMMED,
+    found: ['4-0 after 3-0 #4'],
+    gaps: [gap('trimmed', null, '3-0@e.3')],
+    end: '4-0@e.4',
+  },
+  // Rule 3, reset: the cursor is none of this history's ids.
+  {
+    name: 'the next entry follows something before the cursor',
+    after: '3-5',
+    look: WHOLE,
+    found: ['4-0 after 3-0 #4'],
+    gaps: [gap('reset', null, '3-0@e.3')],
+    end: '4-0@e.4',
+  },
+  // Rule 1.
+  {
+    name: 'another epoch starts from where this one began',
+    after: '3-0@other.3',
+    look: WHOLE,
+    found: ['4-0 after 3-0 #4'],
+    delivered: [],
+    gaps: [gap('reset', null, '0-0@e')],
+    end: '0-0@e',
+  },
+  {
+    name: 'another epoch, and the cursor lies before where this one began',
+    after: '3-0@other.3',
+    look: { ...WHOLE, from: '3-5' },
+    found: ['4-0 after 3-5 #4'],
+    gaps: [gap('reset', null, '3-5@e.3')],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'another epoch from a cursor ahead of the tip',
+    after: '9-0@other',
+    look: WHOLE,
+    found: [],
+    gaps: [gap('reset', null, '0-0@e')],
+    end: '0-0@e',
+  },
+  {
+    name: 'another epoch of an unknown channel',
+    after: '9-0@other.4',
+    look: UNKNOWN,
+    found: [],
+    gaps: [gap('reset', null, '0-0')],
+    end: '0-0',
+  },
+  // Rule 2.
+  {
+    name: 'the tip lies before the cursor',
+    after: '9-0@e.9',
+    look: WHOLE,
+    found: [],
+    gaps: [gap('reset', null, '6-0@e.6')],
+    end: '6-0@e.6',
+  },
+  {
+    name: 'the tip of an unknown channel lies before any cursor',
+    after: '9-0',
+    look: UNKNOWN,
+    found: [],
+    gaps: [gap('reset', null, '0-0')],
+    end: '0-0',
+  },
+  {
+    name: 'ids are compared as numbers of 64 bits',
+    after: '18446744073709551615-1',
+    look: WHOLE,
+    found: [],
+    gaps: [gap('reset', null, '6-0@e.6')],
+    end: '6-0@e.6',
+  },
+  // Rule 4.
+  {
+    name: 'a foreign entry after a kept cursor',
+    after: '3-0@e.3',
+    look: { ...WHOLE, length: 5 },
+    found: ['4-0 foreign'],
+    gaps: [],
+    end: '4-0@e',
+  },
+  {
+    name: 'a foreign entry when nothing was ever removed',
+    after: '3-5',
+    look: { ...WHOLE, cursorKept: false },
+    found: ['4-0 foreign'],
+    gaps: [],
+    end: '4-0@e',
+  },
+  {
+    name: 'a foreign entry after a cursor that is gone',
+    after: '2-0@e.2',
+    look: TRIMMED,
+    found: ['4-0 foreign', '5-0 after 4-0 #5'],
+    gaps: [gap('trimmed', null, '3-18446744073709551615@e')],
+    end: '5-0@e.5',
+  },
+  {
+    name: 'a foreign entry among kept ones whose cursor was deleted',
+    after: '2-0@e.2',
+    look: { ...WHOLE, length: 5, cursorKept: false },
+    found: ['4-0 foreign'],
+    gaps: [gap('deleted', null, '3-18446744073709551615@e')],
+    end: '4-0@e',
+  },
+  // Rule 5.
+  { name: 'nothing new', after: '6-0@e.6', look: WHOLE, found: [], gaps: [], end: '6-0@e.6' },
+  { name: 'nothing new after a plain id', after: '6-0', look: WHOLE, found: [], gaps: [], end: '6-0@e' },
+  { name: 'nothing new in an unknown channel', after: '0-0', look: UNKNOWN, found: [], gaps: [], end: '0-0' },
+  {
+    name: 'everything after the cursor was trimmed',
+    after: '2-0@e.2',
+    look: EMPTIED,
+    found: [],
+    gaps: [gap('trimmed', 4, '6-0@e.6')],
+    end: '6-0@e.6',
+  },
+  {
+    name: 'everything after the cursor was deleted, entries before it are kept',
+    after: '2-0@e.2',
+    look: { ...WHOLE, length: 2 },
+    found: [],
+    gaps: [gap('deleted', 4, '6-0@e.6')],
+    end: '6-0@e.6',
+  },
+  // Within a page.
+  {
+    name: 'entries deleted inside the page',
+    after: '1-0@e.1',
+    look: { ...WHOLE, length: 4 },
+    found: ['2-0 after 1-0 #2', '5-0 after 4-0 #5', '6-0 after 5-0 #6'],
+    gaps: [gap('deleted', 2, '4-0@e.4', 1)],
+    end: '6-0@e.6',
+  },
+  {
+    name: 'two holes in one page, and a gap before it',
+    after: '0-0',
+    look: { ...WHOLE, length: 3, floor: '2-0' },
+    found: ['2-0 after 1-0 #2', '4-0 after 3-0 #4', '6-0 after 5-0 #6'],
+    gaps: [gap('trimmed', 1, '1-0@e.1'), gap('deleted', 1, '3-0@e.3', 1), gap('deleted', 1, '5-0@e.5', 2)],
+    end: '6-0@e.6',
+  },
+  {
+    name: 'foreign entries inside the page',
+    after: '1-0@e.1',
+    look: WHOLE,
+    found: ['2-0 foreign', '3-0 foreign', '4-0 after 3-0 #4'],
+    gaps: [],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'an entry deleted after a foreign one can not be counted',
+    after: '1-0@e.1',
+    look: WHOLE,
+    found: ['2-0 foreign', '4-0 after 3-0 #4'],
+    gaps: [gap('deleted', null, '3-0@e.3', 1)],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'an entry that claims to follow an earlier one',
+    after: '1-0@e.1',
+    look: WHOLE,
+    found: ['2-0 after 1-0 #2', '4-0 after 1-5 #3'],
+    gaps: [gap('reset', null, '2-0@e', 1)],
+    end: '4-0@e.3',
+  },
+];
+
+describe('what follows a cursor', () => {
+  for (const { name, after, look, found, delivered, gaps, end } of CASES) {
+    test(name, () => {
+      const page = judgePage(cursor(after), look, found.map(entry));
+      const told = page.gaps.map(({ before, gap: { reason, lost, resumeAt } }) => {
+        return { before, reason, lost, resumeAt: formatCursor(resumeAt) };
+      });
+      assert.deepEqual(told, gaps);
+      const ids = page.entries.map(({ id }) => id);
+      assert.deepEqual(ids, delivered ?? found.map((text) => entry(text).id));
+      assert.equal(formatCursor(page.end), end);
+      assert.equal(page.epoch, look.epoch);
+      for (const { gap } of page.gaps) assert.equal(gap.floor, look.floor);
+      if (gaps[0]?.before === 0) assert.deepEqual(page.gaps[0]?.gap.requested, cursor(after));
+    });
+  }
+
+  test('whoever resumes where a gap said meets no second gap', () => {
+    for (const { after, look, found } of CASES) {
+      const entries = found.map(entry);
+      const [first] = judgePage(cursor(after), look, entries).gaps;
+      if (first?.before !== 0) continue;
+      const { resumeAt } = first.gap;
+      const rest = entries.filter(({ prev }) => prev === resumeAt.id);
+      if (rest.length === 0 && resumeAt.id !== look.tip) continue;
+      const again = judgePage(resumeAt, look, rest.slice(0, 1));
+      assert.deepEqual(again.gaps, [], after);
+    }
+  });
+
+  test('entries in a row are seen to follow without a look at the channel', () => {
+    const row = ['4-0 after 3-0 #4', '5-0 after 4-0 #5'].map(entry);
+    assert.ok(follows(cursor('3-0'), row));
+    assert.ok(follows(cursor('3-0'), []));
+    assert.ok(!follows(cursor('2-0'), row));
+    assert.ok(!follows(cursor('3-0'), [entry('4-0 foreign')]));
+    assert.ok(!follows(cursor('3-0'), [entry('4-0 after 3-0 #4'), entry('6-0 after 5-0 #6')]));
+  });
+});
