@@ -190,7 +190,8 @@ describe('a Redis that comes and goes', () => {
     assert.deepEqual(payloads(await next(log, CHANNEL, reset.end)), ['c']);
     const resumed = await log.read(CHANNEL, end, LIMITS);
     assert.equal(resumed.gaps[0]?.gap.reason, 'reset');
-    assert.deepEqual(payloads(await log.read(CHANNEL, resumed.end, LIMITS)), ['c']);
+    const rest = await log.read(CHANNEL, resumed.end, LIMITS);
+    assert.deepEqual([...payloads(resumed), ...payloads(rest)], ['c']);
     await log.close();
   });
 
@@ -208,8 +209,9 @@ describe('a Redis that comes and goes', () => {
     await other.append(CHANNEL, texts('d'));
     const reset = await next(log, CHANNEL, end);
     assert.equal(reset.gaps[0]?.gap.reason, 'reset');
-    assert.equal(reset.end.id, ids[0]);
-    assert.deepEqual(payloads(await next(log, CHANNEL, reset.end)), ['d']);
+    assert.equal(reset.gaps[0]?.gap.resumeAt.id, ids[0]);
+    const page = reset.entries.length > 0 ? reset : await next(log, CHANNEL, reset.end);
+    assert.deepEqual(payloads(page), ['d']);
     await log.close();
     await other.close();
   });

@@ -1,6 +1,5 @@
 /** A RedisLog for a test, closed when the test ends, and shorthands for what tests do with it. */
 import { randomBytes } from 'node:crypto';
-import type { TestContext } from 'node:test';
 import { DEFAULT_RETENTION } from '../../src/channels.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { NewEntry, Page, PageLimits } from '../../src/log/log.ts';
@@ -10,8 +9,9 @@ import type { Cursor } from '../../src/protocol/cursor.ts';
 export const LIMITS: PageLimits = { maxEntries: 1000, maxBytes: 1024 * 1024 };
 export const START: Cursor = { id: '0-0', epoch: null, ordinal: null };
 
+/** `t` is a TestContext, or whatever else runs what it is given when all is over. */
 export async function openLog(
-  t: TestContext,
+  t: { after(close: () => Promise<void>): void },
   url: string,
   options: Partial<RedisLogOptions> = {},
 ): Promise<RedisLog> {
