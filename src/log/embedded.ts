@@ -63,7 +63,7 @@ export class EmbeddedLog implements Log {
   static async open(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
     const { dataDir } = options;
     try {
-      await mkdir(dataDir, { recursive: true });
+      await mkdir(dataDir, { recursive: true, mode: 0o700 });
       await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
     } catch (error) {
       throw new StartError(`the data directory ${dataDir} is not writable: ${String(error)}`, 1, {
