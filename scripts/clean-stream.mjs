@@ -11,14 +11,17 @@ const url = process.env.REDIS_URL || 'redis://127.0.0.1:6379';
 const stream = process.env.STREAM || 'local-q';
 
 const redis = new Redis(url, { lazyConnect: true, retryStrategy: null, maxRetriesPerRequest: 0 });
-// Without a listener the client prints the error, and connect() reports it anyway.
-redis.on('error', () => {});
+// connect() only says that the connection is closed; the event has the cause.
+let cause;
+redis.on('error', (error) => {
+  cause ??= error;
+});
 try {
   await redis.connect();
   const removed = await redis.xtrim(stream, 'MAXLEN', 0);
-  console.log(`Removed ${removed} entries of ${stream} in ${redactUrl(url)}.`);
+  console.log(`Entries removed from ${stream} in ${redactUrl(url)}: ${removed}.`);
 } catch (error) {
-  console.error(`clean-stream: ${redactUrl(url)}: ${error.message}`);
+  console.error(`clean-stream: ${redactUrl(url)}: ${(cause ?? error).message}`);
   process.exitCode = 1;
 } finally {
   redis.disconnect();
