@@ -19,7 +19,7 @@ import type { AppendResult, Bounds, FreshStart, Log, NewEntry, Page, PageLimits,
 import { Appender, boundText } from './redis/appender.ts';
 import { Keeper } from './redis/keeper.ts';
 import { probeKey } from './redis/keys.ts';
-import { RedisFault } from './redis/link.ts';
+import { type Link, RedisFault } from './redis/link.ts';
 import { locate } from './redis/locate.ts';
 import { Reader } from './redis/reader.ts';
 import { loadScript, runScript } from './redis/script.ts';
@@ -100,7 +100,7 @@ export class RedisLog implements Log {
   static async open(options: RedisLogOptions): Promise<RedisLog> {
     const log = new RedisLog(options, parseTarget(options.url));
     try {
-      await log.#reads.get();
+      await log.#warnOfEviction(await log.#reads.get());
     } catch (error) {
       if (!(error instanceof RedisFault)) throw error;
       if (error.kind === 'configuration') {
@@ -166,8 +166,18 @@ export class RedisLog implements Log {
     return this.#closed;
   }
 
+  /** An evicting Redis may drop a whole stream; who may not ask for the policy is not bothered with it. */
+  async #warnOfEviction(link: Link): Promise<void> {
+    const info = await link.call('info', ['memory'], this.#deadlines.connectMs).catch(() => '');
+    const [, maxmemory = '0'] = /^maxmemory:(\d+)/m.exec(String(info)) ?? [];
+    const [, policy = 'noeviction'] = /^maxmemory_policy:(\S+)/m.exec(String(info)) ?? [];
+    if (maxmemory === '0' || policy === 'noeviction') return;
+    const advice = 'Redis may evict whole streams when its memory is full; set maxmemory-policy noeviction';
+    this.#options.logger?.warn({ policy }, advice);
+  }
+
   async #close(): Promise<void> {
-    this.#watcher.close();
+    await this.#watcher.close();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#trouble.reason === null ? this.#deadlines.closeMs : 0);
@@ -177,7 +187,6 @@ export class RedisLog implements Log {
     this.#closing.abort();
     this.#writes.close();
     this.#reads.close();
-    this.#watcher.close();
     await this.#appender.settled();
   }
 

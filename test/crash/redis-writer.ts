@@ -16,13 +16,11 @@ const log = await RedisLog.open({
   retention: () => DEFAULT_RETENTION,
   deadlines: { appendMs: 1000, connectMs: 500 },
 });
-let ended = false;
-process.stdin.on('end', () => {
-  ended = true;
-});
+const ended = new AbortController();
+process.stdin.on('end', () => ended.abort());
 process.stdin.resume();
 
-for (let number = 0; !ended; ) {
+for (let number = 0; !ended.signal.aborted; ) {
   const first = number;
   const size = 1 + (first % 40);
   const entries = Array.from({ length: size }, (_, i) => ({

@@ -13,9 +13,10 @@ import type { AppendResult, EntryType, NewEntry } from '../log.ts';
 import { Backoff } from './backoff.ts';
 import type { Keeper } from './keeper.ts';
 import { channelKeys } from './keys.ts';
-import { type Argument, type Link, RedisFault } from './link.ts';
+import { type Link, RedisFault } from './link.ts';
 import { loadScript, runScript } from './script.ts';
 import type { Trouble } from './trouble.ts';
+import type { Argument } from './wire.ts';
 import type { Witnesses } from './witness.ts';
 
 const APPEND = loadScript('append');
@@ -70,11 +71,13 @@ export class Appender {
         link = await keeper.get();
         const results = await this.#send(link, channel, entries, number);
         trouble.clear(part);
+        trouble.clear('appending');
         return results;
       } catch (error) {
         if (!(error instanceof RedisFault) || signal.aborted) throw asUnavailable(error);
         if (error.word === 'STALE') throw new RivercastError('log_unavailable', error.message);
-        trouble.set(part, error.message);
+        // What concerns every channel is told once, not once for each that waits.
+        trouble.set(error.kind === 'redis' ? part : 'appending', error.message);
         if (MOVED_ON.has(error.word)) link?.destroy(error.message);
         // The keeper paces its own tries; what Redis itself answered is paced here.
         if (link !== null) await backoff.wait(signal);

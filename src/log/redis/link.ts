@@ -1,17 +1,15 @@
 /**
  * One connection to Redis with one life: opened, used, closed, never reconnected and never resent. What has
  * to outlive it (a batch, a blocked read) is somebody else's to send again, on a new Link. This is the only
- * file that knows the client library.
+ * file that knows the client library, which connects, encrypts and authenticates (wire.ts does the rest).
  *
  * Every call has a deadline; a call that misses it takes the whole Link down, because on a half-open
  * connection no later reply can be trusted to come either.
  */
-import { Command, Redis, type RedisOptions } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
+import { errorIn, type Reply, ReplyReader } from './reply.ts';
 import type { Target } from './target.ts';
-
-/** What Redis answers: strings as bytes. */
-export type Reply = Buffer | number | null | readonly Reply[];
-export type Argument = string | Buffer;
+import { type Argument, Wire } from './wire.ts';
 
 /**
  * connection: the Link is gone; redis: Redis answered with an error; configuration: trying again can not
@@ -39,6 +37,7 @@ const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM|ERR (invalid password|AUTH|DB index|i
 
 export class Link {
   readonly #redis: Redis;
+  #wire: Wire | null = null;
   #alive = true;
   #reason: string | null = null;
   /** Redis' number for this connection, by which CLIENT UNBLOCK names it. */
@@ -67,6 +66,7 @@ export class Link {
       signal.throwIfAborted();
       await redis.connect();
       if (trouble !== null) throw new Error(trouble);
+      link.#wire = new Wire(redis.stream);
       await link.#greet(deadlineMs);
       return link;
     } catch (error) {
@@ -87,43 +87,42 @@ export class Link {
 
   /** Rejects with a RedisFault. */
   async call(name: string, args: readonly Argument[], deadlineMs: number): Promise<Reply> {
-    const command = new Command(name, args as Argument[], { replyEncoding: null });
-    return this.#within(deadlineMs, name, () => this.#redis.sendCommand(command) as Promise<Reply>);
+    const reply = await this.callRaw(name, args, deadlineMs);
+    return new ReplyReader(reply).value();
+  }
+
+  /** The reply's bytes, for a ReplyReader. */
+  async callRaw(name: string, args: readonly Argument[], deadlineMs: number): Promise<Buffer> {
+    return (await this.pipeline([[name, ...args]], deadlineMs))[0] as Buffer;
   }
 
   /** Sends the commands in one piece; rejects with the first error among their replies. */
-  async pipeline(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<Reply[]> {
-    return this.#within(deadlineMs, 'a pipeline', async () => {
-      const pipeline = this.#redis.pipeline();
-      for (const [name, ...args] of commands) pipeline.callBuffer(name as string, ...args);
-      const results = (await pipeline.exec()) as [Error | null, Reply][];
-      return results.map(([error, reply]) => {
-        if (error !== null) throw error;
-        return reply;
-      });
-    });
+  async pipeline(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<Buffer[]> {
+    if (!this.#alive || this.#wire === null) throw this.#gone('is closed');
+    const late = `did not answer ${String(commands[0]?.[0])} within ${Math.round(deadlineMs)} ms`;
+    const timer = setTimeout(() => this.destroy(late), deadlineMs);
+    try {
+      const replies = await this.#wire.send(commands);
+      for (const reply of replies) {
+        const error = errorIn(reply);
+        if (error !== null) throw new RedisFault(REFUSED.test(error) ? 'configuration' : 'redis', error);
+      }
+      return replies;
+    } catch (error) {
+      if (error instanceof RedisFault) throw error;
+      throw this.#gone(messageOf(error));
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Closes at once; calls that wait are rejected. */
   destroy(reason: string): void {
     this.#reason ??= reason;
     this.#alive = false;
+    this.#wire?.fail(new Error(reason));
     this.#redis.disconnect();
     this.#redis.stream?.destroy();
-  }
-
-  async #within<T>(deadlineMs: number, name: string, send: () => Promise<T>): Promise<T> {
-    if (!this.#alive) throw this.#gone('is closed');
-    const late = `did not answer ${name} within ${deadlineMs} ms`;
-    const timer = setTimeout(() => this.destroy(late), deadlineMs);
-    try {
-      return await send();
-    } catch (error) {
-      if (isReplyError(error)) throw faultOf(error);
-      throw this.#gone(messageOf(error));
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #gone(message: string): RedisFault {
@@ -169,14 +168,6 @@ function clientOptions(target: Target, deadlineMs: number): RedisOptions & { rep
     connectionName: 'rivercast',
     replyMapping: 'legacy',
   };
-}
-
-function isReplyError(error: unknown): error is Error {
-  return error instanceof Error && error.name === 'ReplyError';
-}
-
-function faultOf(error: Error): RedisFault {
-  return new RedisFault(REFUSED.test(error.message) ? 'configuration' : 'redis', error.message);
 }
 
 function messageOf(error: unknown): string {

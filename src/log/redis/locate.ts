@@ -43,7 +43,7 @@ function atFloor(reader: Reader, channel: string, look: RedisLook): Promise<Curs
 async function fromId(reader: Reader, channel: string, look: RedisLook, id: EntryId): Promise<Cursor> {
   const { stream } = reader.keysOf(channel);
   const args = [stream, id, '+', 'COUNT', '1'];
-  const [next] = decodeEntries(await reader.ask((link, ms) => link.call('xrange', args, ms)));
+  const [next] = decodeEntries(await reader.ask((link, ms) => link.callRaw('xrange', args, ms)));
   return next === undefined ? atTip(look) : before(next.id, next, look);
 }
 

@@ -5,7 +5,7 @@
 import { type EntryId, compareIds, ID_ZERO, idBefore } from '../../protocol/id.ts';
 import type { Look } from '../judge.ts';
 import type { Entry } from '../log.ts';
-import type { Reply } from './link.ts';
+import type { Reply } from './reply.ts';
 
 export interface RedisLook extends Look {
   /** The highest id ever deleted by name: after it, the entries are complete up to the tip. */
@@ -38,10 +38,6 @@ export function decodeLook(reply: Reply | undefined): RedisLook {
     cursorKept: kept === '1',
     hasOurs: ours === '1',
   };
-}
-
-export function isSameReply(a: Reply | undefined, b: Reply | undefined): boolean {
-  return Array.isArray(a) && Array.isArray(b) && a.join() === b.join();
 }
 
 type Six = [string, string, string, string, string, string];

@@ -15,8 +15,9 @@ import type { Entry, Page, PageLimits } from '../log.ts';
 import { decodeEntries } from './entries.ts';
 import type { Keeper } from './keeper.ts';
 import { type ChannelKeys, channelKeys } from './keys.ts';
-import { type Link, RedisFault, type Reply } from './link.ts';
-import { decodeLook, isNeighbour, isSameReply, type RedisLook, withOrdinals } from './look.ts';
+import { type Link, RedisFault } from './link.ts';
+import { decodeLook, isNeighbour, type RedisLook, withOrdinals } from './look.ts';
+import { ReplyReader } from './reply.ts';
 import { loadScript, runAround, runScript, type ScriptCall } from './script.ts';
 import {
   contradicts,
@@ -141,9 +142,13 @@ export class Reader {
     for (let tries = 0; tries < MAX_SIGHTS; tries++) {
       const replies = await this.ask((link, ms) => runAround(link, look, reads, ms));
       const [first, last] = [replies.shift(), replies.pop()];
-      if (!isSameReply(first, last)) continue;
+      if (first === undefined || last === undefined || !first.equals(last)) continue;
       const cursorEntry = reads[0]?.[2] === after ? decodeEntries(replies.shift())[0] : undefined;
-      return { look: decodeLook(first), entries: decodeEntries(replies[0]), cursorEntry };
+      return {
+        look: decodeLook(new ReplyReader(first).value()),
+        entries: decodeEntries(replies[0]),
+        cursorEntry,
+      };
     }
     throw new RivercastError('log_unavailable', 'the channel changes too fast to be looked at');
   }
@@ -182,7 +187,7 @@ export class Reader {
   }
 
   async #isSame(stream: string, print: Fingerprint): Promise<boolean> {
-    const reply: Reply = await this.ask((link, ms) => link.call('xrange', [stream, print.id, print.id], ms));
+    const reply = await this.ask((link, ms) => link.callRaw('xrange', [stream, print.id, print.id], ms));
     const [entry] = decodeEntries(reply);
     return entry !== undefined && fingerprint(entry).crc === print.crc;
   }

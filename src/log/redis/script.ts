@@ -1,7 +1,9 @@
 /** The Lua scripts beside the compiled code, run by their hash and sent whole only when Redis lacks them. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type Argument, type Link, RedisFault, type Reply } from './link.ts';
+import { type Link, RedisFault } from './link.ts';
+import type { Reply } from './reply.ts';
+import type { Argument } from './wire.ts';
 
 export interface Script {
   readonly source: string;
@@ -34,9 +36,9 @@ export async function runAround(
   call: ScriptCall,
   commands: readonly (readonly string[])[],
   deadlineMs: number,
-): Promise<Reply[]> {
+): Promise<Buffer[]> {
   const look = ['evalsha', ...parameters(call.script.sha, call)];
-  const run = (): Promise<Reply[]> => link.pipeline([look, ...commands, look], deadlineMs);
+  const run = (): Promise<Buffer[]> => link.pipeline([look, ...commands, look], deadlineMs);
   try {
     return await run();
   } catch (error) {

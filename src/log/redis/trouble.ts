@@ -1,6 +1,7 @@
 /**
  * What does not work just now, and why: one reason per part. A line is logged when a part's reason appears,
- * changes its kind or goes away, never once per try.
+ * changes its kind or goes away, never once per try. A part that is `lame` is logged only: one channel that
+ * can not be read, because its key is of another type, leaves the log as a whole in order.
  */
 
 export interface RedisLogger {
@@ -12,6 +13,7 @@ export interface RedisLogger {
 export class Trouble {
   readonly #logger: RedisLogger | undefined;
   readonly #reasons = new Map<string, string>();
+  readonly #lame = new Set<string>();
 
   constructor(logger: RedisLogger | undefined) {
     this.#logger = logger;
@@ -25,8 +27,15 @@ export class Trouble {
     }
   }
 
+  lame(part: string, reason: string): void {
+    if (this.#lame.has(part)) return;
+    this.#lame.add(part);
+    this.#logger?.error({ part, reason }, 'one channel of the Redis log is in trouble; it is retried');
+  }
+
   clear(part: string): void {
-    if (this.#reasons.delete(part)) this.#logger?.info({ part }, 'the Redis log works again');
+    if (this.#reasons.delete(part) || this.#lame.delete(part))
+      this.#logger?.info({ part }, 'the Redis log works again');
   }
 
   note(reason: string, fields: object): void {

@@ -12,7 +12,7 @@ import type { Cursor } from '../../protocol/cursor.ts';
 import { follows } from '../judge.ts';
 import { type Entry, MAX_WATCHED, type Page, type PageLimits } from '../log.ts';
 import { Backoff, pause } from './backoff.ts';
-import { decodeEntries } from './entries.ts';
+import { decodeStreams } from './entries.ts';
 import { Keeper, type KeeperOptions } from './keeper.ts';
 import { type Link, RedisFault } from './link.ts';
 import { countFor, cut, type Reader } from './reader.ts';
@@ -40,7 +40,7 @@ type Cursors = ReadonlyMap<string, Cursor>;
 
 export class Watcher {
   readonly #options: WatcherOptions;
-  readonly #waits = new Set<AbortController>();
+  readonly #waits = new Map<AbortController, Promise<unknown>>();
   /** Connections for blocking reads that nobody uses just now, at most MAX_IDLE_LINKS. */
   readonly #idle: Keeper[] = [];
   /** Rises with every connection opened: what was checked over another one has to be checked again. */
@@ -62,10 +62,11 @@ export class Watcher {
     const onAbort = (): void => stop.abort();
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) stop.abort();
-    this.#waits.add(stop);
     const keeper = this.#idle.pop() ?? this.#connection();
+    const news = this.#untilNews(keeper, after, limits, stop.signal);
+    this.#waits.set(stop, news);
     try {
-      return await this.#untilNews(keeper, after, limits, stop.signal);
+      return await news;
     } finally {
       this.#waits.delete(stop);
       signal.removeEventListener('abort', onAbort);
@@ -74,9 +75,11 @@ export class Watcher {
     }
   }
 
-  close(): void {
+  /** Resolves when nobody waits any more. */
+  async close(): Promise<void> {
     this.#closed = true;
-    for (const stop of this.#waits) stop.abort();
+    for (const stop of this.#waits.keys()) stop.abort();
+    await Promise.allSettled([...this.#waits.values()]);
     for (const keeper of this.#idle.splice(0)) keeper.close();
   }
 
@@ -146,8 +149,7 @@ export class Watcher {
         sound.set(channel, cursor);
         trouble.clear(`reading ${channel}`);
       } catch (error) {
-        if (!(error instanceof RivercastError)) throw error;
-        trouble.set(`reading ${channel}`, error.message);
+        trouble.lame(`reading ${channel}`, reasonOf(error));
       }
     });
     await Promise.all(looks);
@@ -173,11 +175,8 @@ export class Watcher {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
-      const reply = await link.call('xread', args, blockMs + graceMs);
-      const found = new Map<string, Entry[]>();
-      if (!Array.isArray(reply)) return found;
-      for (const [key, entries] of reply) found.set(byKey.get(String(key)) as string, decodeEntries(entries));
-      return found;
+      const streams = decodeStreams(await link.callRaw('xread', args, blockMs + graceMs));
+      return new Map([...streams].map(([key, entries]) => [byKey.get(key) as string, entries]));
     } finally {
       settled.abort();
       signal.removeEventListener('abort', onAbort);
@@ -216,8 +215,7 @@ export class Watcher {
     try {
       return await this.#read(channel, cursor, limits);
     } catch (error) {
-      if (!(error instanceof RivercastError)) throw error;
-      this.#options.trouble.set(`reading ${channel}`, error.message);
+      this.#options.trouble.lame(`reading ${channel}`, reasonOf(error));
       return null;
     }
   }
@@ -265,6 +263,13 @@ export class Watcher {
 
 function hasNews(page: Page): boolean {
   return page.entries.length > 0 || page.gaps.length > 0;
+}
+
+/** Why one channel can not be read; throws what concerns the others too. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof RivercastError)) throw error;
+  if (error.cause instanceof RedisFault && error.cause.kind !== 'redis') throw error.cause;
+  return error.message;
 }
 
 /** Null when the signal aborts first; the promise goes on in the background. */

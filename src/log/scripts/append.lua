@@ -66,8 +66,8 @@ local count = #ARGV - FIRST_PAYLOAD + 1
 local types = ARGV[10]
 local prev, n = last, added
 local ids = {}
-local first = redis.call('TIME')
-local nowMs = tonumber(first[1]) * 1000 + math.floor(tonumber(first[2]) / 1000)
+local time = redis.call('TIME')
+local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local function add(id, i)
   local kind = string.byte(types, i)
