@@ -216,6 +216,68 @@ describe('a Redis that comes and goes', () => {
     await other.close();
   });
 
+  test('and fails over to a replica that lacks the tail: readers are told, and go on with the new one', async (t) => {
+    await using primary = await RedisServer.start('--repl-diskless-sync-delay', '0');
+    await using replica = await RedisServer.start('--replicaof', `127.0.0.1 ${primary.port}`);
+    await using proxy = await TcpProxy.start(primary.port);
+    const log = await openThrough(t, proxy);
+    await log.append(CHANNEL, texts('a', 'b'));
+    await untilLength(replica, 2);
+    await replica.cli('REPLICAOF', 'NO', 'ONE');
+    await log.append(CHANNEL, texts('lost1', 'lost2'));
+    const { end, entries } = await next(log, CHANNEL, START);
+    assert.equal(entries.length, 4);
+    const waiting = next(log, CHANNEL, end);
+    proxy.retarget(replica.port);
+    await primary.kill();
+    const reset = await waiting;
+    assert.equal(reset.gaps[0]?.gap.reason, 'reset');
+    assert.equal(reset.gaps[0]?.gap.resumeAt.id, entries[1]?.id);
+    await log.append(CHANNEL, texts('c'));
+    const page = await next(log, CHANNEL, reset.end);
+    assert.deepEqual(payloads(page), ['c']);
+    assert.notEqual(page.epoch, end.epoch);
+    // One who was away meanwhile learns it too.
+    const resumed = await log.read(CHANNEL, end, LIMITS);
+    assert.equal(resumed.gaps[0]?.gap.reason, 'reset');
+    await log.close();
+  });
+
+  test('and fails over while only a writer is connected: the next append begins a new epoch', async (t) => {
+    await using primary = await RedisServer.start('--repl-diskless-sync-delay', '0');
+    await using replica = await RedisServer.start('--replicaof', `127.0.0.1 ${primary.port}`);
+    await using proxy = await TcpProxy.start(primary.port);
+    const log = await openThrough(t, proxy);
+    await log.append(CHANNEL, texts('a', 'b'));
+    await untilLength(replica, 2);
+    await replica.cli('REPLICAOF', 'NO', 'ONE');
+    await log.append(CHANNEL, texts('lost'));
+    const before = await primary.cli('HGET', '{local-q}:meta', 'epoch');
+    proxy.retarget(replica.port);
+    await primary.kill();
+    await log.append(CHANNEL, texts('c'));
+    assert.notEqual(await replica.cli('HGET', '{local-q}:meta', 'epoch'), before);
+    assert.deepEqual(payloads(await log.read(CHANNEL, START, LIMITS)), ['a', 'b', 'c']);
+    await log.close();
+  });
+
+  test('costs next to nothing while nothing comes', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url, { deadlines: { checkMs: 500 } });
+    await log.append(CHANNEL, texts('a'));
+    const { end } = await next(log, CHANNEL, START);
+    const abort = new AbortController();
+    const waiting = log.wait(new Map([[CHANNEL, end]]), LIMITS, abort.signal);
+    const before = await commands(server);
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const ran = (await commands(server)) - before;
+    // Four checks, each two looks, two reads and the XREAD after it; scripts' inner commands count too.
+    assert.ok(ran < 100, `${ran} commands in 2 s`);
+    abort.abort();
+    await waiting;
+    await log.close();
+  });
+
   test('behind a network that goes silent is given up in time and followed again', async (t) => {
     await using server = await RedisServer.start();
     await using proxy = await TcpProxy.start(server.port);
@@ -328,6 +390,11 @@ function openThrough(t: TestContext, proxy: TcpProxy): Promise<RedisLog> {
 
 async function untilLength(server: RedisServer, length: number): Promise<void> {
   while (Number(await server.cli('XLEN', CHANNEL)) !== length);
+}
+
+async function commands(server: RedisServer): Promise<number> {
+  const stats = await server.cli('INFO', 'stats');
+  return Number(/total_commands_processed:(\d+)/.exec(stats)?.[1]);
 }
 
 /** Resolves once the probe fails with this reason. */

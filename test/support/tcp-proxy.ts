@@ -14,7 +14,7 @@ interface Pair {
 
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
-  readonly #target: number;
+  #target: number;
   readonly #pairs = new Set<Pair>();
   readonly #dropping = new Set<Direction>();
   #accepted = 0;
@@ -59,6 +59,11 @@ export class TcpProxy implements AsyncDisposable {
 
   delay(ms: number): void {
     this.#delayMs = ms;
+  }
+
+  /** New connections go to another port: a failover behind one address. */
+  retarget(port: number): void {
+    this.#target = port;
   }
 
   /** Ends every connection at once. */

@@ -33,7 +33,9 @@ export class RedisFault extends Error {
   }
 }
 
-const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM|ERR (invalid password|AUTH|DB index|invalid DB|SELECT))/;
+/** Refused credentials, database or certificate; and TLS spoken to a port without it. */
+const REFUSED =
+  /^(NOAUTH|WRONGPASS|NOPERM|ERR (invalid password|AUTH|DB index|invalid DB|SELECT))|certificate|wrong version number/;
 
 export class Link {
   readonly #redis: Redis;
@@ -56,8 +58,8 @@ export class Link {
     const link = new Link(redis);
     let trouble: string | null = null;
     redis.on('error', (error: Error) => {
-      trouble ??= error.message;
-      link.#reason ??= error.message;
+      trouble ??= messageOf(error);
+      link.#reason ??= messageOf(error);
     });
     const timer = setTimeout(() => link.destroy('did not answer in time'), deadlineMs);
     const onAbort = (): void => link.destroy('closed');
@@ -171,5 +173,6 @@ function clientOptions(target: Target, deadlineMs: number): RedisOptions & { rep
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split('\n', 1)[0] as string;
 }

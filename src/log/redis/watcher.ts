@@ -129,7 +129,7 @@ export class Watcher {
     const blockMs = checked.sound.size < after.size ? Math.min(1000, checkMs) : checkMs;
     const found = await this.#block(link, checked.sound, { limits, blockMs }, signal);
     this.#options.trouble.clear('live reading');
-    return this.#judge(found, after, limits);
+    return this.#judge(found, after, limits, signal);
   }
 
   async #check(
@@ -187,12 +187,13 @@ export class Watcher {
     found: ReadonlyMap<string, Entry[]>,
     after: Cursors,
     limits: PageLimits,
+    signal: AbortSignal,
   ): Promise<Map<string, Page>> {
     const pages = new Map<string, Page>();
     for (const [channel, entries] of found) {
       const cursor = after.get(channel) as Cursor;
       const proven = this.#provenPage(channel, cursor, cut(entries, limits));
-      const page = proven ?? (await this.#readOrNull(channel, cursor, limits));
+      const page = proven ?? (await untilAborted(this.#readOrNull(channel, cursor, limits), signal));
       if (page !== null && hasNews(page)) pages.set(channel, page);
     }
     return pages;
