@@ -150,20 +150,23 @@ test('appends of several channels in one turn share a transaction', async (t) =>
 
 test('readers see nothing of an append before it is on disk', async (t) => {
   const { log } = await openLog(t);
-  for (let i = 0; i < 20; i++) {
-    const channel = `c${i}`;
+  for (let i = 0; i < 40; i++) {
+    // Every channel twice: unknown at first, then with entries of its own.
+    const channel = `c${i % 20}`;
+    const before = await log.bounds(channel);
+    const after: Cursor = { id: before.tip, epoch: null, ordinal: null };
     const appended = { isResolved: false };
     const appending = log.append(channel, texts(500)).then(() => {
       appended.isResolved = true;
     });
     while (!appended.isResolved) {
-      const { tip, epoch } = await log.bounds(channel);
-      const page = await log.read(channel, { id: '0-0', epoch: null, ordinal: null }, LIMITS);
-      if (!appended.isResolved) assert.deepEqual([tip, epoch, page.entries.length], ['0-0', null, 0]);
+      const bounds = await log.bounds(channel);
+      const page = await log.read(channel, after, LIMITS);
+      if (!appended.isResolved) assert.deepEqual([bounds, page.entries.length], [before, 0]);
       await new Promise((resolve) => setImmediate(resolve));
     }
     await appending;
-    assert.equal((await log.bounds(channel)).length, 500);
+    assert.equal((await log.bounds(channel)).length, before.length + 500);
   }
 });
 
@@ -184,6 +187,27 @@ test('a page ends at one mebibyte, whatever was asked for', async (t) => {
   const start = await log.locate('c', { at: 'earliest' });
   const page = await log.read('c', start, { maxEntries: 1000, maxBytes: 1e9 });
   assert.equal(page.entries.length, 10);
+});
+
+/** Time flies: every look at the clock finds the turn over. */
+class HurriedClock extends ManualClock {
+  override monotonic(): number {
+    this.advance(5);
+    return super.monotonic();
+  }
+}
+
+test('channels take turns when a wait can not serve all of them at once', async (t) => {
+  const dataDir = await tempDir(t, () => log.close());
+  const clock = new HurriedClock();
+  const log = await EmbeddedLog.open({ dataDir, clock, retention: () => DEFAULT_RETENTION });
+  const start: Cursor = { id: '0-0', epoch: null, ordinal: null };
+  const after = new Map(['a', 'b', 'c'].map((channel) => [channel, start]));
+  for (const channel of after.keys()) await log.append(channel, texts(1));
+  const served: string[] = [];
+  const { signal } = new AbortController();
+  for (let i = 0; i < 3; i++) served.push(...(await log.wait(after, LIMITS, signal)).keys());
+  assert.deepEqual(served, ['a', 'b', 'c']);
 });
 
 test('waits over more than fits into one turn serve every channel in time', async (t) => {
