@@ -7,7 +7,8 @@
  *
  * Options are chosen for what a resolved promise means. With `overlappingSync` off, LMDB writes the pages,
  * flushes them, and only then writes (and flushes) the meta page that makes them visible; the promise
- * resolves after that, and rejects when any of it failed. With it on, a failed flush would be told to nobody.
+ * resolves after that, and rejects when any of it failed. With it on, entries would be visible before they
+ * are flushed, and a promise would by its documentation speak of visibility only.
  * Writing runs on a thread of its own; reading is synchronous, from the memory map, and never waits for it.
  */
 import { randomInt } from 'node:crypto';
