@@ -91,7 +91,7 @@ export class RedisLog implements Log {
     const writerId = randomBytes(9).toString('base64url');
     const writing = { stream, writerId, keeper: this.#writes, witnesses, trouble };
     this.#appender = new Appender({ ...writing, retention, random, appendMs, signal });
-    this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs });
+    this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs, random, signal });
     const watching = { clock, reader: this.#reader, control: this.#reads, connect, witnesses, trouble };
     this.#watcher = new Watcher({ ...watching, checkMs, graceMs: readMs });
   }

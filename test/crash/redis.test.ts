@@ -9,7 +9,7 @@ import type { Entry } from '../../src/log/log.ts';
 import { LIMITS, openLog } from '../support/redis-log.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
-const WRITER = fileURLToPath(new URL('redis-writer.js', import.meta.url));
+const WRITER = fileURLToPath(new URL('./redis-writer.js', import.meta.url));
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always'];
 const KILLS = 10;
 
@@ -81,6 +81,7 @@ test('kill -9 of Redis loses nothing that was acknowledged and stores nothing tw
     await writer.acknowledged(writer.acks.size + 1);
     await delay(Math.random() * 100);
     await server.kill();
+    await server.mendAppendOnlyFile();
     await server.restart();
   }
   await writer.acknowledged(writer.acks.size + 1);

@@ -101,7 +101,7 @@ export class Appender {
     const reply = await runScript(link, call, appendMs);
     const [ids, epoch, ordinal, wrong] = (reply as readonly (Buffer | number)[]).map(String) as Four;
     const stored = parseIds(ids);
-    witnesses.of(channel).see(epoch === '' ? null : epoch, stored.at(-1) as EntryId, Number(ordinal));
+    if (epoch !== '') witness.see(epoch, stored.at(-1) as EntryId, Number(ordinal));
     if (wrong !== '')
       trouble.note('entries were stored, but what goes with them was not', { channel, wrong });
     return stored.map((id) => ({ id }));

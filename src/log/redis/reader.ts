@@ -12,6 +12,7 @@ import { compareIds, type EntryId, ID_ZERO, idBefore } from '../../protocol/id.t
 import { newEpoch } from '../epoch.ts';
 import { judgePage } from '../judge.ts';
 import type { Entry, Page, PageLimits } from '../log.ts';
+import { Backoff } from './backoff.ts';
 import { decodeEntries } from './entries.ts';
 import type { Keeper } from './keeper.ts';
 import { type ChannelKeys, channelKeys } from './keys.ts';
@@ -51,6 +52,8 @@ export interface ReaderOptions {
   readonly keeper: Keeper;
   readonly witnesses: Witnesses;
   readonly readMs: number;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
 }
 
 /** One look, and the entries found in it. */
@@ -91,15 +94,20 @@ export class Reader {
     work: (link: Link, deadlineMs: number) => Promise<T>,
     deadlineMs: number = this.#options.readMs,
   ): Promise<T> {
-    const { clock, keeper } = this.#options;
+    const { clock, keeper, random, signal } = this.#options;
     const endMs = clock.monotonic() + deadlineMs;
+    const backoff = new Backoff(random);
     for (;;) {
+      let link: Link | null = null;
       try {
-        const link = await within(keeper.get(), endMs - clock.monotonic());
+        link = await within(keeper.get(), endMs - clock.monotonic());
         return await work(link, Math.max(1, endMs - clock.monotonic()));
       } catch (error) {
         if (!(error instanceof RedisFault)) throw error;
-        if (error.kind !== 'connection' || clock.monotonic() >= endMs) throw unavailable(error);
+        if (error.kind !== 'connection' || signal.aborted) throw unavailable(error);
+        // The keeper paces its own tries; a connection that opens and then fails is paced here.
+        if (link !== null) await backoff.wait(signal);
+        if (clock.monotonic() >= endMs) throw unavailable(error);
       }
     }
   }
@@ -233,7 +241,7 @@ export function cut(entries: readonly Entry[], limits: PageLimits): readonly Ent
   return entries;
 }
 
-export function unavailable(error: Error): RivercastError {
+function unavailable(error: Error): RivercastError {
   return new RivercastError('log_unavailable', error.message, { cause: error });
 }
 

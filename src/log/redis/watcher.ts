@@ -91,8 +91,9 @@ export class Watcher {
   ): Promise<ReadonlyMap<string, Page>> {
     const backoff = new Backoff(this.#options.connect.random);
     while (!signal.aborted) {
+      let link: Link | null = null;
       try {
-        const link = await untilAborted(keeper.get(), signal);
+        link = await untilAborted(keeper.get(), signal);
         if (link === null) break;
         const pages = await this.#round(link, after, limits, signal);
         if (pages.size > 0) return pages;
@@ -103,7 +104,8 @@ export class Watcher {
         // A connection says it works by a check; that XREAD is refused, only XREAD can unsay.
         const part = error.kind === 'connection' ? 'live connection' : 'live reading';
         this.#options.trouble.set(part, error.message);
-        await backoff.wait(signal);
+        // The keeper paces its own tries.
+        if (link !== null) await backoff.wait(signal);
       }
     }
     this.#assertOpen();

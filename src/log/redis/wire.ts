@@ -42,6 +42,7 @@ export class Wire {
     this.#stream = stream;
     stream.removeAllListeners('data');
     stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    stream.on('error', (error) => this.fail(error));
     stream.once('close', () => this.fail(new Error('the connection was closed')));
     if (stream.destroyed) this.fail(new Error('the connection was closed'));
   }

@@ -9,7 +9,8 @@
 --      5 max entries, 6 max bytes, 7 max age in ms ('' = unbounded)
 --      8 payload bytes in all   9 the largest payload
 --     10 a letter per entry: t text, j json, b binary   11... the payloads
--- Returns { ids, epoch, ordinal of the last entry, what went wrong after the entries were stored or '' }.
+-- Returns { ids, epoch ('' when it is a repetition), ordinal of the last entry, what went wrong after the
+--      entries were stored or '' }.
 --      ids is "<first>+<count>" when they count on from the first, else all of them, space-separated.
 -- Fails with STALE when a later batch of this writer is stored already.
 --
@@ -34,7 +35,7 @@ local state = redis.call('HMGET', meta, 'epoch', 'from', 'tip', 'n', 'size', 'ma
 local epoch, tip = state[1], state[3] or '0-0'
 if before then
   local lastNumber, ordinal, ids = string.match(before, '^(%d+) (%d+) (.*)$')
-  if tonumber(lastNumber) == number then return { ids, epoch or '', tonumber(ordinal), '' } end
+  if tonumber(lastNumber) == number then return { ids, '', tonumber(ordinal), '' } end
   if tonumber(lastNumber) > number then return redis.error_reply('STALE a later batch of this writer is stored') end
 end
 
