@@ -34,12 +34,12 @@ run: build ## Serve on ports 3000 and 8080 (PORT), with the log in ./data, or in
 mock: build ## The same server with its log in memory: nothing is kept
 	@exec env PORT="$(PORT)" REDIS_URL= STORE=memory $(SERVE)
 
-test: mod ## Run all tests; installs redis-server when it is missing
-	@scripts/ensure-redis.sh
+test: mod ## Run all tests; installs redis-server and strace when they are missing
+	@scripts/ensure-tools.sh
 	@npm test --silent -- $(ARGS)
 
 check: mod ## Everything that must be green before a commit: lint, format, docs, package, tests with coverage
-	@scripts/ensure-redis.sh
+	@scripts/ensure-tools.sh
 	@npm run --silent check
 
 bench: mod ## Measure

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Makes sure that what the tests start is on PATH: redis-server (the tests of the Redis log run against real
+# ones, each on a port of its own) and, on Linux, strace (it shows that an acknowledgement waits for the flush,
+# and makes a flush fail). Installs them by apt where possible, without leaving a service on port 6379.
+set -euo pipefail
+
+OLDEST=7
+
+fail() {
+  echo "make test needs ${missing[*]:-redis-server $OLDEST or newer} on PATH: $1" >&2
+  echo "Install it (Debian, Ubuntu: apt-get install redis-server strace; macOS: brew install redis) and try again." >&2
+  exit 1
+}
+
+find_missing() {
+  hash -r
+  missing=()
+  command -v redis-server >/dev/null || missing+=(redis-server)
+  if [ "$(uname)" = Linux ]; then command -v strace >/dev/null || missing+=(strace); fi
+}
+
+install_by_apt() {
+  local root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "there is neither root nor sudo to install it"
+    root=(sudo)
+    [ -t 0 ] || root=(sudo -n)
+  fi
+  # The package would start a service on port 6379; a policy of 101 forbids that while it is installed.
+  local policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null || fail "sudo refused"
+    "${root[@]}" chmod 755 "$policy"
+    # shellcheck disable=SC2064 # what to undo is known now
+    trap "${root[*]} rm -f $policy" EXIT
+  fi
+  local quiet=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+  "${root[@]}" "${quiet[@]}" update || echo "apt-get update failed; trying with the lists that are there" >&2
+  "${root[@]}" "${quiet[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || fail "apt-get could not install it"
+  # Nor is it to start with the machine.
+  if [ -d /run/systemd/system ] && [[ " ${missing[*]} " == *" redis-server "* ]]; then
+    "${root[@]}" systemctl disable redis-server >/dev/null 2>&1 || true
+  fi
+}
+
+find_missing
+if [ ${#missing[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || fail "there is no apt-get to install it"
+  echo "Installing ${missing[*]} for the tests ..." >&2
+  install_by_apt
+  find_missing
+  [ ${#missing[@]} -eq 0 ] || fail "it is missing even after its installation"
+fi
+
+version=$(redis-server --version | sed -nE 's/.*v=([0-9]+)\..*/\1/p')
+[ "${version:-0}" -ge "$OLDEST" ] || fail "found $(redis-server --version)"
