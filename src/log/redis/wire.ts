@@ -1,7 +1,7 @@
 /**
  * Commands and replies as bytes (RESP 2 and 3). The client library connects, encrypts and authenticates; from
  * then on its socket is read here, because turning every id, field name and value of a stream into a Buffer of
- * its own made it the dearest part of reading (measured: 4.6 µs an entry against 1.2 µs).
+ * its own made it the dearest part of reading (measured: 4.9 µs an entry against 1.0 µs).
  *
  * A reply is handed on as one contiguous run of bytes. Finding its end needs no recursion and no second look
  * at bytes already seen: count the elements that are still to come, and skip the strings by their lengths.

@@ -56,6 +56,7 @@ export class Witness {
   }
 
   remember(entries: readonly Entry[]): void {
+    for (const { data } of entries) this.maxBytes = Math.max(this.maxBytes, data.length);
     const newest = this.#fingerprints.at(-1)?.id ?? ID_ZERO;
     for (const entry of entries.slice(-MAX_FINGERPRINTS)) {
       if (compareIds(entry.id, newest) > 0) this.#fingerprints.push(fingerprint(entry));
