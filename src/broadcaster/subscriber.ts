@@ -43,7 +43,7 @@ export interface Feed {
 export interface SubscriberOptions {
   readonly transport: Transport;
   readonly cursor: Cursor;
-  /** It claimed nothing about what it has seen, so entries trimmed before its first are no loss to it. */
+  /** It claimed nothing about what it has seen, so entries trimmed before it starts are no loss to it. */
   readonly fresh: boolean;
   readonly onGap: 'fail' | 'skip';
 }
@@ -88,7 +88,10 @@ export class Subscriber {
     let left = PUMP_BYTES;
     while (this.#state === 'ready') {
       const step = this.#next();
-      if (step === null) return;
+      if (step === null) {
+        this.#park();
+        return;
+      }
       if (step.kind === 'gap') {
         this.#meet(step);
         continue;
@@ -115,6 +118,7 @@ export class Subscriber {
     }
     // Nothing newer in the log: parked, although the ring does not know the cursor yet.
     this.#cursor = range.end;
+    this.#park();
     if (missed) this.pump();
   }
 
@@ -147,6 +151,11 @@ export class Subscriber {
     this.#source = null;
     this.feed.remove(this);
     this.feed.drained(this);
+  }
+
+  /** At the tip, whatever comes is owed to it, also when it has been sent nothing yet. */
+  #park(): void {
+    if (this.#state === 'ready') this.#fresh = false;
   }
 
   #next(): Run | GapMark | null {

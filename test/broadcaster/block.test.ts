@@ -33,7 +33,7 @@ describe('frames', () => {
   test('text and json are text frames, binary is a binary frame', () => {
     const list = [entry(1, 'a', 'text'), entry(2, '{}', 'json'), entry(3, 'b', 'binary')];
     const [made] = itemsOf(pageOf(list)) as [Block];
-    assert.equal(made.frames.toString('hex'), '810161' + '81027b7d' + '820162');
+    assert.equal(made.frames.toString('hex'), '81016181027b7d820162');
   });
 
   test('the frames of any run of entries are a view of the same memory', () => {
@@ -101,7 +101,7 @@ function nine(): Ring {
 function runAt(ring: Ring | Range, [no, index]: readonly [number, number], maxBytes: number): Run {
   const step = new Runs().next(ring, no, index, maxBytes);
   assert.equal(step?.kind, 'run');
-  return step as Run;
+  return step;
 }
 
 describe('runs', () => {

@@ -128,7 +128,7 @@ describe('stalled sockets', () => {
     }
     assert.deepEqual(
       sizes,
-      [...sizes].sort((a, b) => b - a),
+      sizes.toSorted((a, b) => b - a),
     );
     for (const size of sizes) assert.equal(Math.log2(size) % 1, 0);
     assert.equal(sizes.at(-1), 4 * KIB);
