@@ -19,7 +19,16 @@ import { formatCursor } from '../protocol/cursor.ts';
 import { Connection, type HeartbeatOptions } from './connection.ts';
 import { isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
-import { type Asked, channelOf, onGapOf, protocolOf, startOf, type Target, targetOf } from './request.ts';
+import {
+  type Asked,
+  channelOf,
+  offeredProtocolOf,
+  onGapOf,
+  protocolOf,
+  startOf,
+  type Target,
+  targetOf,
+} from './request.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 
 const PUBLISH_PATH = '/ws/manager';
@@ -187,7 +196,7 @@ export class Doors {
       refuseUpgrade(socket, problem);
       return;
     }
-    const offered = request.headers['sec-websocket-protocol']?.split(',')[0]?.trim() ?? null;
+    const offered = offeredProtocolOf(request.headers['sec-websocket-protocol']);
     accept(this.#subscribing, knock, offered, (ws) => {
       ws.on('error', ignore);
       ws.close(ERRORS[problem.code].close, closeReason(reason));

@@ -63,6 +63,15 @@ export function protocolOf(header: string | undefined): Asked<string | null> {
   return refuse('bad_request', `none of the offered subprotocols is known; known: ${RAW_PROTOCOL}`);
 }
 
+/**
+ * The subprotocol to let a browser in with when it is only to be told by the close: one that it offered, since
+ * it would drop the connection otherwise, but never a token.
+ */
+export function offeredProtocolOf(header: string | undefined): string | null {
+  const offered = header?.split(',').map((name) => name.trim()) ?? [];
+  return offered.find((name) => !name.startsWith(TOKEN_PREFIX)) ?? null;
+}
+
 function refuse(code: ErrorCode, detail: string): { readonly refused: Refusal } {
   return { refused: { code, detail } };
 }
