@@ -38,7 +38,9 @@ const SUBSCRIBE_PATHS: ReadonlySet<string> = new Set(['/ws/broadcast', '/ws/broa
 const MAX_SUBSCRIBER_MESSAGE_BYTES = 64 * 1024;
 /** One-byte fragments and chunks cost far more memory than they carry. */
 const MAX_FRAGMENTS = 128;
-const MAX_BUFFERED_CHUNKS = 1024;
+const MIN_BUFFERED_CHUNKS = 1024;
+/** A large message comes in pieces of one packet each when the network is slow; some are well below 1,460 bytes. */
+const MIN_CHUNK_BYTES = 512;
 /** How long a publisher may take to answer a close; what it sends until then is stored. */
 export const PUBLISHER_CLOSE_MS = 2000;
 
@@ -212,7 +214,7 @@ function webSocketServer(maxPayload: number, closeTimeout: number): WebSocketSer
     autoPong: false,
     maxPayload,
     maxFragments: MAX_FRAGMENTS,
-    maxBufferedChunks: MAX_BUFFERED_CHUNKS,
+    maxBufferedChunks: Math.max(MIN_BUFFERED_CHUNKS, Math.ceil(maxPayload / MIN_CHUNK_BYTES)),
     closeTimeout,
     handleProtocols: (_offered: Set<string>, request: IncomingMessage) => chosen.get(request) ?? false,
   };
