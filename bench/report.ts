@@ -32,7 +32,7 @@ those of one small machine. \`make bench\` runs it all; \`bench/README.md\` says
 
 export function asMarkdown(results: Results): string {
   const sections = results.answers.map(sectionOf);
-  const quick = results.quick ? '\n**A quick run: fewer repeats and messages, not to be quoted.**\n' : '';
+  const quick = results.quick ? '**A quick run: fewer repeats and messages, not to be quoted.**' : '';
   const failed = results.failed.map((name) => `- \`${name}\` could not be answered.`);
   return [
     '# Benchmarks',
