@@ -7,7 +7,7 @@
  * writes do, and one write costs 7 to 10 µs however small it is.
  */
 import type { Cursor } from '../protocol/cursor.ts';
-import { type Block, cursorInside, type GapMark, frameStart, framesOf } from './block.ts';
+import { type Block, cursorInside, frameStart, framesOf, type GapMark } from './block.ts';
 import type { Place, Source } from './ring.ts';
 
 export interface Run {

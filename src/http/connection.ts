@@ -97,8 +97,11 @@ export class Connection implements Transport, Visited {
       this.#lastLifeMs = now;
       return;
     }
-    if (this.#socket.writableLength > 0 || this.#ws.isPaused || this.#ws.readyState !== WebSocket.OPEN)
+    if (this.#socket.writableLength > 0 || this.#ws.isPaused || this.#ws.readyState !== WebSocket.OPEN) {
+      // Its silence is ours: it begins to count when we read, or have written, again.
+      this.#lastLifeMs = now;
       return;
+    }
     const silentMs = now - this.#lastLifeMs;
     if (silentMs >= idleTimeoutMs) {
       this.#ws.terminate();
