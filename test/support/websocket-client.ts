@@ -100,6 +100,11 @@ export class WebSocketClient implements AsyncDisposable {
     return this.#ws.protocol;
   }
 
+  /** False once the server, or this side, has begun to close: what is sent then goes nowhere. */
+  get isOpen(): boolean {
+    return this.#ws.readyState === WebSocket.OPEN;
+  }
+
   get receivedCount(): number {
     return this.#received.length;
   }
@@ -131,9 +136,9 @@ export class WebSocketClient implements AsyncDisposable {
   }
 
   /** The next `count` messages. */
-  async take(count: number): Promise<Received[]> {
+  async take(count: number, waitMs?: number): Promise<Received[]> {
     const end = this.#taken + count;
-    await this.#untilOr(`message ${end}`, () => this.#received.length >= end);
+    await this.#untilOr(`message ${end}`, () => this.#received.length >= end, waitMs);
     const messages = this.#received.slice(this.#taken, end);
     this.#taken = end;
     return messages;
@@ -178,7 +183,7 @@ export class WebSocketClient implements AsyncDisposable {
     await this.closed;
   }
 
-  async #untilOr(what: string, holds: () => boolean): Promise<void> {
+  async #untilOr(what: string, holds: () => boolean, waitMs?: number): Promise<void> {
     if (holds()) return;
     const held = new Promise<void>((resolve, reject) => {
       this.#wake = () => {
@@ -188,7 +193,7 @@ export class WebSocketClient implements AsyncDisposable {
       this.#wake();
     });
     try {
-      await within(`${what} (${this.#received.length} received)`, held);
+      await within(what, held, waitMs);
     } finally {
       this.#wake = null;
     }
