@@ -26,7 +26,7 @@ function packagesFolder(): string {
 function filesOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((path) => /\.(md|d\.ts|js)$/.test(path))
-    .sort()
+    .toSorted()
     .map((path) => join(folder, path))
     .filter((path) => statSync(path).isFile());
 }
