@@ -28,6 +28,8 @@ import { Waiter } from './waiter.ts';
 
 /** A page that is reloaded comes back well within this, and finds the ring warm. */
 const TAIL_LINGER_MS = 30_000;
+/** Of what one write carries, so much is payload: a block then goes out in one write, frame headers included. */
+const PAYLOAD_SHARE = 7 / 8;
 const SETTLE_CHECK_MS = 10;
 /** At a stop, one that has taken nothing for so long is not waited for. */
 const NOT_READING_MS = 1000;
@@ -83,7 +85,7 @@ export class Broadcaster {
       passes: new Passes(clock),
       runs: new Runs(),
       stalls: new Stalls({ maxBytes: config.stalledBytes, writeBytes: config.writeBytes }),
-      catchUp: new CatchUp({ log, budget, logger, rangeBytes: config.writeBytes }),
+      catchUp: new CatchUp({ log, budget, logger, rangeBytes: config.writeBytes * PAYLOAD_SHARE }),
     };
   }
 
@@ -209,8 +211,13 @@ export class Broadcaster {
     this.#tails.set(channel, tail);
     let waiter = this.#waiters.find((candidate) => !candidate.isFull);
     if (waiter === undefined) {
-      const { log, logger } = this.#options;
-      waiter = new Waiter({ log, logger, passes: this.#context.passes });
+      const { log, logger, config } = this.#options;
+      waiter = new Waiter({
+        log,
+        logger,
+        passes: this.#context.passes,
+        pageBytes: config.writeBytes * PAYLOAD_SHARE,
+      });
       this.#waiters.push(waiter);
     }
     if (!this.#closed) waiter.watch(tail);

@@ -1,8 +1,9 @@
 /**
- * The subscribers whose sockets took less than was written, longest stalled first, and the bytes pending in
- * all of them.
+ * The subscribers whose sockets took less than was written, longest stalled first, and the memory that their
+ * pending bytes keep alive. Sockets that wait with the same bytes keep them alive once: it is the memory that
+ * counts, or a thousand readers a moment behind would look like a thousand dead ones.
  *
- * The bytes are bounded twice. The next write to anybody gets smaller as they add up, so that ten thousand
+ * The memory is bounded twice. The next write to anybody gets smaller as it adds up, so that ten thousand
  * dead sockets end up with a few KB each instead of a quarter MB; and above the bound the longest stalled
  * socket is destroyed.
  */
@@ -15,7 +16,8 @@ export interface Stallable {
 }
 
 export interface Stall {
-  readonly pendingBytes: number;
+  /** What the pending write is a view of. */
+  readonly memory: ArrayBufferLike;
   readonly sinceMs: number;
   /** What had come through the channel when it stalled. */
   readonly entries: number;
@@ -27,6 +29,8 @@ export class Stalls<Reader extends Stallable> {
   readonly #writeBytes: number;
   /** In the order of stalling. */
   readonly #stalls = new Map<Reader, Stall>();
+  /** How many sockets wait with each piece of memory. */
+  readonly #pinned = new Map<ArrayBufferLike, number>();
   #bytes = 0;
 
   constructor(options: { maxBytes: number; writeBytes: number }) {
@@ -38,6 +42,7 @@ export class Stalls<Reader extends Stallable> {
     return this.#stalls.size;
   }
 
+  /** The memory kept alive. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -55,7 +60,9 @@ export class Stalls<Reader extends Stallable> {
 
   add(subscriber: Reader, stall: Stall): void {
     this.#stalls.set(subscriber, stall);
-    this.#bytes += stall.pendingBytes;
+    const waiting = this.#pinned.get(stall.memory) ?? 0;
+    this.#pinned.set(stall.memory, waiting + 1);
+    if (waiting === 0) this.#bytes += stall.memory.byteLength;
     for (const longest of this.#stalls.keys()) {
       if (this.#bytes <= this.#maxBytes || longest === subscriber) break;
       longest.destroy();
@@ -66,7 +73,13 @@ export class Stalls<Reader extends Stallable> {
     const stall = this.#stalls.get(subscriber);
     if (stall === undefined) return;
     this.#stalls.delete(subscriber);
-    this.#bytes -= stall.pendingBytes;
+    const waiting = this.#pinned.get(stall.memory) as number;
+    if (waiting > 1) {
+      this.#pinned.set(stall.memory, waiting - 1);
+      return;
+    }
+    this.#pinned.delete(stall.memory);
+    this.#bytes -= stall.memory.byteLength;
   }
 
   [Symbol.iterator](): IterableIterator<Reader> {

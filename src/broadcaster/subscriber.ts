@@ -33,7 +33,7 @@ export interface Feed {
   /** Read what follows my cursor from the log, and call `resume` with it. */
   fetch(subscriber: Subscriber): void;
   /** My socket did not take all; `drained` ends it. */
-  stalled(subscriber: Subscriber, pendingBytes: number): void;
+  stalled(subscriber: Subscriber, pending: Buffer): void;
   drained(subscriber: Subscriber): void;
   lagOf(subscriber: Subscriber): Lag;
   /** I take no more entries. */
@@ -203,7 +203,7 @@ export class Subscriber {
     this.#state = 'stalled';
     // A stalled subscriber keeps nothing alive but its pending write.
     if (this.#source !== this.feed.ring) this.#source = null;
-    this.feed.stalled(this, this.#transport.pendingBytes);
+    this.feed.stalled(this, run.bytes);
     return false;
   }
 

@@ -122,10 +122,10 @@ export class Tail implements Feed, Passing, Holding {
     this.#context.catchUp.request(this, subscriber);
   }
 
-  stalled(subscriber: Subscriber, pendingBytes: number): void {
+  stalled(subscriber: Subscriber, pending: Buffer): void {
     const sinceMs = this.#context.clock.monotonic();
     this.#context.stalls.add(subscriber, {
-      pendingBytes,
+      memory: pending.buffer,
       sinceMs,
       entries: this.#entries,
       bytes: this.#bytes,

@@ -11,8 +11,6 @@ export type WriteOutcome =
 export interface Transport {
   /** Writes whole frames. The bytes are shared with other subscribers: never changed, never copied. */
   write(bytes: Buffer): WriteOutcome;
-  /** Bytes this process still holds for the connection. */
-  readonly pendingBytes: number;
   /** Says goodbye and ends the connection; what is pending still goes out if the peer reads on. */
   close(code: number, reason: string): void;
   /** Ends the connection at once. */

@@ -10,17 +10,20 @@ import type { Cursor } from '../protocol/cursor.ts';
 import type { Passes } from './passes.ts';
 import type { Tail } from './tail.ts';
 
-const LIVE_LIMITS: PageLimits = { maxEntries: 10_000, maxBytes: 1024 * 1024 };
+const MAX_PAGE_ENTRIES = 10_000;
 const RETRY_MS = 200;
 
 interface WaiterOptions {
   readonly log: Log;
   readonly passes: Passes;
   readonly logger: Logger;
+  /** Payload bytes of one page, which becomes a block: about what one write carries. */
+  readonly pageBytes: number;
 }
 
 export class Waiter {
   readonly #options: WaiterOptions;
+  readonly #limits: PageLimits;
   readonly #tails = new Map<string, Tail>();
   readonly #stop = new AbortController();
   #change = new AbortController();
@@ -28,6 +31,7 @@ export class Waiter {
 
   constructor(options: WaiterOptions) {
     this.#options = options;
+    this.#limits = { maxEntries: MAX_PAGE_ENTRIES, maxBytes: options.pageBytes };
   }
 
   get isFull(): boolean {
@@ -78,7 +82,7 @@ export class Waiter {
     if (this.#stop.signal.aborted) this.#change.abort();
     const asked = [...this.#tails.values()];
     const cursors = new Map<string, Cursor>(asked.map((tail) => [tail.channel, tail.ring.end]));
-    const pages = await this.#options.log.wait(cursors, LIVE_LIMITS, this.#change.signal);
+    const pages = await this.#options.log.wait(cursors, this.#limits, this.#change.signal);
     for (const tail of asked) {
       const page = pages.get(tail.channel);
       // Not one given up meanwhile, nor its successor of the same name, which starts elsewhere.

@@ -49,10 +49,6 @@ export class Connection implements Transport, Visited {
     this.#lastLifeMs = heartbeat.clock.monotonic();
   }
 
-  get pendingBytes(): number {
-    return this.#socket.writableLength;
-  }
-
   write(bytes: Buffer): WriteOutcome {
     const socket = this.#socket;
     if (this.#ws.readyState !== WebSocket.OPEN || !socket.writable) return 'closed';

@@ -153,7 +153,8 @@ class World implements AsyncDisposable {
       this.#watched.push({ ...follower, onGap, owed: 0, fresh: true });
       return;
     }
-    const owed = this.#owedBy(start);
+    // The latest is the tip that this process has seen, which may be a page behind the log's.
+    const owed = start.at === 'latest' ? this.#indexAfter(follower.startedAt) : this.#owedBy(start);
     if (follower.gap === null) {
       this.#watched.push({ ...follower, onGap, owed, fresh });
       return;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Budget } from '../../src/broadcaster/budget.ts';
 import { isTooSlow, type SlowLimits } from '../../src/broadcaster/slow-reader.ts';
-import { type Stall, type Stallable, Stalls } from '../../src/broadcaster/stalls.ts';
+import { type Stallable, Stalls } from '../../src/broadcaster/stalls.ts';
 import { entry, pageOf, Rig } from '../support/broadcast-rig.ts';
 
 class Shelf {
@@ -93,18 +93,14 @@ class Dummy implements Stallable {
     this.#stalls = stalls;
   }
 
-  stall(pendingBytes: number): void {
-    this.#stalls.add(this, stall(pendingBytes));
+  stall(pendingBytes: number, memory = new ArrayBuffer(pendingBytes)): void {
+    this.#stalls.add(this, { memory, sinceMs: 0, entries: 0, bytes: 0 });
   }
 
   destroy(): void {
     this.destroyed = true;
     this.#stalls.remove(this);
   }
-}
-
-function stall(pendingBytes: number): Stall {
-  return { pendingBytes, sinceMs: 0, entries: 0, bytes: 0 };
 }
 
 function stallsOf(maxBytes: number, writeBytes: number, count: number): [Stalls<Dummy>, Dummy[]] {
@@ -132,6 +128,17 @@ describe('stalled sockets', () => {
     );
     for (const size of sizes) assert.equal(Math.log2(size) % 1, 0);
     assert.equal(sizes.at(-1), 4 * KIB);
+  });
+
+  test('readers that wait with the same bytes keep them alive once, until the last of them goes on', () => {
+    const [stalls, all] = stallsOf(1024 * KIB, 256 * KIB, 1000);
+    const memory = new ArrayBuffer(100 * KIB);
+    for (const one of all) one.stall(0, memory);
+    assert.equal(stalls.bytes, 100 * KIB);
+    for (const one of all.slice(1)) stalls.remove(one);
+    assert.equal(stalls.bytes, 100 * KIB);
+    stalls.remove(all[0] as Dummy);
+    assert.equal(stalls.bytes, 0);
   });
 
   test('a write grows again when the stalled go on', () => {
@@ -166,8 +173,9 @@ describe('stalled sockets', () => {
     const rig = new Rig({ stalledBytes: 6 });
     const [first, second] = [rig.subscribe(), rig.subscribe()];
     first.transport.outcome = 'pending';
-    second.transport.outcome = 'pending';
     rig.tail.push(pageOf([entry(1)]));
+    second.transport.outcome = 'pending';
+    rig.tail.push(pageOf([entry(2)]));
     assert.deepEqual([first.transport.destroyed, second.transport.destroyed], [true, false]);
     assert.equal(rig.tail.count, 1);
     assert.equal(rig.context.stalls.bytes, 4);

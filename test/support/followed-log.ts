@@ -29,6 +29,7 @@ const TINY: BroadcasterConfig = {
 export interface Follower {
   readonly subscriber: Subscriber;
   readonly transport: RecordingTransport;
+  readonly startedAt: Cursor;
   /** What its start had lost already. */
   readonly gap: Gap | null;
 }
@@ -61,8 +62,9 @@ export class FollowedLog implements AsyncDisposable {
   async follow(start: Start, onGap: 'fail' | 'skip' = 'fail'): Promise<Follower> {
     const transport = new RecordingTransport();
     const admission = await this.broadcaster.admit(CHANNEL, start);
+    const startedAt = admission.cursor ?? admission.tail.ring.end;
     const subscriber = this.broadcaster.attach(admission, { transport, onGap });
-    return { subscriber, transport, gap: admission.gap };
+    return { subscriber, transport, startedAt, gap: admission.gap };
   }
 
   /** The cursor after the entry that is followed by `count` more. */

@@ -10,11 +10,6 @@ export class RecordingTransport implements Transport {
   onWrite: (() => void) | null = null;
   closedWith: { readonly code: number; readonly reason: string } | null = null;
   destroyed = false;
-  #pendingBytes = 0;
-
-  get pendingBytes(): number {
-    return this.#pendingBytes;
-  }
 
   /** The payloads of all frames written, as text. */
   get texts(): string[] {
@@ -33,7 +28,6 @@ export class RecordingTransport implements Transport {
   write(bytes: Buffer): WriteOutcome {
     if (this.outcome === 'closed') return 'closed';
     this.writes.push(bytes);
-    if (this.outcome === 'pending') this.#pendingBytes += bytes.length;
     this.onWrite?.();
     return this.outcome;
   }
@@ -48,7 +42,6 @@ export class RecordingTransport implements Transport {
 
   /** The peer reads on: nothing is pending, and writes are taken again. The caller tells the subscriber. */
   drain(): void {
-    this.#pendingBytes = 0;
     this.outcome = 'taken';
   }
 }

@@ -3,7 +3,7 @@
  * connections are cut, bytes come late.
  */
 import { once } from 'node:events';
-import { createServer, connect, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export type Direction = 'up' | 'down';
 
