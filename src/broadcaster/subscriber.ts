@@ -196,7 +196,11 @@ export class Subscriber {
 
   #write(run: Run): boolean {
     const outcome = this.#transport.write(run.bytes);
-    if (outcome === 'closed') return false;
+    if (outcome === 'closed') {
+      // Nobody must wait for it: its peer may take its time to end the connection.
+      this.detach();
+      return false;
+    }
     this.#fresh = false;
     this.#moveTo(run);
     if (outcome === 'taken') return true;

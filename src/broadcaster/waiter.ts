@@ -78,7 +78,7 @@ export class Waiter {
   }
 
   async #step(): Promise<void> {
-    this.#change = new AbortController();
+    if (this.#change.signal.aborted) this.#change = new AbortController();
     if (this.#stop.signal.aborted) this.#change.abort();
     const asked = [...this.#tails.values()];
     const cursors = new Map<string, Cursor>(asked.map((tail) => [tail.channel, tail.ring.end]));

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
-import { createServer, connect, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { join, relative } from 'node:path';
 import { StartError } from '../../errors.ts';
 

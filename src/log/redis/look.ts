@@ -2,7 +2,7 @@
  * One look at a channel: what the stream and its meta hash say (scripts/look.lua), as the gap rules want it,
  * and what can be told of the ordinals of entries that somebody else wrote.
  */
-import { type EntryId, compareIds, ID_ZERO, idBefore } from '../../protocol/id.ts';
+import { compareIds, type EntryId, ID_ZERO, idBefore } from '../../protocol/id.ts';
 import type { Look } from '../judge.ts';
 import type { Entry } from '../log.ts';
 import type { Reply } from './reply.ts';

@@ -6,6 +6,7 @@
  * of a deleted key, a lost tail or an id given twice. A channel whose look fails (a key of another type) is
  * left out of the XREAD, so that it can not silence the others.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import type { Cursor } from '../../protocol/cursor.ts';
@@ -172,15 +173,16 @@ export class Watcher {
     );
     const ids = [...after.values()].map((cursor) => cursor.id);
     const args = ['BLOCK', `${Math.ceil(blockMs)}`, 'COUNT', `${count}`, 'STREAMS', ...byKey.keys(), ...ids];
-    const settled = new AbortController();
-    const onAbort = (): void => void this.#unblock(link, settled.signal);
+    // A flag and not a signal: this is done for every message of a quiet channel, and aborting is dear.
+    const read = { settled: false };
+    const onAbort = (): void => void this.#unblock(link, read);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
       const streams = decodeStreams(await link.callRaw('xread', args, blockMs + graceMs));
       return new Map([...streams].map(([key, entries]) => [byKey.get(key) as string, entries]));
     } finally {
-      settled.abort();
+      read.settled = true;
       signal.removeEventListener('abort', onAbort);
     }
   }
@@ -240,15 +242,17 @@ export class Watcher {
    * Brings a blocked read back. It may not have reached Redis yet when CLIENT UNBLOCK does, so that is sent
    * until the read has settled; if nothing helps, its connection goes: the read changed nothing.
    */
-  async #unblock(link: Link, settled: AbortSignal): Promise<void> {
-    const timer = setTimeout(() => link.destroy('was not unblocked in time'), UNBLOCK_MS);
-    settled.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  async #unblock(link: Link, read: { readonly settled: boolean }): Promise<void> {
+    const timer = setTimeout(() => {
+      if (!read.settled) link.destroy('was not unblocked in time');
+    }, UNBLOCK_MS);
     try {
-      while (!settled.aborted && link.alive) {
+      while (!read.settled && link.alive) {
         const control = await this.#options.control.get();
         await control.call('client', ['unblock', `${link.clientId}`], UNBLOCK_MS);
-        await pause(UNBLOCK_RETRY_MS, settled);
+        await delay(UNBLOCK_RETRY_MS);
       }
+      clearTimeout(timer);
     } catch (error) {
       if (!(error instanceof RedisFault)) throw error;
       // Without a control connection the timer ends the read.
