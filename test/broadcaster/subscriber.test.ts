@@ -24,6 +24,7 @@ describe('the cursor', () => {
     rig.tail.push(pageOf([entry(1)]));
     assert.deepEqual(subscriber.cursor, at(0));
     assert.equal(transport.writes.length, 0);
+    assert.deepEqual([subscriber.isOpen, rig.tail.count], [false, 0]);
   });
 
   test('moves with a write that is pending, since that is complete when the peer reads on', () => {

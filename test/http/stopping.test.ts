@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GatedLog } from '../support/gated-log.ts';
-import { handshake, RawSocket } from '../support/raw-socket.ts';
+import { clientFrame, handshake, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 import { cursorOf } from '../support/websocket-client.ts';
 import { until } from '../support/within.ts';
@@ -129,6 +129,22 @@ describe('a stop', () => {
     assert.ok(performance.now() - start < 2500);
     assert.equal((await reader.closed).code, 1012);
     assert.equal((await reader.rest()).length, 100);
+  });
+
+  test('does not let one that began to close, and never ends, delay the others', async () => {
+    await using server = await TestServer.start({ DRAIN_TIMEOUT_MS: '3s' });
+    await using publisher = await server.publisher();
+    await using reader = await server.subscriber();
+    await using socket = await RawSocket.open(server.address, '/ws/broadcast');
+    socket.stopReading();
+    socket.write(clientFrame(OPCODE.close, Buffer.from([0x03, 0xe8])));
+    publisher.send('after its close');
+    assert.equal(await reader.text(), 'after its close');
+    const start = performance.now();
+    const stopping = server.stop();
+    assert.equal((await reader.closed).code, 1012);
+    assert.ok(performance.now() - start < 1000, `${performance.now() - start} ms`);
+    assert.equal(await stopping, true);
   });
 
   test('ends connections that are half-way through a request', async () => {
