@@ -8,7 +8,7 @@ export const TIME_OFFSET = 11;
 export const TIME_DIGITS = 16;
 export const STAMPED_BYTES: number = TIME_OFFSET + TIME_DIGITS;
 
-export function writePayload(target: Buffer, offset: number, bytes: number, sequence: number): void {
+function writePayload(target: Buffer, offset: number, bytes: number, sequence: number): void {
   target.fill(0x78, offset, offset + bytes);
   target.write(String(sequence).padStart(SEQUENCE_DIGITS, '0'), offset, 'latin1');
   if (bytes >= STAMPED_BYTES) writeTime(target, offset, 0);

@@ -14,7 +14,7 @@ import { ManualClock } from './clock.ts';
 import { GatedLog } from './gated-log.ts';
 import { RecordingTransport } from './recording-transport.ts';
 
-export const EPOCH = 'e1';
+const EPOCH = 'e1';
 export const silent: Logger = createLogger({ level: 'silent' });
 
 /** The cursor after entry number `n`. */

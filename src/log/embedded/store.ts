@@ -16,7 +16,7 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { RivercastError, StartError } from '../../errors.ts';
 import { type ChannelRecord, decodeChannel, encodeChannel, readKeyMs, readKeySeq } from '../record.ts';
 
-export const FORMAT = '1';
+const FORMAT = '1';
 const FORMAT_KEY = Buffer.from('format');
 const OWNER_KEY = Buffer.from('owner');
 /** Address space, not disk or memory: the file grows with what is stored. Beyond it LMDB maps anew. */

@@ -40,8 +40,6 @@ export class Appender {
   readonly #options: AppenderOptions;
   readonly #inFlight = new Set<Promise<unknown>>();
   #number = 0;
-  /** The epoch to begin if an append has to; drawn anew only once it was used. */
-  #spareEpoch = newEpoch();
 
   constructor(options: AppenderOptions) {
     this.#options = options;
@@ -96,14 +94,14 @@ export class Appender {
     const { stream, writerId, witnesses, appendMs, trouble } = this.#options;
     const { stream: key, meta, batch } = channelKeys(stream, channel);
     const witness = witnesses.of(channel);
-    const args: Argument[] = [`${number}`, this.#spareEpoch, witness.epoch ?? '', witness.tip];
+    const args: Argument[] = [`${number}`, witness.spareEpoch, witness.epoch ?? '', witness.tip];
     args.push(...this.#bounds(channel), ...describe(entries));
     for (const entry of entries) args.push(entry.data);
     const call = { script: APPEND, keys: [key, meta, `${batch}${writerId}`], args };
     const reply = await runScript(link, call, appendMs);
     const [ids, epoch, ordinal, wrong] = (reply as readonly (Buffer | number)[]).map(String) as Four;
     const stored = parseIds(ids);
-    if (epoch === this.#spareEpoch) this.#spareEpoch = newEpoch();
+    if (epoch === witness.spareEpoch) witness.spareEpoch = newEpoch();
     if (epoch !== '') witness.see(epoch, stored.at(-1) as EntryId, Number(ordinal));
     if (wrong !== '')
       trouble.note('entries were stored, but what goes with them was not', { channel, wrong });

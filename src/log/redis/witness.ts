@@ -7,6 +7,7 @@
 import { crc32 } from 'node:zlib';
 import type { Cursor } from '../../protocol/cursor.ts';
 import { compareIds, type EntryId, ID_ZERO } from '../../protocol/id.ts';
+import { newEpoch } from '../epoch.ts';
 import type { Entry } from '../log.ts';
 import type { RedisLook } from './look.ts';
 
@@ -22,6 +23,8 @@ export interface Fingerprint {
 
 export class Witness {
   epoch: string | null = null;
+  /** The epoch to begin if an append has to; drawn anew only once it was used. */
+  spareEpoch: string = newEpoch();
   tip: EntryId = ID_ZERO;
   ordinal = 0;
   /** Sizes for choosing COUNT; null before the first look. */
