@@ -61,10 +61,12 @@ const DEADLINES: RedisDeadlines = {
 };
 const PROBE_TTL_MS = 10_000;
 const TRIM = loadScript('trim');
+const SILENT: RedisLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export class RedisLog implements Log {
   readonly #options: RedisLogOptions;
   readonly #deadlines: RedisDeadlines;
+  readonly #logger: RedisLogger;
   readonly #closing = new AbortController();
   readonly #trouble: Trouble;
   readonly #writes: Keeper;
@@ -77,7 +79,8 @@ export class RedisLog implements Log {
   private constructor(options: RedisLogOptions, target: Target) {
     this.#options = options;
     this.#deadlines = { ...DEADLINES, ...options.deadlines };
-    this.#trouble = new Trouble(options.logger);
+    this.#logger = options.logger ?? SILENT;
+    this.#trouble = new Trouble(this.#logger);
     const { stream, clock, retention, random = Math.random } = options;
     const { connectMs, appendMs, readMs, checkMs } = this.#deadlines;
     const { signal } = this.#closing;
@@ -107,7 +110,7 @@ export class RedisLog implements Log {
         await log.close();
         throw new StartError(error.message);
       }
-      options.logger?.warn({ reason: error.message }, 'Redis does not answer yet; it is waited for');
+      log.#logger.warn({ reason: error.message }, 'Redis does not answer yet; it is waited for');
     }
     return log;
   }
@@ -173,14 +176,15 @@ export class RedisLog implements Log {
     const [, policy = 'noeviction'] = /^maxmemory_policy:(\S+)/m.exec(String(info)) ?? [];
     if (maxmemory === '0' || policy === 'noeviction') return;
     const advice = 'Redis may evict whole streams when its memory is full; set maxmemory-policy noeviction';
-    this.#options.logger?.warn({ policy }, advice);
+    this.#logger.warn({ policy }, advice);
   }
 
   async #close(): Promise<void> {
+    const patienceMs = this.#trouble.reason === null ? this.#deadlines.closeMs : 0;
     await this.#watcher.close();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#trouble.reason === null ? this.#deadlines.closeMs : 0);
+      timer = setTimeout(resolve, patienceMs);
     });
     await Promise.race([this.#appender.settled(), late]);
     clearTimeout(timer);

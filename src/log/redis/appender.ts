@@ -48,9 +48,13 @@ export class Appender {
   append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
     if (entries.length === 0) return Promise.resolve([]);
     this.#number += 1;
-    const stored = this.#untilStored(channel, entries, this.#number);
+    const work = {};
+    const stored = this.#untilStored(channel, entries, this.#number, work);
     this.#inFlight.add(stored);
-    const leave = (): void => void this.#inFlight.delete(stored);
+    const leave = (): void => {
+      this.#inFlight.delete(stored);
+      this.#options.trouble.end(work);
+    };
     stored.then(leave, leave);
     return stored;
   }
@@ -60,9 +64,13 @@ export class Appender {
     await Promise.allSettled([...this.#inFlight]);
   }
 
-  async #untilStored(channel: string, entries: readonly NewEntry[], number: number): Promise<AppendResult[]> {
+  async #untilStored(
+    channel: string,
+    entries: readonly NewEntry[],
+    number: number,
+    work: object,
+  ): Promise<AppendResult[]> {
     const { keeper, trouble, random, signal } = this.#options;
-    const part = `append to ${channel}`;
     const backoff = new Backoff(random);
     for (;;) {
       let link: Link | null = null;
@@ -70,19 +78,25 @@ export class Appender {
         if (signal.aborted) throw new RivercastError('log_unavailable', 'the log is closed');
         link = await keeper.get();
         const results = await this.#send(link, channel, entries, number);
-        trouble.clear(part);
+        trouble.clear(`append to ${channel}`);
         trouble.clear('appending');
         return results;
       } catch (error) {
         if (!(error instanceof RedisFault) || signal.aborted) throw asUnavailable(error);
         if (error.word === 'STALE') throw new RivercastError('log_unavailable', error.message);
-        // What concerns every channel is told once, not once for each that waits.
-        trouble.set(error.kind === 'redis' ? part : 'appending', error.message);
+        this.#complain(channel, error, work);
         if (MOVED_ON.has(error.word)) link?.destroy(error.message);
         // The keeper paces its own tries; what Redis itself answered is paced here.
         if (link !== null) await backoff.wait(signal);
       }
     }
+  }
+
+  /** What concerns every channel is told once, not once for each that waits. */
+  #complain(channel: string, fault: RedisFault, work: object): void {
+    const { trouble } = this.#options;
+    trouble.end(work);
+    trouble.set(fault.kind === 'redis' ? `append to ${channel}` : 'appending', fault.message, work);
   }
 
   async #send(

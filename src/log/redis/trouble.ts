@@ -1,7 +1,10 @@
 /**
  * What does not work just now, and why: one reason per part. A line is logged when a part's reason appears,
- * changes its kind or goes away, never once per try. A part that is `lame` is logged only: one channel that
- * can not be read, because its key is of another type, leaves the log as a whole in order.
+ * changes its kind or goes away, never once per try. A part that is `lame` is logged only: one channel whose
+ * key is of another type leaves the log as a whole in order.
+ *
+ * A reason counts for as long as work is there that meets it. Work that is given up before anything succeeded
+ * has proven nothing, so no line says that the part works again; but it does not fail the probe either.
  */
 
 export interface RedisLogger {
@@ -10,41 +13,52 @@ export interface RedisLogger {
   error(fields: object, message: string): void;
 }
 
+interface Part {
+  readonly reason: string;
+  /** The work that meets it: a wait, an append. */
+  readonly work: Set<object>;
+}
+
 export class Trouble {
-  readonly #logger: RedisLogger | undefined;
-  readonly #reasons = new Map<string, string>();
+  readonly #logger: RedisLogger;
+  readonly #parts = new Map<string, Part>();
   readonly #lame = new Set<string>();
 
-  constructor(logger: RedisLogger | undefined) {
+  constructor(logger: RedisLogger) {
     this.#logger = logger;
   }
 
-  set(part: string, reason: string): void {
-    const before = this.#reasons.get(part);
-    this.#reasons.set(part, reason);
-    if (before === undefined || kindOf(before) !== kindOf(reason)) {
-      this.#logger?.error({ part, reason }, 'the Redis log is in trouble; it is retried');
+  set(part: string, reason: string, work: object): void {
+    const known = this.#parts.get(part);
+    if (known === undefined || kindOf(known.reason) !== kindOf(reason)) {
+      this.#logger.error({ part, reason }, 'the Redis log is in trouble; it is retried');
     }
+    this.#parts.set(part, { reason, work: (known?.work ?? new Set()).add(work) });
   }
 
   lame(part: string, reason: string): void {
     if (this.#lame.has(part)) return;
     this.#lame.add(part);
-    this.#logger?.error({ part, reason }, 'one channel of the Redis log is in trouble; it is retried');
+    this.#logger.error({ part, reason }, 'one channel of the Redis log is in trouble; it is retried');
   }
 
   clear(part: string): void {
-    if (this.#reasons.delete(part) || this.#lame.delete(part))
-      this.#logger?.info({ part }, 'the Redis log works again');
+    const wasSet = this.#parts.delete(part);
+    if (this.#lame.delete(part) || wasSet) this.#logger.info({ part }, 'the Redis log works again');
+  }
+
+  /** `work` has ended, well or not. */
+  end(work: object): void {
+    for (const part of this.#parts.values()) part.work.delete(work);
   }
 
   note(reason: string, fields: object): void {
-    this.#logger?.warn(fields, reason);
+    this.#logger.warn(fields, reason);
   }
 
   /** One of the reasons, or null when all is well. */
   get reason(): string | null {
-    for (const [part, reason] of this.#reasons) return `${part}: ${reason}`;
+    for (const [name, { reason, work }] of this.#parts) if (work.size > 0) return `${name}: ${reason}`;
     return null;
   }
 }

@@ -71,6 +71,7 @@ export class Watcher {
     } finally {
       this.#waits.delete(stop);
       signal.removeEventListener('abort', onAbort);
+      this.#options.trouble.end(stop.signal);
       if (this.#closed || this.#idle.length >= MAX_IDLE_LINKS) keeper.close();
       else this.#idle.push(keeper);
     }
@@ -104,7 +105,7 @@ export class Watcher {
         if (signal.aborted) break;
         // A connection says it works by a check; that XREAD is refused, only XREAD can unsay.
         const part = error.kind === 'connection' ? 'live connection' : 'live reading';
-        this.#options.trouble.set(part, error.message);
+        this.#options.trouble.set(part, error.message, signal);
         // The keeper paces its own tries.
         if (link !== null) await backoff.wait(signal);
       }

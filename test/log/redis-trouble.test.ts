@@ -1,0 +1,95 @@
+/** What the probe says and what is logged while Redis is in trouble, and once it is over. */
+import assert from 'node:assert/strict';
+import { EventEmitter, on } from 'node:events';
+import { describe, test } from 'node:test';
+import { type RedisLogger, Trouble } from '../../src/log/redis/trouble.ts';
+import type { RedisLog } from '../../src/log/redis.ts';
+import { LIMITS, next, openLog, START, texts } from '../support/redis-log.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const CHANNEL = 'local-q';
+const UNAVAILABLE = { code: 'log_unavailable' };
+const SHORT = { connectMs: 300, appendMs: 300, readMs: 300, probeMs: 200, checkMs: 300 };
+
+describe('the probe', () => {
+  test('works again after an outage although the wait that met it was given up meanwhile', async (t) => {
+    await using server = await RedisServer.start();
+    const told = new Told();
+    const log = await openLog(t, server.url, { deadlines: SHORT, logger: told });
+    await log.append(CHANNEL, texts('a'));
+    const { end } = await next(log, CHANNEL, START);
+    const abort = new AbortController();
+    const waiting = log.wait(new Map([[CHANNEL, end]]), LIMITS, abort.signal);
+    await server.kill();
+    await told.until('live connection');
+    abort.abort();
+    await waiting;
+    await assert.rejects(log.probe(), UNAVAILABLE);
+    await server.restart();
+    await untilReady(log);
+    await log.close();
+  });
+});
+
+describe('trouble', () => {
+  test('that nobody meets any more counts no longer, and is not said to be over', () => {
+    const told = new Told();
+    const trouble = new Trouble(told);
+    const [one, other] = [{}, {}];
+    trouble.set('live connection', 'the connection to Redis is gone: cut', one);
+    trouble.set('live connection', 'the connection to Redis is gone: late', other);
+    trouble.end(one);
+    assert.match(trouble.reason ?? '', /late/);
+    trouble.end(other);
+    assert.equal(trouble.reason, null);
+    trouble.set('live connection', 'the connection to Redis is gone: cut', one);
+    assert.match(trouble.reason ?? '', /cut/);
+    assert.deepEqual(told.lines, ['live connection: the Redis log is in trouble; it is retried']);
+    trouble.clear('live connection');
+    assert.equal(trouble.reason, null);
+    assert.equal(told.lines[1], 'live connection: the Redis log works again');
+  });
+});
+
+/** A logger that remembers. */
+class Told implements RedisLogger {
+  readonly lines: string[] = [];
+  readonly #events = new EventEmitter();
+
+  info(fields: object, message: string): void {
+    this.#add(fields, message);
+  }
+
+  warn(fields: object, message: string): void {
+    this.#add(fields, message);
+  }
+
+  error(fields: object, message: string): void {
+    this.#add(fields, message);
+  }
+
+  /** Resolves once a line of this part was logged. */
+  async until(part: string): Promise<void> {
+    if (this.lines.some((line) => line.startsWith(part))) return;
+    for await (const [line] of on(this.#events, 'line')) if (String(line).startsWith(part)) return;
+  }
+
+  #add(fields: { part?: string }, message: string): void {
+    const line = `${fields.part ?? ''}: ${message}`;
+    this.lines.push(line);
+    this.#events.emit('line', line);
+  }
+}
+
+/** Resolves once the probe does; the connection that it needs may have to be opened first. */
+async function untilReady(log: RedisLog): Promise<void> {
+  const giveUp = performance.now() + 5000;
+  for (;;) {
+    try {
+      await log.probe();
+      return;
+    } catch (error) {
+      if (performance.now() > giveUp) throw error;
+    }
+  }
+}
