@@ -29,6 +29,43 @@ describe('the probe', () => {
     await untilReady(log);
     await log.close();
   });
+
+  test('is not failed by the key of one channel, whose append waits and is told of', async (t) => {
+    await using server = await RedisServer.start();
+    const told = new Told();
+    const log = await openLog(t, server.url, { logger: told });
+    const last = '18446744073709551615-18446744073709551615';
+    await server.cli('SET', 'local-q:string', 'not a stream');
+    await server.cli('XADD', 'local-q:full', last, 'm', 'the last id there is');
+    const appends = ['string', 'full'].map((channel) => log.append(channel, texts('a')));
+    await told.until('append to string');
+    await told.until('append to full');
+    await log.probe();
+    await log.append(CHANNEL, texts('b'));
+    await log.probe();
+    await server.cli('DEL', 'local-q:string', 'local-q:full');
+    await Promise.all(appends);
+    assert.equal(told.lines.filter((line) => line.startsWith('append to')).length, 4, told.lines.join('\n'));
+    await log.close();
+  });
+
+  test('says what keeps all appends waiting; the log says it once, not for each channel', async (t) => {
+    await using server = await RedisServer.start();
+    const told = new Told();
+    const log = await openLog(t, server.url, { logger: told });
+    await server.cli('CONFIG', 'SET', 'maxmemory', '1');
+    const appends = ['one', 'two', 'three'].map((channel) => log.append(channel, texts('a')));
+    await told.until('appending');
+    await assert.rejects(log.probe(), /OOM/);
+    await server.cli('CONFIG', 'SET', 'maxmemory', '0');
+    await Promise.all(appends);
+    await log.probe();
+    assert.deepEqual(
+      told.lines.filter((line) => line.startsWith('append')),
+      ['appending: the Redis log is in trouble; it is retried', 'appending: the Redis log works again'],
+    );
+    await log.close();
+  });
 });
 
 describe('trouble', () => {

@@ -23,6 +23,8 @@ const APPEND = loadScript('append');
 const LETTERS: Readonly<Record<EntryType, string>> = { text: 't', json: 'j', binary: 'b' };
 /** The server is not (or no longer) one that takes our writes: ask again which one does, on a new connection. */
 const MOVED_ON = new Set(['READONLY', 'MASTERDOWN', 'LOADING', 'NOAUTH', 'NOPERM', 'WRONGPASS', 'UNBLOCKED']);
+/** A key of another type, or one to which somebody gave the last id there is. */
+const ONE_KEY = /^WRONGTYPE|exhausted the last possible ID/;
 
 export interface AppenderOptions {
   readonly stream: string;
@@ -92,11 +94,16 @@ export class Appender {
     }
   }
 
-  /** What concerns every channel is told once, not once for each that waits. */
+  /**
+   * What concerns every channel is told once, not once for each that waits. A key that nothing can be added to
+   * concerns its channel alone, and a server is fit to serve the others; but not without its default channel.
+   */
   #complain(channel: string, fault: RedisFault, work: object): void {
-    const { trouble } = this.#options;
+    const { stream, trouble } = this.#options;
     trouble.end(work);
-    trouble.set(fault.kind === 'redis' ? `append to ${channel}` : 'appending', fault.message, work);
+    if (!ONE_KEY.test(fault.message)) trouble.set('appending', fault.message, work);
+    else if (channel === stream) trouble.set(`append to ${channel}`, fault.message, work);
+    else trouble.lame(`append to ${channel}`, fault.message);
   }
 
   async #send(
