@@ -15,6 +15,7 @@ import {
   isLoopback,
   isRedisUrl,
   KIB,
+  MAX_TIMER_MS,
   MIB,
   parseBytes,
   parseCount,
@@ -24,8 +25,6 @@ import {
   redactSecret,
 } from './config-values.ts';
 import { StartError } from './errors.ts';
-
-export { redactText, redactUrl } from './config-values.ts';
 
 export type Role = 'all' | 'manager' | 'broadcaster';
 export type Store = 'memory' | 'embedded' | 'redis';
@@ -38,6 +37,9 @@ export interface HttpConfig {
   /** Exact origins or `https://*.example.com`; empty = same origin and loopback. */
   readonly allowedOrigins: readonly string[];
   readonly allowAnonymous: boolean;
+  readonly heartbeatMs: number;
+  readonly idleTimeoutMs: number;
+  readonly lingerMs: number;
 }
 
 export interface LogConfig {
@@ -66,9 +68,6 @@ export interface BroadcasterConfig {
   readonly slowAfterMs: number;
   readonly slowEntries: number;
   readonly slowBytes: number;
-  readonly lingerMs: number;
-  readonly heartbeatMs: number;
-  readonly idleTimeoutMs: number;
 }
 
 export interface Config {
@@ -125,9 +124,6 @@ interface Row<Schema extends z.ZodType = z.ZodType> {
   readonly secret?: boolean;
   readonly boolean?: boolean;
 }
-
-/** setTimeout fires at once above 2^31 - 1 ms, so that no timer may be set longer: 24 days. */
-const MAX_TIMER_MS = 24 * DAY;
 
 type Range = readonly [min: number, max: number];
 
@@ -204,8 +200,24 @@ const HTTP = {
     schema: parsed(parseOrigins),
     initial: '',
     allowed: 'origins such as `https://example.com` or `https://*.example.com`, separated by commas',
-    description: 'The web pages that may connect. Empty: pages of the same origin, and pages on loopback.',
+    description:
+      'The web pages that may connect. Empty: pages on loopback, and pages of the same origin where that is an IP address or `ALLOW_ANONYMOUS` is set.',
   },
+  HEARTBEAT_MS: time(
+    '25s',
+    [100, MAX_TIMER_MS],
+    'A connection silent for so long is pinged: below the 30 to 60 s after which proxies cut one.',
+  ),
+  IDLE_TIMEOUT_MS: time(
+    '60s',
+    [100, MAX_TIMER_MS],
+    'A connection without any sign of life for so long is closed. More than `HEARTBEAT_MS`.',
+  ),
+  LINGER_MS: time(
+    '30s',
+    [0, MAX_TIMER_MS],
+    'How long a subscriber closed as too slow may still read what was sent, and the close.',
+  ),
 };
 
 const LOG = {
@@ -289,7 +301,7 @@ const BROADCASTER = {
   STALLED_BYTES: bytes(
     '64mib',
     [64 * KIB, 64 * GIB],
-    'Bytes pending in all sockets together; above it the longest-stalled one is closed.',
+    'Memory that sockets which do not drain keep alive, shared bytes counted once; above it the longest-stalled one is cut.',
   ),
   SLOW_AFTER_MS: time(
     '30s',
@@ -298,21 +310,6 @@ const BROADCASTER = {
   ),
   SLOW_ENTRIES: count('100000', [1, Number.MAX_SAFE_INTEGER], 'How many entries behind is too far.'),
   SLOW_BYTES: bytes('64mib', [1, 1024 * GIB], 'How many bytes behind is too far.'),
-  LINGER_MS: time(
-    '30s',
-    [0, MAX_TIMER_MS],
-    'How long a subscriber closed as too slow may still read what was sent, and the close.',
-  ),
-  HEARTBEAT_MS: time(
-    '25s',
-    [100, MAX_TIMER_MS],
-    'A connection silent for so long is pinged: below the 30 to 60 s after which proxies cut one.',
-  ),
-  IDLE_TIMEOUT_MS: time(
-    '60s',
-    [100, MAX_TIMER_MS],
-    'A connection without any sign of life for so long is closed. More than `HEARTBEAT_MS`.',
-  ),
 };
 
 const SECTIONS = { Process: PROCESS, Listening: HTTP, Log: LOG, Manager: MANAGER, Broadcaster: BROADCASTER };
@@ -395,10 +392,12 @@ function contradictions(values: Values): string[] {
     problems.push(`ROLE="${ROLE}" needs REDIS_URL: only in Redis can a manager and a broadcaster meet.`);
   }
   if (!values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
-    problems.push(
-      `HOST="${HOST}" is not a loopback address: anybody who reaches it could publish and subscribe. ` +
-        'If that is wanted, set ALLOW_ANONYMOUS=true.',
-    );
+    const risk =
+      'anybody who reaches it could publish and subscribe. If that is wanted, set ALLOW_ANONYMOUS=true.';
+    problems.push(`HOST="${HOST}" is not a loopback address: ${risk}`);
+  }
+  if (values.STALLED_BYTES < values.MAX_MESSAGE_BYTES) {
+    problems.push('STALLED_BYTES must be at least MAX_MESSAGE_BYTES: one message may be pending whole.');
   }
   if (IDLE_TIMEOUT_MS <= HEARTBEAT_MS) {
     problems.push(`IDLE_TIMEOUT_MS="${IDLE_TIMEOUT_MS}" must be more than HEARTBEAT_MS (${HEARTBEAT_MS}).`);
@@ -414,6 +413,9 @@ function assemble(values: Values): Config {
       ports: values.PORT,
       allowedOrigins: values.ALLOWED_ORIGINS,
       allowAnonymous: values.ALLOW_ANONYMOUS,
+      heartbeatMs: values.HEARTBEAT_MS,
+      idleTimeoutMs: values.IDLE_TIMEOUT_MS,
+      lingerMs: values.LINGER_MS,
     },
     log: {
       store: values.STORE ?? (values.REDIS_URL === undefined ? 'embedded' : 'redis'),
@@ -440,9 +442,6 @@ function assemble(values: Values): Config {
       slowAfterMs: values.SLOW_AFTER_MS,
       slowEntries: values.SLOW_ENTRIES,
       slowBytes: values.SLOW_BYTES,
-      lingerMs: values.LINGER_MS,
-      heartbeatMs: values.HEARTBEAT_MS,
-      idleTimeoutMs: values.IDLE_TIMEOUT_MS,
     },
     drainTimeoutMs: values.DRAIN_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,

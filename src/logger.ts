@@ -9,7 +9,8 @@
  */
 import { type DestinationStream, destination, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
 import { PinoPretty } from 'pino-pretty';
-import { type LogLevel, redactText } from './config.ts';
+import type { LogLevel } from './config.ts';
+import { redactText } from './config-values.ts';
 
 export type Logger = PinoLogger;
 

@@ -3,7 +3,7 @@
  *
  *   doors ─▶ manager ─▶ log ─▶ broadcaster ─▶ doors
  *
- * The only place that reads the role.
+ * What a role means is decided here: which of the two halves exists.
  */
 import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -24,6 +24,8 @@ const MAX_TICK_MS = 1000;
 /** Of the drain time, so much is kept for telling subscribers. */
 const FAREWELL_SHARE = 0.3;
 const MAX_WAVE_MS = 100;
+/** How long connections are waited for once all have been told. */
+const FAREWELL_MS = 3000;
 /** At a stop, this many subscribers are told at a time, so that they do not all come back at once. */
 const WAVE_SIZE = 500;
 
@@ -87,8 +89,8 @@ export async function startServer(
 
 async function assemble(config: Config, logger: Logger, clock: Clock, log: Log): Promise<Parts> {
   const { role } = config;
-  const { heartbeatMs } = config.broadcaster;
-  const manager = role === 'broadcaster' ? null : new Manager({ log, config: config.manager });
+  const { heartbeatMs } = config.http;
+  const manager = role === 'broadcaster' ? null : new Manager({ log, logger, config: config.manager });
   const broadcaster =
     role === 'manager' ? null : new Broadcaster({ log, clock, logger, config: config.broadcaster });
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
@@ -98,6 +100,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     logger,
     probe: () => log.probe(),
     isDraining: () => doors.isDraining,
+    doorPaths: doors.paths,
     banner: banner(config),
   });
   const listener = await Listener.open({ config: config.http, logger, routes, doors });
@@ -125,7 +128,8 @@ async function stop(parts: Parts): Promise<boolean> {
     const waveMs = Math.min(MAX_WAVE_MS, (config.drainTimeoutMs * FAREWELL_SHARE) / 2 / Math.max(1, waves));
     await broadcaster.closeAll(CLOSE.draining, { size: WAVE_SIZE, pauseMs: waveMs }, ending);
   }
-  await doors.closed(ending);
+  // Whoever does not answer the close in time resumes all the same.
+  await doors.closed(AbortSignal.any([ending, AbortSignal.timeout(FAREWELL_MS)]));
   clearInterval(ticker);
   listener.close();
   await broadcaster?.close();

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { DEFAULT_RETENTION } from '../src/channels.ts';
-import { type Config, ConfigError, loadConfig, redactText, redactUrl, SETTINGS } from '../src/config.ts';
+import { type Config, ConfigError, loadConfig, SETTINGS } from '../src/config.ts';
+import { redactText, redactUrl } from '../src/config-values.ts';
 
 function load(env: Record<string, string>, flags: Record<string, unknown> = {}): Config {
   return loadConfig({ env, flags });
@@ -28,6 +29,9 @@ describe('defaults', () => {
       ports: [3000],
       allowedOrigins: [],
       allowAnonymous: false,
+      heartbeatMs: 25_000,
+      idleTimeoutMs: 60_000,
+      lingerMs: 30_000,
     });
     assert.equal(config.log.store, 'embedded');
     assert.equal(config.log.redisUrl, null);
@@ -54,9 +58,6 @@ describe('defaults', () => {
       slowAfterMs: 30_000,
       slowEntries: 100_000,
       slowBytes: 64 * mib,
-      lingerMs: 30_000,
-      heartbeatMs: 25_000,
-      idleTimeoutMs: 60_000,
     });
     assert.equal(config.drainTimeoutMs, 10_000);
   });

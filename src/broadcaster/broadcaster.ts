@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { BroadcasterConfig } from '../config.ts';
+import { RivercastError } from '../errors.ts';
 import type { Gap, Log } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { CLOSE } from '../protocol/close.ts';
@@ -19,17 +20,24 @@ import type { Start } from '../protocol/start.ts';
 import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
 import { Passes } from './passes.ts';
+import { Ranges } from './ranges.ts';
 import { Runs } from './runs.ts';
 import { isTooSlow } from './slow-reader.ts';
 import { Stalls } from './stalls.ts';
 import { Subscriber, type SubscriberOptions } from './subscriber.ts';
 import { Tail, type TailContext } from './tail.ts';
+import { Turns } from './turns.ts';
+import { Turnstile } from './turnstile.ts';
 import { Waiter } from './waiter.ts';
 
 /** A page that is reloaded comes back well within this, and finds the ring warm. */
 const TAIL_LINGER_MS = 30_000;
 /** Of what one write carries, so much is payload: a block then goes out in one write, frame headers included. */
 const PAYLOAD_SHARE = 7 / 8;
+/** Channels followed at once: each 100 take a connection of their own to Redis, which knows 2,048 apart. */
+const MAX_TAILS = 2000;
+/** Looking a start up can take many steps (`last:1000000`); more at a time would only make each slower. */
+const MAX_LOCATING = 4;
 const SETTLE_CHECK_MS = 10;
 /** At a stop, one that has taken nothing for so long is not waited for. */
 const NOT_READING_MS = 1000;
@@ -69,7 +77,10 @@ export interface BroadcasterStats {
 
 export class Broadcaster {
   readonly #options: BroadcasterOptions;
-  readonly #context: TailContext & { readonly catchUp: CatchUp };
+  readonly #context: TailContext;
+  readonly #ranges: Ranges;
+  readonly #catchUp: CatchUp;
+  readonly #locating = new Turnstile(MAX_LOCATING);
   readonly #tails = new Map<string, Tail>();
   readonly #opening = new Map<string, Promise<Tail>>();
   #waiters: Waiter[] = [];
@@ -78,20 +89,19 @@ export class Broadcaster {
   constructor(options: BroadcasterOptions) {
     const { log, clock, logger, config } = options;
     const budget = new Budget(config.ringBytes);
+    const passes = new Passes(clock, logger);
+    const turns = new Turns(clock, passes);
+    const stalls = new Stalls<Subscriber>({ maxBytes: config.stalledBytes, writeBytes: config.writeBytes });
     this.#options = options;
-    this.#context = {
-      clock,
-      budget,
-      passes: new Passes(clock),
-      runs: new Runs(),
-      stalls: new Stalls({ maxBytes: config.stalledBytes, writeBytes: config.writeBytes }),
-      catchUp: new CatchUp({ log, budget, logger, rangeBytes: config.writeBytes * PAYLOAD_SHARE }),
-    };
+    this.#ranges = new Ranges({ log, budget, rangeBytes: () => stalls.writeBytes * PAYLOAD_SHARE });
+    this.#catchUp = new CatchUp({ ranges: this.#ranges, turns, logger });
+    this.#context = { clock, budget, passes, turns, stalls, runs: new Runs(), catchUp: this.#catchUp };
   }
 
   /**
    * Finds where a subscriber of `channel` starts, and what it has missed for good.
-   * Rejects with RivercastError `log_unavailable` when the log must be asked and does not answer.
+   * Rejects with RivercastError `log_unavailable` when the log must be asked and does not answer, and
+   * `limit_reached` when no more channels can be followed.
    */
   async admit(channel: string, start: Start): Promise<Admission> {
     const tail = await this.#tail(channel);
@@ -99,7 +109,7 @@ export class Broadcaster {
     tail.arriving += 1;
     try {
       if (start.at === 'cursor') return await this.#judge(tail, start.cursor);
-      const cursor = await this.#options.log.locate(channel, start);
+      const cursor = await this.#locating.pass(() => this.#options.log.locate(channel, start));
       return { tail, cursor, fresh: true, gap: null };
     } finally {
       tail.arriving -= 1;
@@ -162,7 +172,7 @@ export class Broadcaster {
   }
 
   stats(): BroadcasterStats {
-    const { stalls, passes, catchUp, budget } = this.#context;
+    const { stalls, passes, budget } = this.#context;
     let subscribers = 0;
     for (const tail of this.#tails.values()) subscribers += tail.count;
     return {
@@ -170,28 +180,26 @@ export class Broadcaster {
       stalled: stalls.count,
       stalledBytes: stalls.bytes,
       ringBytes: budget.bytes,
-      catchUpReads: catchUp.reads,
+      catchUpReads: this.#ranges.reads,
       ...passes.stats,
     };
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#context.catchUp.close();
+    this.#catchUp.close();
     await Promise.all(this.#waiters.map((waiter) => waiter.close()));
   }
 
   async #judge(tail: Tail, cursor: Cursor): Promise<Admission> {
     const located = tail.ring.locate(cursor);
     if (typeof located === 'object') return { tail, cursor, fresh: false, gap: null };
-    const { catchUp } = this.#context;
-    const page = await this.#options.log.read(tail.channel, cursor, catchUp.limits);
-    const first = page.gaps[0];
-    if (first === undefined || first.before > 0 || first.gap.reason === 'deleted') {
-      catchUp.keep(tail, cursor, page);
-      return { tail, cursor, fresh: false, gap: null };
+    const range = await this.#ranges.after(tail.channel, cursor);
+    const first = range.item(0);
+    if (first?.kind === 'gap' && first.gap.reason !== 'deleted') {
+      return { tail, cursor: first.gap.resumeAt, fresh: false, gap: first.gap };
     }
-    return { tail, cursor: first.gap.resumeAt, fresh: false, gap: first.gap };
+    return { tail, cursor: range.start, fresh: false, gap: null };
   }
 
   #tail(channel: string): Promise<Tail> {
@@ -206,6 +214,9 @@ export class Broadcaster {
   }
 
   async #open(channel: string): Promise<Tail> {
+    if (this.#tails.size >= MAX_TAILS) {
+      throw new RivercastError('limit_reached', `this process follows ${MAX_TAILS} channels already`);
+    }
     const { tip, epoch, tipOrdinal } = await this.#options.log.bounds(channel);
     const tail = new Tail(channel, { id: tip, epoch, ordinal: tipOrdinal }, this.#context);
     this.#tails.set(channel, tail);
@@ -240,7 +251,10 @@ function isSettled(tail: Tail, tip: EntryId): boolean {
   if (compareIds(tail.ring.end.id, tip) < 0) return false;
   return tail
     .subscribers()
-    .every((subscriber) => subscriber.isParked || tail.lagOf(subscriber).stalledMs >= NOT_READING_MS);
+    .every(
+      (subscriber) =>
+        compareIds(subscriber.cursor.id, tip) >= 0 || tail.lagOf(subscriber).stalledMs >= NOT_READING_MS,
+    );
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -6,7 +6,12 @@
 export interface Holding {
   /** Gives up the oldest thing held and returns its bytes; 0 when nothing is held any more. */
   release(): number;
+  /** It holds nothing any more, and will not again. */
+  readonly isGone: boolean;
 }
+
+/** Places of holders that are gone are cleared away once they are many, and the greater part. */
+const MAX_DEAD = 256;
 
 export class Budget {
   readonly #maxBytes: number;
@@ -14,6 +19,7 @@ export class Budget {
   #queue: (Holding | undefined)[] = [];
   #head = 0;
   #bytes = 0;
+  #dead = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -31,16 +37,27 @@ export class Budget {
       const oldest = this.#queue[this.#head] as Holding;
       this.#queue[this.#head] = undefined;
       this.#head += 1;
+      if (oldest.isGone) this.#dead -= 1;
       this.#bytes -= oldest.release();
     }
-    if (this.#head > 64 && this.#head > this.#queue.length / 2) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
-    }
+    if (this.#head > 64 && this.#head > this.#queue.length / 2) this.#clear();
   }
 
-  /** Stops counting bytes whose holder is gone; its `release` returns 0 from now on. */
-  forget(bytes: number): void {
+  /** Stops counting bytes whose holder is gone, and the places it had. */
+  forget(bytes: number, places: number): void {
     this.#bytes -= bytes;
+    this.#dead += places;
+    if (this.#dead > MAX_DEAD && this.#dead > (this.#queue.length - this.#head) / 2) this.#clear();
+  }
+
+  /** How many places are taken; for tests. */
+  get places(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  #clear(): void {
+    this.#queue = this.#queue.slice(this.#head).filter((holding) => holding?.isGone === false);
+    this.#head = 0;
+    this.#dead = 0;
   }
 }

@@ -4,6 +4,7 @@
  * an idle system therefore writes at once, and a busy one finds more to write when its turn comes.
  */
 import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
 
 /** Below the 20 ms that a slice may take, to leave room for the last write and a garbage collection. */
 const SLICE_MS = 8;
@@ -13,6 +14,12 @@ export interface Passing {
   pass(deadline: number): boolean;
 }
 
+/** What a pass pumps: a subscriber. */
+export interface Pumpable {
+  pump(): void;
+  destroy(): void;
+}
+
 export interface PassStats {
   slices: number;
   longestSliceMs: number;
@@ -20,14 +27,26 @@ export interface PassStats {
 
 export class Passes {
   readonly #clock: Clock;
+  readonly #logger: Pick<Logger, 'error'>;
   readonly #queue = new Set<Passing>();
   readonly stats: PassStats = { slices: 0, longestSliceMs: 0 };
   #inSlice = false;
   #scheduled = false;
   #waiting: (() => void)[] = [];
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, logger: Pick<Logger, 'error'>) {
     this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** Pumps one subscriber. A failure, which only a fault of ours can be, costs that one and nobody behind it. */
+  pump(subscriber: Pumpable): void {
+    try {
+      subscriber.pump();
+    } catch (error) {
+      this.#logger.error({ err: error }, 'delivering to a subscriber failed; its connection is ended');
+      subscriber.destroy();
+    }
   }
 
   start(passing: Passing): void {
@@ -49,12 +68,19 @@ export class Passes {
     this.#inSlice = true;
     const start = this.#clock.monotonic();
     const deadline = start + SLICE_MS;
-    for (const passing of this.#queue) {
-      this.#queue.delete(passing);
-      if (!passing.pass(deadline)) this.#queue.add(passing);
-      if (this.#clock.monotonic() >= deadline) break;
+    try {
+      for (const passing of this.#queue) {
+        this.#queue.delete(passing);
+        if (!passing.pass(deadline)) this.#queue.add(passing);
+        if (this.#clock.monotonic() >= deadline) break;
+      }
+    } finally {
+      this.#inSlice = false;
+      this.#endSlice(start);
     }
-    this.#inSlice = false;
+  };
+
+  #endSlice(start: number): void {
     this.stats.slices += 1;
     this.stats.longestSliceMs = Math.max(this.stats.longestSliceMs, this.#clock.monotonic() - start);
     if (this.#queue.size > 0) {
@@ -64,5 +90,5 @@ export class Passes {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();
-  };
+  }
 }

@@ -24,11 +24,11 @@ export interface Stall {
   readonly bytes: number;
 }
 
-export class Stalls<Reader extends Stallable> {
+export class Stalls<Member extends Stallable> {
   readonly #maxBytes: number;
   readonly #writeBytes: number;
   /** In the order of stalling. */
-  readonly #stalls = new Map<Reader, Stall>();
+  readonly #stalls = new Map<Member, Stall>();
   /** How many sockets wait with each piece of memory. */
   readonly #pinned = new Map<ArrayBufferLike, number>();
   #bytes = 0;
@@ -51,14 +51,14 @@ export class Stalls<Reader extends Stallable> {
   get writeBytes(): number {
     if (this.#bytes === 0) return this.#writeBytes;
     const share = this.#writeBytes * (1 - this.#bytes / this.#maxBytes);
-    return Math.max(MIN_WRITE_BYTES, 2 ** Math.floor(Math.log2(Math.max(1, share))));
+    return Math.max(MIN_WRITE_BYTES, 2 ** Math.round(Math.log2(Math.max(1, share))));
   }
 
-  get(subscriber: Reader): Stall | undefined {
+  get(subscriber: Member): Stall | undefined {
     return this.#stalls.get(subscriber);
   }
 
-  add(subscriber: Reader, stall: Stall): void {
+  add(subscriber: Member, stall: Stall): void {
     this.#stalls.set(subscriber, stall);
     const waiting = this.#pinned.get(stall.memory) ?? 0;
     this.#pinned.set(stall.memory, waiting + 1);
@@ -69,7 +69,7 @@ export class Stalls<Reader extends Stallable> {
     }
   }
 
-  remove(subscriber: Reader): void {
+  remove(subscriber: Member): void {
     const stall = this.#stalls.get(subscriber);
     if (stall === undefined) return;
     this.#stalls.delete(subscriber);
@@ -82,7 +82,7 @@ export class Stalls<Reader extends Stallable> {
     this.#bytes -= stall.memory.byteLength;
   }
 
-  [Symbol.iterator](): IterableIterator<Reader> {
+  [Symbol.iterator](): IterableIterator<Member> {
     return this.#stalls.keys();
   }
 }

@@ -29,7 +29,7 @@ export interface Feed {
   /** How large the next write may be. */
   readonly writeBytes: number;
   /** Pump me again soon: I stopped to let others have their turn. */
-  again(): void;
+  yield(subscriber: Subscriber): void;
   /** Read what follows my cursor from the log, and call `resume` with it. */
   fetch(subscriber: Subscriber): void;
   /** My socket did not take all; `drained` ends it. */
@@ -99,27 +99,28 @@ export class Subscriber {
       if (!this.#write(step)) return;
       left -= step.bytes.length;
       if (left <= 0) {
-        this.feed.again();
+        this.feed.yield(this);
         return;
       }
     }
   }
 
-  /** The range it asked for is here. `missed`: the ring moved while it was read. */
-  resume(range: Range, missed: boolean): void {
-    if (this.#state !== 'fetching') return;
+  /**
+   * The range it asked for is here. `missed`: the ring moved while it was read. True when it is to be pumped.
+   */
+  resume(range: Range, missed: boolean): boolean {
+    if (this.#state !== 'fetching') return false;
     this.#state = 'ready';
     if (range.nextNo > 0) {
       this.#source = range;
       this.#no = 0;
       this.#index = 0;
-      this.pump();
-      return;
+      return true;
     }
     // Nothing newer in the log: parked, although the ring does not know the cursor yet.
     this.#cursor = range.end;
     this.#park();
-    if (missed) this.pump();
+    return missed;
   }
 
   /** The transport's pending bytes are gone. */
@@ -136,7 +137,12 @@ export class Subscriber {
     this.#state = 'closing';
     this.#source = null;
     this.feed.remove(this);
-    this.#transport.close(code, cursorReason(formatCursor(this.#cursor)));
+    this.#transport.close(code, this.closeReason);
+  }
+
+  /** What every close of a subscriber says: where to resume. */
+  get closeReason(): string {
+    return cursorReason(formatCursor(this.#cursor));
   }
 
   /** Gives the connection up at once. */

@@ -14,6 +14,7 @@ import type { Runs } from './runs.ts';
 import type { Lag } from './slow-reader.ts';
 import type { Stalls } from './stalls.ts';
 import type { Feed, Subscriber } from './subscriber.ts';
+import type { Turns } from './turns.ts';
 
 /** Reads older entries back for a subscriber (catch-up.ts). */
 export interface Fetcher {
@@ -28,6 +29,7 @@ export interface TailContext {
   readonly runs: Runs;
   readonly stalls: Stalls<Subscriber>;
   readonly catchUp: Fetcher;
+  readonly turns: Turns;
 }
 
 export class Tail implements Feed, Passing, Holding {
@@ -38,6 +40,7 @@ export class Tail implements Feed, Passing, Holding {
   idleSinceMs: number | null;
   /** Subscribers whose start is being looked up: it must not be given up under them. */
   arriving = 0;
+  isGone = false;
   readonly #context: TailContext;
   #subscribers: (Subscriber | null)[] = [];
   #count = 0;
@@ -76,22 +79,22 @@ export class Tail implements Feed, Passing, Holding {
       }
       this.#context.budget.hold(this, item.memoryBytes);
     }
-    this.again();
-  }
-
-  /** Has every subscriber pumped that is not at the tip. */
-  again(): void {
     this.#due = true;
     this.#context.passes.start(this);
   }
 
+  yield(subscriber: Subscriber): void {
+    this.#context.turns.add(subscriber);
+  }
+
   pass(deadline: number): boolean {
-    const { clock } = this.#context;
+    const { clock, passes } = this.#context;
     while (this.#due || this.#passAt !== null) {
       if (this.#passAt === null) this.#due = false;
       for (let at = this.#passAt ?? 0; at < this.#subscribers.length; at++) {
         this.#passAt = at;
-        this.#subscribers[at]?.pump();
+        const subscriber = this.#subscribers[at];
+        if (subscriber) passes.pump(subscriber);
         this.#passAt = at + 1;
         if (clock.monotonic() >= deadline) return false;
       }
@@ -161,9 +164,11 @@ export class Tail implements Feed, Passing, Holding {
   }
 
   close(): void {
-    this.#context.budget.forget(this.#heldBytes);
+    this.isGone = true;
+    let items = 0;
+    while (this.ring.shift() !== undefined) items += 1;
+    this.#context.budget.forget(this.#heldBytes, items);
     this.#heldBytes = 0;
-    while (this.ring.shift() !== undefined);
     this.runs.clear();
   }
 

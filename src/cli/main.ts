@@ -7,7 +7,8 @@
  * Ctrl-C.
  */
 import { Command, CommanderError } from 'commander';
-import { loadConfig, redactText } from '../config.ts';
+import { loadConfig } from '../config.ts';
+import { redactText } from '../config-values.ts';
 import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';

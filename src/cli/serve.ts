@@ -20,7 +20,14 @@ const STOP_GRACE_MS = 5000;
 /** Resolves to the exit code once the server has stopped. `exit` ends the process at once. */
 export async function serve(config: Config, logger: Logger, exit: (code: number) => never): Promise<number> {
   const asked = stopSignal(logger, exit);
-  const server = await startServer(config, logger);
+  const starting = startServer(config, logger);
+  const early = await Promise.race([asked, starting]);
+  if (typeof early === 'string') {
+    // Nothing was accepted yet, and a start may hang (a dead network directory): there is nothing to wait for.
+    logger.info({ signal: early }, 'stopped before the start was over');
+    return exit(0);
+  }
+  const server = early;
   announce(config, server.addresses, logger);
 
   const reason = await Promise.race([asked, server.failed]);

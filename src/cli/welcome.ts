@@ -1,5 +1,6 @@
 /** What a started server says: a block to try it with on a terminal, one structured line elsewhere. */
-import { type Config, redactUrl } from '../config.ts';
+import type { Config } from '../config.ts';
+import { redactUrl } from '../config-values.ts';
 import type { Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';
 

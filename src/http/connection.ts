@@ -27,6 +27,18 @@ export interface ConnectionUser {
   drained(): void;
   /** The connection is gone. */
   detach(): void;
+  /** What a close by the server says when nothing else is to be said. */
+  readonly closeReason: string;
+}
+
+/** A WebSocket that also says why when `ws` itself closes it, for a frame that breaks the protocol. */
+export class ReasonedSocket extends WebSocket {
+  connection: Connection | null = null;
+
+  override close(code?: number, reason?: string | Buffer): void {
+    const said = code === undefined ? reason : (reason ?? this.connection?.user?.closeReason);
+    super.close(code, said);
+  }
 }
 
 export class Connection implements Transport, Visited {

@@ -6,7 +6,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { Duplex } from 'node:stream';
+import { type RawData, WebSocketServer } from 'ws';
 import type { Broadcaster } from '../broadcaster/broadcaster.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
@@ -16,7 +17,7 @@ import type { Manager } from '../manager/manager.ts';
 import { Publisher } from '../manager/publisher.ts';
 import { CLOSE, closeReason, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
-import { Connection, type HeartbeatOptions } from './connection.ts';
+import { Connection, type HeartbeatOptions, ReasonedSocket } from './connection.ts';
 import { isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import {
@@ -72,11 +73,17 @@ export class Doors {
 
   constructor(options: DoorsOptions) {
     const { clock, config } = options;
-    const { heartbeatMs, idleTimeoutMs, lingerMs } = config.broadcaster;
+    const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     this.#options = options;
     this.#heartbeat = { clock, heartbeatMs, idleTimeoutMs };
     this.#publishing = webSocketServer(config.manager.maxMessageBytes, PUBLISHER_CLOSE_MS);
     this.#subscribing = webSocketServer(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs);
+  }
+
+  /** The paths that lead somewhere in this process. */
+  get paths(): readonly string[] {
+    const { manager, broadcaster } = this.#options;
+    return [...(manager === null ? [] : [PUBLISH_PATH]), ...(broadcaster === null ? [] : SUBSCRIBE_PATHS)];
   }
 
   get isDraining(): boolean {
@@ -98,7 +105,7 @@ export class Doors {
     const { headers } = request;
     if (this.#draining) {
       refuseUpgrade(socket, { code: 'draining', detail: 'this server is stopping; connect again' });
-    } else if (!isOriginAllowed(headers.origin, headers.host, this.#options.config.http.allowedOrigins)) {
+    } else if (!isOriginAllowed(headers.origin, headers.host, this.#options.config.http)) {
       const detail = 'pages of this origin may not connect; see ALLOWED_ORIGINS';
       refuseUpgrade(socket, { code: 'forbidden', detail });
     } else {
@@ -148,7 +155,7 @@ export class Doors {
     if (gap !== null && onGap === 'fail') {
       const { reason, lost, floor } = gap;
       const extra = { reason, lost, floor, cursor: formatCursor(gap.resumeAt) };
-      const detail = 'entries after this position are gone; go on after `cursor`, or ask with on_gap=skip';
+      const detail = 'entries after this position are gone; go on with after=<cursor>&on_gap=skip';
       this.#refuse(knock, { code: 'gap', detail, extra }, cursorReason(extra.cursor));
       return;
     }
@@ -158,22 +165,27 @@ export class Doors {
     });
   }
 
-  #publisher(ws: WebSocket, socket: Socket, manager: Manager, channel: string): void {
+  #publisher(ws: ReasonedSocket, socket: Socket, manager: Manager, channel: string): void {
     const connection = this.#connect(ws, socket);
     const publisher = new Publisher(manager, channel, connection);
     this.#publishers.add(connection);
     ws.on('message', (data: RawData, isBinary: boolean) => {
       publisher.publish(isBinary ? 'binary' : 'text', data as Buffer);
     });
-    connection.user = { drained: ignore, detach: () => this.#publishers.delete(connection) };
+    connection.user = {
+      drained: ignore,
+      detach: () => this.#publishers.delete(connection),
+      closeReason: '',
+    };
   }
 
   /**
    * What listens lives as long as the connection does, and keeps all of the scope it was made in: here that is
    * not the request with its headers, which would be a third of what an idle subscriber takes.
    */
-  #connect(ws: WebSocket, socket: Socket): Connection {
+  #connect(ws: ReasonedSocket, socket: Socket): Connection {
     const connection = new Connection(ws, socket, this.#heartbeat);
+    ws.connection = connection;
     this.#connections.add(connection);
     this.#options.wheel.add(connection);
     ws.on('ping', (payload: Buffer) => connection.pinged(payload));
@@ -209,6 +221,7 @@ export class Doors {
 function webSocketServer(maxPayload: number, closeTimeout: number): WebSocketServer {
   const options = {
     noServer: true,
+    WebSocket: ReasonedSocket,
     clientTracking: false,
     perMessageDeflate: false,
     autoPong: false,
@@ -218,7 +231,12 @@ function webSocketServer(maxPayload: number, closeTimeout: number): WebSocketSer
     closeTimeout,
     handleProtocols: (_offered: Set<string>, request: IncomingMessage) => chosen.get(request) ?? false,
   };
-  return new WebSocketServer(options);
+  const server = new WebSocketServer(options);
+  // What `ws` itself finds wrong with a handshake is refused as everything else is.
+  server.on('wsClientError', (error: Error, socket: Duplex) => {
+    refuseUpgrade(socket, { code: 'bad_request', detail: error.message });
+  });
+  return server;
 }
 
 /** The subprotocol decided for a request, until `ws` asks for it in the same turn. */
@@ -228,11 +246,11 @@ function accept(
   server: WebSocketServer,
   { request, socket, head }: Knock,
   protocol: string | null,
-  opened: (ws: WebSocket) => void,
+  opened: (ws: ReasonedSocket) => void,
 ): void {
   if (protocol !== null) chosen.set(request, protocol);
   socket.off('error', destroyThis);
-  server.handleUpgrade(request, socket, head, opened);
+  server.handleUpgrade(request, socket, head, (ws) => opened(ws as ReasonedSocket));
 }
 
 function want<T>(asked: Asked<T>): T {

@@ -1,5 +1,5 @@
 /** The listening sockets: one HTTP server per port, all with the same routes and doors. */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.ts';
@@ -41,6 +41,8 @@ export class Listener {
       const server = makeServer(options);
       try {
         await listen(server, config.host, port);
+        // Running out of descriptors, say: accepting goes on when there are some again.
+        server.on('error', (error) => logger.error({ err: error, port }, 'accepting connections failed'));
         servers.push(server);
       } catch (error) {
         const reason = describe(error as NodeJS.ErrnoException, config.host, port);
@@ -77,10 +79,21 @@ function makeServer({ routes, doors }: ListenOptions): Server {
     (request, response) => routes.routing(request, response),
   );
   server.maxHeadersCount = MAX_HEADERS;
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
-    doors.upgrade(request, socket, head),
-  );
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
+    else answerPlainly(server, request, socket);
+  });
   return server;
+}
+
+/** An upgrade to something else (HTTP clients offer h2c) may be ignored: it is answered as if it were none. */
+function answerPlainly(server: Server, request: IncomingMessage, socket: Socket): void {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.once('finish', () => socket.end());
+  socket.on('error', () => socket.destroy());
+  server.emit('request', request, response);
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -3,17 +3,25 @@
  * else keeps a foreign page from using its visitor's network position. Programs send none and pass.
  */
 
-/** `host` is the request's Host header. With no list, the same origin and pages on loopback are allowed. */
+import { isIP } from 'node:net';
+import type { HttpConfig } from '../config.ts';
+
+/**
+ * `host` is the request's Host header. With no list, pages on loopback are allowed and pages of the same
+ * origin; but a name in Host proves nothing to a server meant for this machine only, since anybody's name can
+ * be made to resolve to 127.0.0.1 (DNS rebinding). There it has to be an address.
+ */
 export function isOriginAllowed(
   origin: string | undefined,
   host: string | undefined,
-  allowed: readonly string[],
+  { allowedOrigins: allowed, allowAnonymous }: Pick<HttpConfig, 'allowedOrigins' | 'allowAnonymous'>,
 ): boolean {
   if (origin === undefined) return true;
   const url = parseOrigin(origin);
   if (url === null) return false;
   if (allowed.length > 0) return allowed.some((pattern) => matches(url, pattern));
-  return url.host === host?.toLowerCase() || isLoopbackName(url.hostname);
+  if (isLoopbackName(url.hostname)) return true;
+  return url.host === host?.toLowerCase() && (allowAnonymous || isAddress(url.hostname));
 }
 
 function matches(url: URL, pattern: string): boolean {
@@ -36,6 +44,10 @@ function parseOrigin(text: string): URL | null {
   } catch {
     return null;
   }
+}
+
+function isAddress(name: string): boolean {
+  return isIP(name.replace(/^\[|\]$/g, '')) !== 0;
 }
 
 function isLoopbackName(name: string): boolean {

@@ -19,7 +19,7 @@ export interface Target {
   readonly query: URLSearchParams;
 }
 
-/** The path and the query; the path is `/` when the request's target is no path at all. */
+/** The request's target, cut at the question mark; a target that is no path is found at no door. */
 export function targetOf(request: IncomingMessage): Target {
   const url = request.url ?? '/';
   const mark = url.indexOf('?');

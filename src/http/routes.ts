@@ -12,11 +12,19 @@ export interface RoutesOptions {
   /** Rejects with what is wrong. */
   readonly probe: () => Promise<void>;
   readonly isDraining: () => boolean;
+  /** Where this process opens WebSockets. */
+  readonly doorPaths: readonly string[];
   readonly banner: string;
 }
 
 export function createRoutes(options: RoutesOptions): FastifyInstance {
-  const app = Fastify({ logger: false, exposeHeadRoutes: true, bodyLimit: 64 * 1024 });
+  const app = Fastify({
+    logger: false,
+    exposeHeadRoutes: true,
+    bodyLimit: 64 * 1024,
+    frameworkErrors: (error, _request, reply) =>
+      void problem(reply as FastifyReply, 'bad_request', error.message),
+  });
   const probe = sharedProbe(options.probe);
 
   app.get('/', async (_request, reply) => reply.type('text/plain; charset=utf-8').send(options.banner));
@@ -26,7 +34,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
     if (reason === null) return { status: 'ready' };
     return reply.code(503).header('Retry-After', '1').send({ status: 'unavailable', reason });
   });
-  for (const path of ['/ws/manager', '/ws/broadcast', '/ws/broadcaster']) {
+  for (const path of options.doorPaths) {
     app.get(path, async (_request, reply) => {
       reply.header('Upgrade', 'websocket').header('Connection', 'Upgrade');
       return problem(reply, 'upgrade_required', `open ws://…${path} with a WebSocket client`);
@@ -48,28 +56,30 @@ function problem(reply: FastifyReply, code: ErrorCode, detail: string): FastifyR
   return reply.code(ERRORS[code].http).type(PROBLEM_TYPE).send(problemBody({ code, detail }));
 }
 
-/** Many may ask at once; the log is asked once. Resolves with what is wrong, or null. */
+/**
+ * Many may ask at once, and again while the log does not answer: it is asked once. Resolves with what is wrong,
+ * or null.
+ */
 function sharedProbe(probe: () => Promise<void>): () => Promise<string | null> {
   let running: Promise<string | null> | null = null;
   return () => {
-    running ??= timed(probe()).finally(() => {
-      running = null;
-    });
-    return running;
+    running ??= probe()
+      .then(
+        () => null,
+        (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      )
+      .finally(() => {
+        running = null;
+      });
+    return inTime(running);
   };
 }
 
-async function timed(probe: Promise<void>): Promise<string | null> {
+async function inTime(answer: Promise<string | null>): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {
-    timer = setTimeout(
-      () => resolve(`the log did not answer within ${PROBE_TIMEOUT_MS} ms`),
-      PROBE_TIMEOUT_MS,
-    );
+    const reason = `the log did not answer within ${PROBE_TIMEOUT_MS} ms`;
+    timer = setTimeout(() => resolve(reason), PROBE_TIMEOUT_MS);
   });
-  const answer = probe.then(
-    () => null,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  );
   return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }

@@ -55,16 +55,16 @@ export class Batcher {
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const batch = this.#take();
+      const entries = batch.map(({ entry }) => entry);
+      let results: AppendResult[];
       try {
-        const results = await this.#log.append(
-          this.#channel,
-          batch.map(({ entry }) => entry),
-        );
-        for (const [i, { entry, submitter }] of batch.entries()) {
-          submitter.stored(entry, results[i] as AppendResult);
-        }
+        results = await this.#log.append(this.#channel, entries);
       } catch (error) {
         for (const { entry, submitter } of batch) submitter.failed(entry, error);
+        continue;
+      }
+      for (const [i, { entry, submitter }] of batch.entries()) {
+        submitter.stored(entry, results[i] as AppendResult);
       }
     }
     this.#running = null;

@@ -7,6 +7,7 @@
  */
 import type { ManagerConfig } from '../config.ts';
 import type { Log, NewEntry } from '../log/log.ts';
+import type { Logger } from '../logger.ts';
 import { Batcher, type Submitter } from './batcher.ts';
 
 /** A source of entries that can be made to wait (publisher.ts). */
@@ -19,6 +20,7 @@ export interface Pausable {
 
 export interface ManagerOptions {
   readonly log: Log;
+  readonly logger: Pick<Logger, 'error'>;
   readonly config: ManagerConfig;
 }
 
@@ -27,6 +29,7 @@ export class Manager {
   readonly #batchers = new Map<string, Batcher>();
   readonly #paused = new Set<Pausable>();
   #unstoredBytes = 0;
+  #lost = 0;
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -62,15 +65,21 @@ export class Manager {
     const { publisherBufferBytes, bufferBytes } = this.#options.config;
     const wasFull = this.#unstoredBytes > bufferBytes / 2;
     this.#unstoredBytes -= bytes;
-    const isFull = this.#unstoredBytes > bufferBytes / 2;
     const mayResume = (one: Pausable): boolean => one.unstoredBytes <= publisherBufferBytes / 2;
-    if (isFull) return;
-    if (publisher.isPaused && mayResume(publisher)) this.#resume(publisher);
-    if (!wasFull) return;
+    const isOver = this.#unstoredBytes > bufferBytes;
+    if (!isOver && publisher.isPaused && mayResume(publisher)) this.#resume(publisher);
+    if (!wasFull || this.#unstoredBytes > bufferBytes / 2) return;
     for (const paused of [...this.#paused]) if (mayResume(paused)) this.#resume(paused);
   }
 
-  /** Resolves when everything submitted was stored or has failed, or when `signal` aborts: then false. */
+  /** An entry that was received will not be stored: said once, for the first of them. */
+  lost(channel: string, error: unknown): void {
+    this.#lost += 1;
+    if (this.#lost > 1) return;
+    this.#options.logger.error({ err: error, channel }, 'messages that were received could not be stored');
+  }
+
+  /** Resolves when nothing is in flight any more, or when `signal` aborts; true when everything is stored. */
   async drain(signal: AbortSignal): Promise<boolean> {
     const aborted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -78,7 +87,7 @@ export class Manager {
     });
     for (;;) {
       const busy = [...this.#batchers.values()].filter((batcher) => !batcher.isIdle);
-      if (busy.length === 0) return true;
+      if (busy.length === 0) return this.#lost === 0;
       if (signal.aborted) return false;
       await Promise.race([aborted, Promise.all(busy.map((batcher) => batcher.settled))]);
     }

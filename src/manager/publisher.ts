@@ -2,6 +2,7 @@
  * One raw publisher connection: each message is one entry; nothing is answered. What is received and not yet
  * stored is bounded: above the bound the connection is not read, and TCP makes the publisher wait.
  */
+import { ERRORS } from '../errors.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import type { Submitter } from './batcher.ts';
 import type { Manager, Pausable } from './manager.ts';
@@ -13,6 +14,8 @@ export interface PublisherConnection {
   /** Stops and restarts reading from the socket. */
   pause(): void;
   resume(): void;
+  /** Ends the connection; may be called again. */
+  close(code: number, reason: string): void;
 }
 
 export class Publisher implements Submitter, Pausable {
@@ -50,8 +53,11 @@ export class Publisher implements Submitter, Pausable {
     this.#settle(entry);
   }
 
-  failed(entry: NewEntry, _error: unknown): void {
+  /** A raw publisher is told of nothing stored, so the end of its connection has to tell of what is not. */
+  failed(entry: NewEntry, error: unknown): void {
     this.#settle(entry);
+    this.#manager.lost(this.#channel, error);
+    this.#connection.close(ERRORS.log_unavailable.close, 'the log can not store any more');
   }
 
   /** Reads on, if it was paused. */

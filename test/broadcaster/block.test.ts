@@ -190,7 +190,7 @@ describe('runs', () => {
     const first = runs.next(ring, 0, 0, 1000);
     assert.notEqual(runs.next(ring, 0, 1, 1000), first);
     assert.notEqual(runs.next(ring, 0, 0, 12), first);
-    assert.notEqual(runs.next(new Range([block(1, 3)], at(3)), 0, 0, 1000), first);
+    assert.notEqual(runs.next(new Range(at(0), [block(1, 3)], at(3)), 0, 0, 1000), first);
     ring.push(block(10, 11));
     assert.equal((runs.next(ring, 0, 0, 1000) as Run).end.id, '11-0');
   });

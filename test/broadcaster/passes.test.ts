@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Passes, type Passing } from '../../src/broadcaster/passes.ts';
 import type { Subscriber } from '../../src/broadcaster/subscriber.ts';
-import { at, entry, gapPage, pageOf, Rig } from '../support/broadcast-rig.ts';
+import { at, entry, gapPage, pageOf, Rig, silent } from '../support/broadcast-rig.ts';
 import { ManualClock } from '../support/clock.ts';
 import type { RecordingTransport } from '../support/recording-transport.ts';
+import { until } from '../support/within.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -32,7 +33,7 @@ class Work implements Passing {
 describe('slices', () => {
   test('a pass that fits in one slice is over when it was started', () => {
     const clock = new ManualClock();
-    const passes = new Passes(clock);
+    const passes = new Passes(clock, silent);
     const work = new Work(clock, 5);
     passes.start(work);
     assert.equal(work.left, 0);
@@ -41,7 +42,7 @@ describe('slices', () => {
 
   test('a long pass yields to the event loop between slices of at most 20 ms', async () => {
     const clock = new ManualClock();
-    const passes = new Passes(clock);
+    const passes = new Passes(clock, silent);
     const work = new Work(clock, 100);
     passes.start(work);
     const lefts = [work.left];
@@ -56,7 +57,7 @@ describe('slices', () => {
 
   test('two long passes take turns', async () => {
     const clock = new ManualClock();
-    const passes = new Passes(clock);
+    const passes = new Passes(clock, silent);
     const [a, b] = [new Work(clock, 50), new Work(clock, 50)];
     passes.start(a);
     passes.start(b);
@@ -68,7 +69,7 @@ describe('slices', () => {
 
   test('whoever waits for room goes on after the current slice, not after the whole pass', async () => {
     const clock = new ManualClock();
-    const passes = new Passes(clock);
+    const passes = new Passes(clock, silent);
     const work = new Work(clock, 100);
     passes.start(work);
     await passes.room();
@@ -79,7 +80,7 @@ describe('slices', () => {
 
   test('what is started inside a slice waits for its turn', () => {
     const clock = new ManualClock();
-    const passes = new Passes(clock);
+    const passes = new Passes(clock, silent);
     const order: string[] = [];
     const second: Passing = { pass: () => order.push('second') > 0 };
     const first: Passing = {
@@ -210,4 +211,35 @@ describe('subscribers during a pass', () => {
     rig.tail.push(pageOf([entry(1), entry(2)]));
     assert.equal(a.transport.writes[0], b.transport.writes[0]);
   });
+});
+
+test('a subscriber whose pump fails is cut, and the others go on', () => {
+  const rig = new Rig();
+  const [bad, good] = [rig.subscribe(), rig.subscribe()];
+  bad.transport.onWrite = () => {
+    throw new Error('a fault of ours');
+  };
+  rig.tail.push(pageOf([entry(1)]));
+  rig.tail.push(pageOf([entry(2)]));
+  assert.equal(bad.transport.destroyed, true);
+  assert.equal(good.transport.texts.length, 2);
+});
+
+test('a thousand whose range has come at once are written in slices', async () => {
+  const rig = new Rig({ ringBytes: 1 });
+  await rig.append('a', 'b');
+  const before = { id: '0-0', epoch: null, ordinal: null };
+  const page = await rig.log.read('c', before, { maxEntries: 10, maxBytes: 1000 });
+  // Two blocks, of which the ring keeps the second.
+  for (const entry of page.entries) {
+    const end = { ...page.end, id: entry.id, ordinal: entry.ordinal };
+    rig.tail.push({ ...page, entries: [entry], end });
+  }
+  const all = Array.from({ length: 1000 }, () => rig.subscribe({ cursor: before }));
+  for (const { transport } of all) transport.onWrite = () => rig.clock.advance(1);
+  await until('all have both', () => all.every(({ transport }) => transport.texts.length === 2));
+  const { slices, longestSliceMs } = rig.context.passes.stats;
+  assert.ok(longestSliceMs <= 20, `${longestSliceMs} ms`);
+  assert.ok(slices > 50, `${slices} slices`);
+  assert.equal(rig.ranges.reads, 1);
 });

@@ -8,6 +8,7 @@ import { entry, pageOf, Rig } from '../support/broadcast-rig.ts';
 
 class Shelf {
   readonly name: string;
+  isGone = false;
   readonly #sizes: number[] = [];
   readonly #given: string[];
 
@@ -54,15 +55,29 @@ describe('the budget', () => {
 
   test('forgets the bytes of a holder that is gone, and its places cost nothing later', () => {
     const budget = new Budget(100);
-    const gone = { release: () => 0 };
+    const gone = { release: () => 0, isGone: true };
     budget.hold(gone, 90);
-    budget.forget(90);
+    budget.forget(90, 1);
     assert.equal(budget.bytes, 0);
     const given: string[] = [];
     const shelf = new Shelf('b', given);
     for (let i = 0; i < 4; i++) shelf.put(budget, 30);
     assert.deepEqual(given, ['b:30']);
     assert.equal(budget.bytes, 90);
+  });
+
+  test('does not keep holders that are gone, however many come and go', () => {
+    const budget = new Budget(100);
+    const stays = new Shelf('stays', []);
+    stays.put(budget, 1);
+    for (let i = 0; i < 20_000; i++) {
+      const shelf = new Shelf('goes', []);
+      shelf.put(budget, 1);
+      shelf.isGone = true;
+      budget.forget(1, 1);
+    }
+    assert.ok(budget.places < 1000, `${budget.places} places`);
+    assert.equal(budget.bytes, 1);
   });
 
   test('stays at its bound over ten thousand things', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ManagerConfig } from '../../src/config.ts';
+import { createLogger, type Logger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { Publisher } from '../../src/manager/publisher.ts';
 import { GatedLog } from '../support/gated-log.ts';
@@ -27,14 +28,23 @@ class Faucet {
   resume(): void {
     this.changes.push('resume');
   }
+
+  close(code: number): void {
+    this.changes.push(`close ${code}`);
+  }
 }
 
 class Desk {
   readonly log: GatedLog = new GatedLog();
   readonly manager: Manager;
+  readonly said: string[] = [];
+  readonly logger: Logger = createLogger({
+    level: 'error',
+    stream: { write: (line: string) => void this.said.push(line) },
+  });
 
   constructor(config: Partial<ManagerConfig> = {}) {
-    this.manager = new Manager({ log: this.log, config: { ...CONFIG, ...config } });
+    this.manager = new Manager({ log: this.log, logger: this.logger, config: { ...CONFIG, ...config } });
   }
 
   publisher(channel = 'c'): { readonly publisher: Publisher; readonly faucet: Faucet } {
@@ -83,13 +93,16 @@ describe('one publisher', () => {
     assert.deepEqual(faucet.changes, ['pause']);
   });
 
-  test('is free again when the log has failed for good', async () => {
+  test('is told by the end of its connection that the log has failed for good, and so is whoever stops the server', async () => {
     const desk = new Desk();
     for (let i = 0; i < 20; i++) desk.log.failNext('append', new Error('broken'));
     const { publisher, faucet } = desk.publisher();
     publish(publisher, 20);
     await until('all have failed', () => desk.manager.unstoredBytes === 0);
-    assert.deepEqual(faucet.changes, ['pause', 'resume']);
+    assert.deepEqual([...new Set(faucet.changes)].toSorted(), ['close 1013', 'pause', 'resume']);
+    assert.equal(await desk.manager.drain(AbortSignal.timeout(1000)), false);
+    assert.equal(desk.said.length, 1);
+    assert.match(desk.said[0] ?? '', /could not be stored/);
   });
 });
 

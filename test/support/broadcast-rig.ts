@@ -3,10 +3,12 @@ import { type Block, itemsOf } from '../../src/broadcaster/block.ts';
 import { Budget } from '../../src/broadcaster/budget.ts';
 import { CatchUp } from '../../src/broadcaster/catch-up.ts';
 import { Passes } from '../../src/broadcaster/passes.ts';
+import { Ranges } from '../../src/broadcaster/ranges.ts';
 import { Runs } from '../../src/broadcaster/runs.ts';
 import { Stalls } from '../../src/broadcaster/stalls.ts';
 import { Subscriber, type SubscriberOptions } from '../../src/broadcaster/subscriber.ts';
 import { Tail, type TailContext } from '../../src/broadcaster/tail.ts';
+import { Turns } from '../../src/broadcaster/turns.ts';
 import type { Entry, EntryType, Gap, GapReason, Page } from '../../src/log/log.ts';
 import { createLogger, type Logger } from '../../src/logger.ts';
 import type { Cursor } from '../../src/protocol/cursor.ts';
@@ -63,18 +65,24 @@ export class Rig {
   readonly log: GatedLog = new GatedLog();
   readonly context: TailContext;
   readonly tail: Tail;
+  readonly ranges: Ranges;
   readonly catchUp: CatchUp;
 
   constructor(options: RigOptions = {}) {
     const { ringBytes = 1024 * 1024, writeBytes = 64 * 1024, stalledBytes = 1024 * 1024 } = options;
     const budget = new Budget(ringBytes);
-    this.catchUp = new CatchUp({ log: this.log, budget, logger: silent, rangeBytes: writeBytes });
+    const passes = new Passes(this.clock, silent);
+    const turns = new Turns(this.clock, passes);
+    const stalls = new Stalls<Subscriber>({ maxBytes: stalledBytes, writeBytes });
+    this.ranges = new Ranges({ log: this.log, budget, rangeBytes: () => writeBytes });
+    this.catchUp = new CatchUp({ ranges: this.ranges, turns, logger: silent });
     this.context = {
       clock: this.clock,
       budget,
-      passes: new Passes(this.clock),
+      passes,
+      turns,
+      stalls,
       runs: new Runs(),
-      stalls: new Stalls({ maxBytes: stalledBytes, writeBytes }),
       catchUp: this.catchUp,
     };
     this.tail = new Tail('c', options.start ?? at(0), this.context);

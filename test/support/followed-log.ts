@@ -21,9 +21,6 @@ const TINY: BroadcasterConfig = {
   slowAfterMs: 30_000,
   slowEntries: 100_000,
   slowBytes: 64 * 1024 * 1024,
-  lingerMs: 1000,
-  heartbeatMs: 25_000,
-  idleTimeoutMs: 60_000,
 };
 
 export interface Follower {
