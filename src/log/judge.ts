@@ -6,8 +6,8 @@
  *   2. T before C                   reset: the log lost its tail; on after T
  *   3. N.prev = C gapless; later    trimmed (deleted when entries before C are still there), counted by
  *                                   the ordinals; earlier: reset, on with N
- *   4. N has no prev (foreign)      gapless when C's entry is still there, when the ordinals meet, or when
- *                                   nothing was ever removed; else trimmed
+ *   4. N has no prev (foreign)      gapless when C's entry is still there, or when the ordinals meet (0-0 has
+ *                                   the ordinal 0); else trimmed (deleted)
  *   5. no N                         gapless when T = C; else trimmed (deleted), on after T
  *
  * Within one page, an entry whose prev is not the entry before it follows a deletion.
@@ -82,7 +82,7 @@ function judgeEpoch(after: Cursor, look: Look, next: Entry | undefined): Gap {
 
 /** Rule 4. */
 function judgeForeign(after: Cursor, look: Look, next: Entry): Gap | null {
-  if (look.cursorKept || look.length === look.tipOrdinal) return null;
+  if (look.cursorKept) return null;
   const ordinal = ordinalBefore(next);
   if (ordinal !== null && ordinal === ordinalOf(after)) return null;
   return gapAt(removal(after, look), after, look, { id: idBefore(next.id), ordinal });

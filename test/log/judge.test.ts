@@ -5,10 +5,10 @@ import { follows, judgePage, type Look } from '../../src/log/judge.ts';
 import type { Entry, GapReason } from '../../src/log/log.ts';
 import { type Cursor, formatCursor, parseCursor } from '../../src/protocol/cursor.ts';
 
-/** `<id> after <prev> #<ordinal>`; `<id> foreign` for an entry that someone else wrote. */
+/** `<id> after <prev> #<ordinal>`; `<id> foreign #<ordinal>` for an entry that someone else wrote. */
 function entry(text: string): Entry {
   const [, id = '', prev = null, ordinal = null] =
-    /^(\S+) (?:after (\S+)(?: #(\d+))?|foreign)$/.exec(text) ?? assert.fail(text);
+    /^(\S+) (?:after (\S+)|foreign)(?: #(\d+))?$/.exec(text) ?? assert.fail(text);
   return {
     id,
     type: 'text',
@@ -220,12 +220,36 @@ const CASES: readonly Case[] = [
     end: '4-0@e',
   },
   {
-    name: 'a foreign entry when nothing was ever removed',
+    name: 'the first entry ever, a foreign one, after 0-0',
+    after: '0-0',
+    look: { ...WHOLE, cursorKept: false },
+    found: ['1-0 foreign #1'],
+    gaps: [],
+    end: '1-0@e.1',
+  },
+  {
+    name: 'a foreign entry after a cursor that is gone, but whose ordinal meets',
+    after: '3-0@e.3',
+    look: { ...TRIMMED, floor: '5-0', length: 2 },
+    found: ['5-0 foreign #4'],
+    gaps: [],
+    end: '5-0@e.4',
+  },
+  {
+    name: 'a foreign entry after a cursor of unknown ordinal that is gone, in a channel made anew',
+    after: '3-0',
+    look: { ...WHOLE, epoch: null, floor: '4-0', tip: '5-0', tipOrdinal: 2, length: 2, cursorKept: false },
+    found: ['4-0 foreign #1', '5-0 foreign #2'],
+    gaps: [gap('trimmed', null, '3-18446744073709551615')],
+    end: '5-0',
+  },
+  {
+    name: 'a foreign entry after an id that was never given',
     after: '3-5',
     look: { ...WHOLE, cursorKept: false },
-    found: ['4-0 foreign'],
-    gaps: [],
-    end: '4-0@e',
+    found: ['4-0 foreign #4'],
+    gaps: [gap('deleted', null, '3-18446744073709551615@e.3')],
+    end: '4-0@e.4',
   },
   {
     name: 'a foreign entry after a cursor that is gone',

@@ -108,7 +108,10 @@ class Told implements RedisLogger {
   /** Resolves once a line of this part was logged. */
   async until(part: string): Promise<void> {
     if (this.lines.some((line) => line.startsWith(part))) return;
-    for await (const [line] of on(this.#events, 'line')) if (String(line).startsWith(part)) return;
+    const signal = AbortSignal.timeout(10_000);
+    for await (const [line] of on(this.#events, 'line', { signal })) {
+      if (String(line).startsWith(part)) return;
+    }
   }
 
   #add(fields: { part?: string }, message: string): void {

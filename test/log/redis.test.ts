@@ -186,6 +186,50 @@ describe('what was removed is told', () => {
     assert.deepEqual(payloads(page), ['new']);
   });
 
+  for (const meets of ['the reader', 'somebody else'] as const) {
+    test(`a foreign stream made anew is a reset for a reader also when ${meets} notices first`, async (t) => {
+      const log = await openLog(t, server.url);
+      const { channel, key } = ownChannel();
+      for (const value of ['a', 'b', 'c']) await server.cli('XADD', key, '*', 'message', value);
+      const { end } = await next(log, channel, START);
+      // The reader waits where it has read to, and has been looked after there.
+      const abort = new AbortController();
+      const waiting = log.wait(new Map([[channel, end]]), LIMITS, abort.signal);
+      await untilBlocked(1);
+      abort.abort();
+      await waiting;
+      const anew = `
+        redis.call('DEL', KEYS[1])
+        redis.call('XADD', KEYS[1], '1-1', 'message', 'x')
+        redis.call('XADD', KEYS[1], '*', 'message', 'y')`;
+      await server.cli('EVAL', anew, '1', key);
+      if (meets === 'somebody else') await log.bounds(channel);
+      const reset = await next(log, channel, end);
+      assert.equal(reset.gaps[0]?.gap.reason, 'reset');
+      assert.deepEqual(reset.gaps[0]?.gap.requested, end);
+      const page = reset.entries.length > 0 ? reset : await next(log, channel, reset.end);
+      assert.deepEqual(payloads(page), ['x', 'y']);
+      assert.deepEqual(page.gaps, []);
+      // It is told once.
+      await server.cli('XADD', key, '*', 'message', 'z');
+      const more = await next(log, channel, page.end);
+      assert.deepEqual([payloads(more), more.gaps], [['z'], []]);
+    });
+  }
+
+  test('a plain id from before a foreign stream was made anew does not pass for gapless', async (t) => {
+    const log = await openLog(t, server.url);
+    const { channel, key } = ownChannel();
+    for (const value of ['a', 'b', 'c']) await server.cli('XADD', key, '*', 'message', value);
+    const { id } = (await log.read(channel, START, LIMITS)).end;
+    await server.cli('DEL', key);
+    await server.cli('XADD', key, '*', 'message', 'x');
+    await log.bounds(channel);
+    const page = await log.read(channel, { id, epoch: null, ordinal: null }, LIMITS);
+    assert.equal(page.gaps.length, 1);
+    assert.deepEqual(payloads(page), ['x']);
+  });
+
   test('an id that is given again to another entry is noticed, and the other entry is delivered', async (t) => {
     const log = await openLog(t, server.url, { deadlines: { checkMs: 200 } });
     const { channel, key } = ownChannel();

@@ -74,19 +74,33 @@ export class Reader {
     return channelKeys(this.#options.stream, channel);
   }
 
-  async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
-    const witness = this.#options.witnesses.of(channel);
-    if (witness.meanBytes === null) await this.look(channel);
-    const { look, entries, lost } = await this.#find(channel, after.id, countFor([witness], limits));
-    const found = cut(withOrdinals(entries, look), limits);
-    const kept = look.cursorKept || isNeighbour(after.id, found[0]);
-    if (!lost) return judgePage(after, { ...look, cursorKept: kept }, found);
-    return told(judgePage({ ...after, epoch: LOST_EPOCH }, look, found), after);
+  read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
+    return this.#page(channel, after, limits, () => false);
+  }
+
+  /** For the live tail: tells also of a loss that somebody else's look has met. */
+  follow(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
+    return this.#page(channel, after, limits, (witness) => witness.owes(after));
   }
 
   /** What the channel holds, without entries. */
   async look(channel: string): Promise<RedisLook> {
     return (await this.#find(channel, ID_ZERO, 0)).look;
+  }
+
+  async #page(
+    channel: string,
+    after: Cursor,
+    limits: PageLimits,
+    owes: (witness: Witness) => boolean,
+  ): Promise<Page> {
+    const witness = this.#options.witnesses.of(channel);
+    if (witness.meanBytes === null) await this.look(channel);
+    const { look, entries, lost } = await this.#find(channel, after.id, countFor([witness], limits));
+    const found = cut(withOrdinals(entries, look), limits);
+    const kept = look.cursorKept || isNeighbour(after.id, found[0]);
+    if (!owes(witness) && !lost) return judgePage(after, { ...look, cursorKept: kept }, found);
+    return told(judgePage({ ...after, epoch: LOST_EPOCH }, look, found), after);
   }
 
   /** Calls Redis within the deadline of a read; a lost connection is tried again while time is left. */

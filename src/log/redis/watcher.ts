@@ -230,7 +230,7 @@ export class Watcher {
     const { clock, reader, witnesses } = this.#options;
     const generation = this.#generation;
     const startedMs = clock.monotonic();
-    const page = await reader.read(channel, cursor, limits);
+    const page = await reader.follow(channel, cursor, limits);
     const witness = witnesses.of(channel);
     witness.remember(page.entries);
     witness.checkedId = page.end.id;

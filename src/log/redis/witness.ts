@@ -34,6 +34,8 @@ export class Witness {
   checkedId: EntryId | null = null;
   checkedAtMs = 0;
   checkedGeneration = -1;
+  /** The live tail's cursor when a history was lost that no epoch in Redis tells of; null when it was told. */
+  #owedAfter: EntryId | null = null;
   #fingerprints: Fingerprint[] = [];
 
   get known(): Known {
@@ -52,10 +54,20 @@ export class Witness {
     if (ordinal !== null) this.ordinal = Math.max(this.ordinal, ordinal);
   }
 
-  /** Begins anew from what Redis has now: what was known is lost and told. */
+  /**
+   * Begins anew from what Redis has now: what was known is lost. Whoever's look met it is told; so is the
+   * live tail, by its own next read. Nobody else who had that history is known here.
+   */
   accept(look: RedisLook): void {
+    if (this.checkedId !== ID_ZERO) this.#owedAfter = this.checkedId ?? this.#owedAfter;
     this.#forget(look.epoch);
     this.see(look.epoch, look.tip, look.tipOrdinal);
+  }
+
+  /** Whether the live tail at `cursor` is still to be told of a loss. It was told once it goes on elsewhere. */
+  owes(cursor: Cursor): boolean {
+    if (cursor.id !== this.#owedAfter || cursor.epoch !== null) this.#owedAfter = null;
+    return this.#owedAfter !== null;
   }
 
   remember(entries: readonly Entry[]): void {
