@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { FloorCalls } from './floor.ts';
 import { Remote } from './support/calls.ts';
 import type { InstrumentedCalls } from './support/instrumented-server.ts';
-import { answers, freePort, listening, scratchDirectory, type Started, start } from './support/processes.ts';
+import { answers, freePort, listening, type Started, scratchDirectory, start } from './support/processes.ts';
 import { startRedis } from './support/redis.ts';
 
 export interface RunningTarget {

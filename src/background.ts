@@ -1,6 +1,10 @@
 /** The one way to start work that nobody awaits: its failure is told, never swallowed and never unhandled. */
-import type { Logger } from './logger.ts';
 
-export function background(name: string, work: Promise<unknown>, logger: Pick<Logger, 'error'>): void {
+/** The part of a logger that is needed to tell of a failure. */
+export interface FailureLogger {
+  error(fields: object, message: string): void;
+}
+
+export function background(name: string, work: Promise<unknown>, logger: FailureLogger): void {
   work.catch((error: unknown) => logger.error({ err: error }, `${name} failed`));
 }

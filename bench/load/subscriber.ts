@@ -5,8 +5,8 @@
  *   connecting → open → closed        open → (closed with `cursor=…`) → connecting again after that cursor
  */
 import { connect, type Socket } from 'node:net';
-import type { Histogram } from '../support/histogram.ts';
 import { nowUs } from '../support/clock.ts';
+import type { Histogram } from '../support/histogram.ts';
 import { FrameCounter } from './frame-counter.ts';
 import { Handshake } from './handshake.ts';
 

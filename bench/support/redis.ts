@@ -1,6 +1,6 @@
 /** A Redis of our own: free port, temporary directory, nothing persisted, on the server's core. */
 import { spawnSync } from 'node:child_process';
-import { freePort, listening, scratchDirectory, type Started, start } from './processes.ts';
+import { freePort, listening, type Started, scratchDirectory, start } from './processes.ts';
 
 export interface RunningRedis {
   readonly pid: number;

@@ -3,8 +3,9 @@
  * slices that give the event loop back in between. A pass that fits in one slice is over when `start` returns;
  * an idle system therefore writes at once, and a busy one finds more to write when its turn comes.
  */
+
+import type { FailureLogger } from '../background.ts';
 import type { Clock } from '../clock.ts';
-import type { Logger } from '../logger.ts';
 
 /** Below the 20 ms that a slice may take, to leave room for the last write and a garbage collection. */
 const SLICE_MS = 8;
@@ -27,14 +28,14 @@ export interface PassStats {
 
 export class Passes {
   readonly #clock: Clock;
-  readonly #logger: Pick<Logger, 'error'>;
+  readonly #logger: FailureLogger;
   readonly #queue = new Set<Passing>();
   readonly stats: PassStats = { slices: 0, longestSliceMs: 0 };
   #inSlice = false;
   #scheduled = false;
   #waiting: (() => void)[] = [];
 
-  constructor(clock: Clock, logger: Pick<Logger, 'error'>) {
+  constructor(clock: Clock, logger: FailureLogger) {
     this.#clock = clock;
     this.#logger = logger;
   }

@@ -5,9 +5,10 @@
  * either bound is paused; it goes on once half of the bound is free again, so that it does not stop and start
  * with every batch.
  */
+
+import type { FailureLogger } from '../background.ts';
 import type { ManagerConfig } from '../config.ts';
 import type { Log, NewEntry } from '../log/log.ts';
-import type { Logger } from '../logger.ts';
 import { Batcher, type Submitter } from './batcher.ts';
 
 /** A source of entries that can be made to wait (publisher.ts). */
@@ -20,7 +21,7 @@ export interface Pausable {
 
 export interface ManagerOptions {
   readonly log: Log;
-  readonly logger: Pick<Logger, 'error'>;
+  readonly logger: FailureLogger;
   readonly config: ManagerConfig;
 }
 

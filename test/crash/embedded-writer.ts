@@ -9,8 +9,8 @@
  *   failed <message>                  an append was rejected; followed by `after <what still holds>`
  */
 import { writeSync } from 'node:fs';
-import { systemClock } from '../../src/clock.ts';
 import { DEFAULT_RETENTION } from '../../src/channels.ts';
+import { systemClock } from '../../src/clock.ts';
 import { StartError } from '../../src/errors.ts';
 import { EmbeddedLog } from '../../src/log/embedded.ts';
 import { batchSize, WRITER_CHANNELS, writtenText } from './written.ts';

@@ -8,8 +8,8 @@ import { systemClock } from '../../src/clock.ts';
 import { StartError } from '../../src/errors.ts';
 import { EmbeddedLog } from '../../src/log/embedded.ts';
 import type { Cursor } from '../../src/protocol/cursor.ts';
-import { type LogFixture, type LogSettings, logContract } from '../contract/log.contract.ts';
 import { LIMITS } from '../contract/log/support.ts';
+import { type LogFixture, type LogSettings, logContract } from '../contract/log.contract.ts';
 import { ManualClock } from '../support/clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
