@@ -3,7 +3,7 @@
  * so that nobody who asks in a loop can make it hot.
  */
 import { Backoff } from './backoff.ts';
-import { Link } from './link.ts';
+import { Link, RedisFault } from './link.ts';
 import type { Target } from './target.ts';
 
 export interface KeeperOptions {
@@ -20,6 +20,7 @@ export class Keeper {
   #link: Link | null = null;
   #opening: Promise<Link> | null = null;
   #failed = false;
+  #closed = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -33,7 +34,9 @@ export class Keeper {
     return this.#opening;
   }
 
+  /** Also of a Link that is being opened. */
   close(): void {
+    this.#closed = true;
     this.#link?.destroy('closed');
   }
 
@@ -41,8 +44,11 @@ export class Keeper {
     const { target, connectMs, signal, onOpen } = this.#options;
     try {
       if (this.#failed) await this.#backoff.wait(signal);
+      this.#assertOpen();
       const link = await Link.open(target, connectMs, signal);
       this.#link = link;
+      if (this.#closed) link.destroy('closed');
+      this.#assertOpen();
       this.#failed = false;
       this.#backoff.reset();
       onOpen?.();
@@ -53,5 +59,9 @@ export class Keeper {
     } finally {
       this.#opening = null;
     }
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new RedisFault('connection', 'the connection to Redis is closed');
   }
 }
