@@ -4,7 +4,7 @@
  *
  *   appender   batches, stored once, on a connection of their own         scripts/append.lua
  *   reader     atomic looks: pages, bounds, positions                     scripts/rotate.lua, last.lua
- *   watcher    blocking reads, one connection per concurrent wait
+ *   watcher    blocking reads, one connection per concurrent wait, and one to unblock them
  *
  * Nothing here gives up while the log is open: Redis may be away at the start or at any time, and trouble is
  * told by `probe` and by one log line per change.
@@ -95,7 +95,7 @@ export class RedisLog implements Log {
     const writing = { stream, writerId, keeper: this.#writes, witnesses, trouble };
     this.#appender = new Appender({ ...writing, retention, random, appendMs, signal });
     this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs, random, signal });
-    const watching = { clock, reader: this.#reader, control: this.#reads, connect, witnesses, trouble };
+    const watching = { clock, reader: this.#reader, connect, witnesses, trouble, logger: this.#logger };
     this.#watcher = new Watcher({ ...watching, checkMs, graceMs: readMs });
   }
 

@@ -6,7 +6,8 @@
  * of a deleted key, a lost tail or an id given twice. A channel whose look fails (a key of another type) is
  * left out of the XREAD, so that it can not silence the others.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
+import { background } from '../../background.ts';
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import type { Cursor } from '../../protocol/cursor.ts';
@@ -17,21 +18,24 @@ import { decodeStreams } from './entries.ts';
 import { Keeper, type KeeperOptions } from './keeper.ts';
 import { type Link, RedisFault } from './link.ts';
 import { countFor, cut, type Reader } from './reader.ts';
-import type { Trouble } from './trouble.ts';
+import type { RedisLogger, Trouble } from './trouble.ts';
 import type { Witnesses } from './witness.ts';
 
-/** A blocked read that an abort does not bring back within this loses its connection: it had read nothing. */
-const UNBLOCK_MS = 100;
-const UNBLOCK_RETRY_MS = 5;
+/**
+ * A blocked read that an abort does not bring back loses its connection: it had read nothing. That is after 20
+ * short pauses, each with a turn of the event loop, so that one long stall of this process counts as one.
+ */
+const UNBLOCK_PAUSES = 20;
+const UNBLOCK_PAUSE_MS = 5;
 const MAX_IDLE_LINKS = 4;
 
 export interface WatcherOptions {
   readonly clock: Clock;
   readonly reader: Reader;
-  readonly control: Keeper;
   readonly connect: KeeperOptions;
   readonly witnesses: Witnesses;
   readonly trouble: Trouble;
+  readonly logger: RedisLogger;
   readonly checkMs: number;
   /** How long an overdue reply of a blocking read is waited for. */
   readonly graceMs: number;
@@ -39,17 +43,24 @@ export interface WatcherOptions {
 
 type Cursors = ReadonlyMap<string, Cursor>;
 
+interface BlockedRead {
+  settled: boolean;
+}
+
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #waits = new Map<AbortController, Promise<unknown>>();
   /** Connections for blocking reads that nobody uses just now, at most MAX_IDLE_LINKS. */
   readonly #idle: Keeper[] = [];
+  /** Unblocks the others, and shares nothing with what can make Redis slow to answer. */
+  readonly #control: Keeper;
   /** Rises with every connection opened: what was checked over another one has to be checked again. */
   #generation = 0;
   #closed = false;
 
   constructor(options: WatcherOptions) {
     this.#options = options;
+    this.#control = new Keeper(options.connect);
   }
 
   reconnected(): void {
@@ -82,7 +93,7 @@ export class Watcher {
     this.#closed = true;
     for (const stop of this.#waits.keys()) stop.abort();
     await Promise.allSettled([...this.#waits.values()]);
-    for (const keeper of this.#idle.splice(0)) keeper.close();
+    for (const keeper of [this.#control, ...this.#idle.splice(0)]) keeper.close();
   }
 
   async #untilNews(
@@ -166,7 +177,7 @@ export class Watcher {
     { limits, blockMs }: { limits: PageLimits; blockMs: number },
     signal: AbortSignal,
   ): Promise<Map<string, Entry[]>> {
-    const { reader, witnesses, graceMs } = this.#options;
+    const { reader, witnesses, graceMs, logger } = this.#options;
     const byKey = new Map([...after.keys()].map((channel) => [reader.keysOf(channel).stream, channel]));
     const count = countFor(
       [...after.keys()].map((channel) => witnesses.of(channel)),
@@ -175,8 +186,11 @@ export class Watcher {
     const ids = [...after.values()].map((cursor) => cursor.id);
     const args = ['BLOCK', `${Math.ceil(blockMs)}`, 'COUNT', `${count}`, 'STREAMS', ...byKey.keys(), ...ids];
     // A flag and not a signal: this is done for every message of a quiet channel, and aborting is dear.
-    const read = { settled: false };
-    const onAbort = (): void => void this.#unblock(link, read);
+    const read: BlockedRead = { settled: false };
+    const onAbort = (): void => {
+      const work = Promise.all([this.#askToUnblock(link, read), giveUpUnlessSettled(link, read)]);
+      background('unblocking a read', work, logger);
+    };
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
@@ -239,24 +253,17 @@ export class Watcher {
     return page;
   }
 
-  /**
-   * Brings a blocked read back. It may not have reached Redis yet when CLIENT UNBLOCK does, so that is sent
-   * until the read has settled; if nothing helps, its connection goes: the read changed nothing.
-   */
-  async #unblock(link: Link, read: { readonly settled: boolean }): Promise<void> {
-    const timer = setTimeout(() => {
-      if (!read.settled) link.destroy('was not unblocked in time');
-    }, UNBLOCK_MS);
+  /** The read may not have reached Redis yet when CLIENT UNBLOCK does, so that is sent until it has settled. */
+  async #askToUnblock(link: Link, read: BlockedRead): Promise<void> {
     try {
       while (!read.settled && link.alive) {
-        const control = await this.#options.control.get();
-        await control.call('client', ['unblock', `${link.clientId}`], UNBLOCK_MS);
-        await delay(UNBLOCK_RETRY_MS);
+        const control = await this.#control.get();
+        await control.call('client', ['unblock', `${link.clientId}`], this.#options.graceMs);
+        await delay(UNBLOCK_PAUSE_MS);
       }
-      clearTimeout(timer);
     } catch (error) {
       if (!(error instanceof RedisFault)) throw error;
-      // Without a control connection the timer ends the read.
+      // Without a control connection the read's own is given up.
     }
   }
 
@@ -267,6 +274,14 @@ export class Watcher {
   #assertOpen(): void {
     if (this.#closed) throw new RivercastError('log_unavailable', 'the log is closed');
   }
+}
+
+async function giveUpUnlessSettled(link: Link, read: BlockedRead): Promise<void> {
+  for (let i = 0; i < UNBLOCK_PAUSES && !read.settled; i++) {
+    await delay(UNBLOCK_PAUSE_MS);
+    await turn();
+  }
+  if (!read.settled) link.destroy('was not unblocked in time');
 }
 
 function hasNews(page: Page): boolean {

@@ -1,0 +1,60 @@
+/** How many connections the log opens, and that none is left over. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Keeper } from '../../src/log/redis/keeper.ts';
+import { parseTarget } from '../../src/log/redis/target.ts';
+import { LIMITS, next, openLog, START, texts } from '../support/redis-log.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const CHANNEL = 'local-q';
+
+describe('waits that are given up', () => {
+  test('cost no connection when the process stalls meanwhile', async (t) => {
+    await using server = await RedisServer.start();
+    const log = await openLog(t, server.url);
+    await log.append(CHANNEL, texts('a'));
+    const { end } = await next(log, CHANNEL, START);
+    const giveUpAWait = async (stallMs: number): Promise<void> => {
+      const abort = new AbortController();
+      const waiting = log.wait(new Map([[CHANNEL, end]]), LIMITS, abort.signal);
+      await untilBlocked(server);
+      abort.abort();
+      // What the abort sets going is sent; then nothing is read or timed for a while.
+      for (let i = 0; i < 20; i++) await Promise.resolve();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs);
+      assert.equal((await waiting).size, 0);
+    };
+    await giveUpAWait(0);
+    const before = await clientsOf(server);
+    for (let i = 0; i < 10; i++) await giveUpAWait(150);
+    assert.deepEqual(await clientsOf(server), before);
+    await log.close();
+  });
+});
+
+describe('a keeper', () => {
+  test('that is closed while it connects leaves no connection', async () => {
+    await using server = await RedisServer.start();
+    const { signal } = new AbortController();
+    const target = parseTarget(server.url);
+    const keeper = new Keeper({ target, connectMs: 2000, random: Math.random, signal });
+    const opening = keeper.get();
+    keeper.close();
+    await assert.rejects(opening, { kind: 'connection', message: /closed/ });
+    await assert.rejects(keeper.get(), { kind: 'connection', message: /closed/ });
+    // Redis notices a moment later that the connection was closed.
+    while ((await clientsOf(server)).length > 0);
+  });
+});
+
+/** Redis' numbers of the connections that Rivercast has to it. */
+async function clientsOf(server: RedisServer): Promise<string[]> {
+  const clients = (await server.cli('CLIENT', 'LIST')).split('\n');
+  return clients
+    .filter((line) => line.includes('name=rivercast'))
+    .map((line) => line.split(' ', 1)[0] as string);
+}
+
+async function untilBlocked(server: RedisServer): Promise<void> {
+  while (!/blocked_clients:1\b/.test(await server.cli('INFO', 'clients')));
+}
