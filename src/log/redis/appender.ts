@@ -8,7 +8,6 @@
 import type { Retention } from '../../channels.ts';
 import { RivercastError } from '../../errors.ts';
 import { type EntryId, idSeq } from '../../protocol/id.ts';
-import { newEpoch } from '../epoch.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log.ts';
 import { Backoff } from './backoff.ts';
 import type { Keeper } from './keeper.ts';
@@ -115,15 +114,19 @@ export class Appender {
     const { stream, writerId, witnesses, appendMs, trouble } = this.#options;
     const { stream: key, meta, batch } = channelKeys(stream, channel);
     const witness = witnesses.of(channel);
-    const args: Argument[] = [`${number}`, witness.spareEpoch, witness.epoch ?? '', witness.tip];
+    const spare = witness.takeSpareEpoch();
+    const args: Argument[] = [`${number}`, spare, witness.epoch ?? '', witness.tip];
     args.push(...this.#bounds(channel), ...describe(entries));
     for (const entry of entries) args.push(entry.data);
     const call = { script: APPEND, keys: [key, meta, `${batch}${writerId}`], args };
     const reply = await runScript(link, call, appendMs);
     const [ids, epoch, ordinal, wrong] = (reply as readonly (Buffer | number)[]).map(String) as Four;
     const stored = parseIds(ids);
-    if (epoch === witness.spareEpoch) witness.spareEpoch = newEpoch();
-    if (epoch !== '') witness.see(epoch, stored.at(-1) as EntryId, Number(ordinal));
+    // A repetition names no epoch: the call that was stored may have begun the one it brought.
+    if (epoch !== '') {
+      if (epoch !== spare) witness.putBackSpareEpoch(spare);
+      witness.see(epoch, stored.at(-1) as EntryId, Number(ordinal));
+    }
     if (wrong !== '')
       trouble.note('entries were stored, but what goes with them was not', { channel, wrong });
     return stored.map((id) => ({ id }));

@@ -23,8 +23,6 @@ export interface Fingerprint {
 
 export class Witness {
   epoch: string | null = null;
-  /** The epoch to begin if an append has to; drawn anew only once it was used. */
-  spareEpoch: string = newEpoch();
   tip: EntryId = ID_ZERO;
   ordinal = 0;
   /** Sizes for choosing COUNT; null before the first look. */
@@ -36,6 +34,7 @@ export class Witness {
   checkedGeneration = -1;
   /** The live tail's cursor when a history was lost that no epoch in Redis tells of; null when it was told. */
   #owedAfter: EntryId | null = null;
+  #spareEpoch: string | null = null;
   #fingerprints: Fingerprint[] = [];
 
   get known(): Known {
@@ -44,6 +43,20 @@ export class Witness {
 
   get fingerprints(): readonly Fingerprint[] {
     return this.#fingerprints;
+  }
+
+  /**
+   * An epoch for an append to begin if it has to. Whoever takes it puts it back only when Redis' answer to that
+   * very call proves that it was not begun: an epoch that is begun twice hides what was lost between.
+   */
+  takeSpareEpoch(): string {
+    const epoch = this.#spareEpoch ?? newEpoch();
+    this.#spareEpoch = null;
+    return epoch;
+  }
+
+  putBackSpareEpoch(epoch: string): void {
+    this.#spareEpoch = epoch;
   }
 
   /** Takes in an id of `epoch` that Redis acknowledged or returned. */
