@@ -1,4 +1,4 @@
-// Copies what the compiler does not: the Lua scripts that src/log/redis.ts loads beside itself.
+// Copies what the compiler does not: the Lua scripts that src/log/redis/script.ts loads.
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -115,8 +115,9 @@ export interface Log {
 
   /**
    * Resolves as soon as a watched channel has something after its cursor, with a non-empty page (entries or
-   * a gap) for each that has; with an empty map once `signal` aborts. At most MAX_WATCHED channels. Trouble
-   * with the store is waited out with back-off. Rejects only when the log is closed.
+   * a gap) for each that has; with an empty map once `signal` aborts. At most MAX_WATCHED channels. A store
+   * that does not answer is waited for with back-off. Rejects with RivercastError `log_unavailable` when the
+   * log is closed, or when the store answers and can not be read: whether to try again is up to the caller.
    */
   wait(
     after: ReadonlyMap<string, Cursor>,

@@ -3,8 +3,10 @@
  * Rivercast needs to prove a history lies beside it (redis/keys.ts).
  *
  *   appender   batches, stored once, on a connection of their own         scripts/append.lua
- *   reader     atomic looks: pages, bounds, positions                     scripts/rotate.lua, last.lua
+ *   reader     atomic looks: pages and bounds                             scripts/look.lua, rotate.lua
+ *   locate     where a start without a cursor begins                      scripts/last.lua
  *   watcher    blocking reads, one connection per concurrent wait, and one to unblock them
+ *   this file  trimming, the probe, opening and closing                   scripts/trim.lua
  *
  * Nothing here gives up while the log is open: Redis may be away at the start or at any time, and trouble is
  * told by `probe` and by one log line per change.
