@@ -5,7 +5,8 @@
  *   1. C is of another epoch        reset: the history was replaced; on after min(C, where the epoch began)
  *   2. T before C                   reset: the log lost its tail; on after T
  *   3. N.prev = C gapless; later    trimmed (deleted when entries before C are still there), counted by
- *                                   the ordinals; earlier: reset, on with N
+ *                                   the ordinals; earlier: reset, on with N,
+ *                                   unless C's entry is still there
  *   4. N has no prev (foreign)      gapless when C's entry is still there, or when the ordinals meet (0-0 has
  *                                   the ordinal 0); else trimmed (deleted)
  *   5. no N                         gapless when T = C; else trimmed (deleted), on after T
@@ -69,7 +70,9 @@ function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | n
   if (next.prev === null) return judgeForeign(after, look, next);
   const order = compareIds(next.prev, after.id);
   if (order === 0) return null;
-  if (order < 0) return resetBefore(next, after, look);
+  // With the cursor's entry still there, a claim to follow an earlier one is no sign of another history: a torn
+  // append-only file or somebody else's entry made it. Told again at every resume, nobody would get past it.
+  if (order < 0) return look.cursorKept ? null : resetBefore(next, after, look);
   return gapAt(removal(after, look), after, look, { id: next.prev, ordinal: ordinalBefore(next) });
 }
 

@@ -146,9 +146,17 @@ const CASES: readonly Case[] = [
   {
     name: 'the next entry follows something before the cursor',
     after: '3-5',
-    look: WHOLE,
+    look: { ...WHOLE, cursorKept: false },
     found: ['4-0 after 3-0 #4'],
     gaps: [gap('reset', null, '3-0@e.3')],
+    end: '4-0@e.4',
+  },
+  {
+    name: 'the next entry claims to follow something before the cursor, whose entry is still there',
+    after: '3-0@e.3',
+    look: WHOLE,
+    found: ['4-0 after 1-0 #4'],
+    gaps: [],
     end: '4-0@e.4',
   },
   // Rule 1.

@@ -64,7 +64,8 @@ function readEntry(reader: ReplyReader, before: EntryId | null): Entry {
   const id = reader.text();
   const { data, first, type, p, n } = readFields(reader);
   const ordinal = Number(n);
-  const ours = data !== null && n !== '' && Number.isSafeInteger(ordinal) && isBefore(p, id, before);
+  const ours =
+    data !== null && n !== '' && Number.isSafeInteger(ordinal) && ordinal > 0 && isBefore(p, id, before);
   const payload = data ?? first ?? EMPTY;
   return {
     id,
