@@ -175,8 +175,10 @@ export class Subscriber {
       this.#source = null;
       return this.#next();
     }
+    // At the tip, which is where nearly every pump ends.
+    if (this.#no === ring.nextNo) return null;
     const step = runs.next(source, this.#no, this.#index, writeBytes);
-    if (step === null && this.#no < ring.nextNo) this.#fetch();
+    if (step === null) this.#fetch();
     return step;
   }
 

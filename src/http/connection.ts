@@ -63,7 +63,7 @@ export class Connection implements Transport, Visited {
 
   write(bytes: Buffer): WriteOutcome {
     const socket = this.#socket;
-    if (this.#ws.readyState !== WebSocket.OPEN || !socket.writable) return 'closed';
+    if (this.#ws.readyState !== WebSocket.OPEN || socket.destroyed) return 'closed';
     socket.write(bytes);
     // Not what `write` returned: that is false for any large write, even one the kernel took whole.
     if (socket.writableLength === 0) return 'taken';
