@@ -10,9 +10,12 @@ import type { Answer, Bench } from './answer.ts';
 import { machine } from './machine.ts';
 import { QUESTIONS } from './questions/index.ts';
 import { asMarkdown, asText } from './report.ts';
+import { askInside, canBeEthernet } from './support/ethernet.ts';
 import { endAll } from './support/processes.ts';
 
 const EXIT_INTERRUPTED = 130;
+/** Those that depend on how much the kernel takes for a peer that does not read. */
+const ETHERNET_QUESTIONS: ReadonlySet<string> = new Set(['slow-readers']);
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -37,9 +40,8 @@ async function ask(names: readonly string[]): Promise<{ answers: Answer[]; faile
       throw new Error(`unknown question "${name}", not one of ${Object.keys(QUESTIONS).join(', ')}`);
     bench.say(`\n${name}`);
     try {
-      const answer = await question(bench);
+      const answer = await answerTo(name, question);
       answers.push(answer);
-      bench.say(asText(answer));
     } catch (error) {
       // One question that cannot be answered must not cost the others.
       failed.push(name);
@@ -47,6 +49,16 @@ async function ask(names: readonly string[]): Promise<{ answers: Answer[]; faile
     }
   }
   return { answers, failed };
+}
+
+async function answerTo(name: string, question: (bench: Bench) => Promise<Answer>): Promise<Answer> {
+  if (ETHERNET_QUESTIONS.has(name) && canBeEthernet()) {
+    const answer = await askInside(name, bench.quick ? ['--quick'] : []);
+    if (answer !== null) return answer;
+  }
+  const answer = await question(bench);
+  bench.say(asText(answer));
+  return answer;
 }
 
 async function main(): Promise<number> {
