@@ -52,7 +52,12 @@ export class CatchUp implements Fetcher {
     const range = await this.#untilRead(tail, first, key);
     const waiting = this.#waiting.get(key) ?? [];
     this.#waiting.delete(key);
-    if (range === null || this.#stop.signal.aborted) return;
+    if (this.#stop.signal.aborted) return;
+    if (range === null) {
+      // Given up because nobody waited any more; whoever joined since then must not be forgotten.
+      for (const subscriber of waiting) if (subscriber.isOpen) this.request(tail, subscriber);
+      return;
+    }
     const missed = tail.ring.nextNo !== ringNo;
     for (const subscriber of waiting) {
       if (subscriber.resume(range, missed)) this.#options.turns.add(subscriber);
