@@ -87,7 +87,10 @@ export interface TrimPolicy {
 }
 
 /** A start that claims nothing about what was seen, so finding it can not meet a gap. */
-export type FreshStart = Exclude<Start, { at: 'cursor' }>;
+export type FreshStart =
+  | Exclude<Start, { at: 'cursor' | 'last' }>
+  /** Counted from the end, or back from the entry `until`, which is one of them. */
+  | { readonly at: 'last'; readonly count: number; readonly until?: EntryId };
 
 /** One `wait` watches at most this many channels: a blocking read re-examines all of them per wake-up. */
 export const MAX_WATCHED = 100;

@@ -30,6 +30,7 @@ const MAX_READ_BYTES = 1024 * 1024;
 /** Reading the clock costs as much as reading an entry. */
 const ENTRIES_PER_LOOK_AT_CLOCK = 64;
 
+type CountedStart = Extract<FreshStart, { at: 'last' }>;
 type Span = Pick<ChannelRecord, 'number' | 'tip' | 'trimmed'>;
 
 interface Collected {
@@ -93,7 +94,7 @@ export class Reader {
         case 'latest':
           return { ...flushed, epoch };
         case 'last':
-          return { ...this.#entryAt(state, flushed, flushed.ordinal - start.count), epoch };
+          return { ...this.#fromEnd(state, flushed, start), epoch };
         case 'time':
           return { ...this.#before(state, flushed, start.ms), epoch };
       }
@@ -184,6 +185,28 @@ export class Reader {
     const ms = Math.ceil(atMs);
     if (ms > idMs(flushed.id)) return flushed;
     return this.#lastBefore(state, `${ms}-0`);
+  }
+
+  #fromEnd(state: ChannelState, flushed: Mark, { count, until }: CountedStart): Mark {
+    if (until === undefined || compareIds(until, flushed.id) >= 0) {
+      return this.#entryAt(state, flushed, flushed.ordinal - count);
+    }
+    return this.#entryAt(state, flushed, this.#ordinalAt(state, flushed, until) - count);
+  }
+
+  /** How many entries were ever added up to `id`; damaged entries between it and the next whole one count. */
+  #ordinalAt(state: ChannelState, flushed: Mark, id: EntryId): number {
+    let damaged = 0;
+    let next = flushed.ordinal + 1;
+    this.#scan(spanOf(state), id, (found) => {
+      if (!isWhole(found.value, found)) {
+        damaged += 1;
+        return true;
+      }
+      next = readOrdinal(found.value);
+      return false;
+    });
+    return next - 1 - damaged;
   }
 
   /**

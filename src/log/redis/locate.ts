@@ -12,6 +12,12 @@ import { loadScript, runScript } from './script.ts';
 const STEP_ENTRIES = 1000;
 const STEP_BYTES = 4 * 1024 * 1024;
 
+/** `until` is there, and perhaps undefined. */
+interface CountedStart {
+  readonly count: number;
+  readonly until?: EntryId | undefined;
+}
+
 const LAST = loadScript('last');
 
 export async function locate(reader: Reader, channel: string, start: FreshStart): Promise<Cursor> {
@@ -22,9 +28,7 @@ export async function locate(reader: Reader, channel: string, start: FreshStart)
     case 'earliest':
       return atFloor(reader, channel, look);
     case 'last':
-      if (start.count === 0) return atTip(look);
-      if (start.count >= look.length) return atFloor(reader, channel, look);
-      return (await fromEnd(reader, channel, look, start.count)) ?? atFloor(reader, channel, look);
+      return fromEnd(reader, channel, look, start);
     case 'time':
       return fromId(reader, channel, look, `${Math.max(0, Math.ceil(start.ms))}-0`);
   }
@@ -39,8 +43,8 @@ function atFloor(reader: Reader, channel: string, look: RedisLook): Promise<Curs
   return look.floor === null ? Promise.resolve(atTip(look)) : fromId(reader, channel, look, look.floor);
 }
 
-/** Just before the first entry at or after `id`. */
-async function fromId(reader: Reader, channel: string, look: RedisLook, id: EntryId): Promise<Cursor> {
+/** Just before the first entry at or after `id`, or after it when it is written `(id`. */
+async function fromId(reader: Reader, channel: string, look: RedisLook, id: string): Promise<Cursor> {
   const { stream } = reader.keysOf(channel);
   const args = [stream, id, '+', 'COUNT', '1'];
   const [next] = decodeEntries(await reader.ask((link, ms) => link.callRaw('xrange', args, ms)));
@@ -51,11 +55,22 @@ async function fromEnd(
   reader: Reader,
   channel: string,
   look: RedisLook,
-  count: number,
+  { count, until }: CountedStart,
+): Promise<Cursor> {
+  if (count === 0) return until === undefined ? atTip(look) : fromId(reader, channel, look, `(${until}`);
+  if (count >= look.length) return atFloor(reader, channel, look);
+  return (await walkBack(reader, channel, look, { count, until })) ?? atFloor(reader, channel, look);
+}
+
+async function walkBack(
+  reader: Reader,
+  channel: string,
+  look: RedisLook,
+  { count, until = '+' }: CountedStart,
 ): Promise<Cursor | null> {
   const { stream } = reader.keysOf(channel);
   const step = Math.max(1, Math.min(STEP_ENTRIES, Math.floor(STEP_BYTES / (look.meanBytes + 64))));
-  let end = '+';
+  let end = until;
   for (let left = count; ; ) {
     const call = { script: LAST, keys: [stream], args: [end, `${Math.min(step, left)}`] };
     const reply = await reader.ask((link, ms) => runScript(link, call, ms));

@@ -1,7 +1,7 @@
 -- One step of a walk backwards through a stream, without its payloads.
 --
 -- KEYS 1 the stream
--- ARGV 1 where to begin: '+', or '(' and an id   2 how many entries to pass at most
+-- ARGV 1 where to begin: '+', an id, or '(' and an id   2 how many entries to pass at most
 -- Returns { entries passed, id of the oldest of them, its p or '', its n or '' }; { 0 } when there is none.
 local entries = redis.call('XREVRANGE', KEYS[1], ARGV[1], '-', 'COUNT', ARGV[2])
 local oldest = entries[#entries]

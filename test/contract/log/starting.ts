@@ -61,6 +61,45 @@ export function startingTests(open: OpenLog): void {
     assert.deepEqual(await readFrom(log, channel, { at: 'last', count: 3 }), ['2', '3']);
   });
 
+  test('last:N until an entry counts back from it', async (t) => {
+    const fixture = await openDefault(open, t);
+    const { log } = fixture;
+    const channel = newChannel();
+    const ids: string[] = [];
+    for (const [from, count] of [
+      [1, 30],
+      [31, 1],
+      [32, 40],
+    ] as const) {
+      ids.push(...(await appendIds(log, channel, numbered(count, from))));
+      await passTime(fixture, 2);
+    }
+    await log.trim(channel, { maxEntries: 61 });
+    for (const [n, count] of [
+      [71, 5],
+      [70, 1],
+      [50, 60],
+      [50, 3],
+      [32, 2],
+      [31, 1],
+      [30, 0],
+      [12, 2],
+      [11, 7],
+    ] as const) {
+      const start = { at: 'last', count, until: ids[n - 1] as string } as const;
+      const from = Math.max(11, n - count + 1);
+      assert.deepEqual(
+        await readFrom(log, channel, start),
+        texts(numbered(72 - from, from)),
+        `${count} to ${n}`,
+      );
+    }
+    const beyond = { at: 'last', count: 2, until: '18446744073709551615-18446744073709551615' } as const;
+    assert.deepEqual(await readFrom(log, channel, beyond), ['70', '71']);
+    const below = { at: 'last', count: 2, until: ids[3] as string } as const;
+    assert.deepEqual((await readFrom(log, channel, below))[0], '11');
+  });
+
   test('last:N counts exactly over entries of one and of many milliseconds', async (t) => {
     const fixture = await openDefault(open, t);
     const { log } = fixture;
