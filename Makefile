@@ -1,6 +1,6 @@
 # What one does with a checkout. `make` alone lists it. The work itself is in the npm scripts.
 .DEFAULT_GOAL := help
-.PHONY: help mod build run mock test check bench clean-stream
+.PHONY: help mod build run mock test check bench bench-peers clean-stream
 
 # The first port must be free; for the others a taken one is a warning.
 PORT ?= 3000,8080
@@ -44,6 +44,9 @@ check: mod ## Everything that must be green before a commit: lint, format, docs,
 
 bench: mod ## Measure
 	@npm run --silent bench
+
+bench-peers: ## Install the servers that bench compares with: NATS, Nchan
+	@scripts/bench-peers.sh
 
 clean-stream: build ## Remove all entries of the default channel from Redis (REDIS_URL, STREAM)
 	@node scripts/clean-stream.mjs

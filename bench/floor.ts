@@ -6,8 +6,9 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { PaceAsk } from './load/calls.ts';
+import { Run, serverEnvelope } from './load/envelope.ts';
 import { acceptKey } from './load/handshake.ts';
-import { buildFrames, headerBytes, STAMPED_BYTES, writeTime } from './load/payload.ts';
 import { answerCalls } from './support/calls.ts';
 import { nowUs } from './support/clock.ts';
 import { type InstrumentCalls, instruments } from './support/instruments.ts';
@@ -28,7 +29,7 @@ export type FloorCalls = InstrumentCalls & {
   readonly blast: { readonly ask: BlastAsk; readonly answer: BlastAnswer };
   /** One message to every socket at a fixed rate. */
   readonly pace: {
-    readonly ask: { readonly messages: number; readonly bytes: number; readonly perSecond: number };
+    readonly ask: PaceAsk;
     readonly answer: { readonly startedUs: number };
   };
 };
@@ -54,7 +55,7 @@ function accepted(socket: Socket): void {
 }
 
 async function blast({ messages, bytes, writeBytes }: BlastAsk): Promise<BlastAnswer> {
-  const frames = buildFrames(messages, bytes, 0, 'server');
+  const frames = new Run(serverEnvelope(bytes), messages, bytes, { first: 0 }).buffer;
   const offsets = new Map([...sockets].map((socket) => [socket, 0]));
   const startedUs = nowUs();
   let writes = 0;
@@ -80,23 +81,16 @@ async function anyDrain(waiting: readonly Socket[]): Promise<void> {
   while (waiting.every((socket) => socket.writableLength > 0 && !socket.destroyed)) await sleep(1);
 }
 
-async function pace(ask: { messages: number; bytes: number; perSecond: number }): Promise<{
-  startedUs: number;
-}> {
-  const { messages, bytes, perSecond } = ask;
-  const header = headerBytes(bytes, 'server');
-  const frame = header + bytes;
-  const frames = buildFrames(messages, bytes, 0, 'server');
+async function pace({ messages, bytes, first, perSecond }: PaceAsk): Promise<{ startedUs: number }> {
+  const run = new Run(serverEnvelope(bytes), messages, bytes, { first });
   const startedUs = nowUs() + 1e4;
   for (let index = 0; index < messages; index++) {
     const dueUs = startedUs + (index * 1e6) / perSecond;
     const waitMs = Math.ceil((dueUs - nowUs()) / 1000);
     if (waitMs > 0) await sleep(waitMs);
-    const at = index * frame;
     // The loop has no publisher whose schedule could slip: its latency counts from the first write.
-    if (bytes >= STAMPED_BYTES) writeTime(frames, at + header, nowUs());
-    const bytesOfOne = frames.subarray(at, at + frame);
-    for (const socket of sockets) socket.write(bytesOfOne);
+    const message = run.message(index, nowUs());
+    for (const socket of sockets) socket.write(message);
   }
   return { startedUs };
 }

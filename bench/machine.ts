@@ -1,6 +1,7 @@
 /** What the figures were taken on, and what of it weakens them. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, release, totalmem } from 'node:os';
+import { peersText } from './peers/index.ts';
 import { pinned } from './support/processes.ts';
 import { redisVersion } from './support/redis.ts';
 
@@ -19,6 +20,7 @@ export function machine(): string[] {
     `CPU: ${cpuModel()}, ${availableParallelism()} cores used of it`,
     `Memory: ${(totalmem() / GIB).toFixed(0)} GiB`,
     `System: ${process.platform} ${release()}, Node ${process.version}, Redis ${redisVersion() ?? 'missing'}`,
+    `Others: ${peersText()}`,
     pinned
       ? 'Pinned: server and Redis on core 0, load on core 1.'
       : 'NOT pinned (taskset or a second core is missing): server and load disturb each other.',

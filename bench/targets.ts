@@ -1,25 +1,29 @@
 /**
- * The servers that are compared, each started fresh for one measurement, with a Redis of its own. A further
- * peer is one more entry of this kind: how to start it, and at which paths it takes and gives messages.
+ * The servers that are compared, each started fresh for one measurement, with a Redis of its own: how to start
+ * one, and at which doors it takes and gives messages. What others made is in peers/.
  */
 import { join } from 'node:path';
 import type { FloorCalls } from './floor.ts';
+import type { Door } from './load/dialects.ts';
 import { Remote } from './support/calls.ts';
 import type { InstrumentedCalls } from './support/instrumented-server.ts';
 import { answers, freePort, listening, type Started, scratchDirectory, start } from './support/processes.ts';
 import { startRedis } from './support/redis.ts';
 
 export interface RunningTarget {
-  readonly port: number;
   readonly pid: number;
   readonly redisPid: number | null;
-  readonly publishPath: string;
-  readonly subscribePath: string;
+  readonly publish: Door;
+  readonly subscribe: Door;
   stop(): Promise<void>;
 }
 
 export interface Target {
   readonly name: string;
+  /** Deliveries a second to expect at most: how many messages a run of it should have. */
+  readonly expected: number;
+  /** For a server without back-pressure: messages on their way at once that show it at its best. */
+  readonly window?: (load: { readonly subscribers: number; readonly bytes: number }) => number;
   start(): Promise<RunningTarget>;
 }
 
@@ -35,17 +39,26 @@ export interface RivercastOptions {
 const here = import.meta.dirname;
 const COMMAND_LINE = join(here, '../src/cli/main.js');
 const INSTRUMENTED = join(here, 'support/instrumented-server.js');
-const PATHS = { publishPath: '/ws/manager', subscribePath: '/ws/broadcast' };
+
+/** By which Rivercast gives messages; those that are measured beside the first are further rows. */
+export const RIVERCAST_DOORS: Readonly<Record<string, (port: number) => Door>> = {
+  Rivercast: (port) => ({ dialect: 'raw', port, path: '/ws/broadcast' }),
+};
+
+function doors(port: number): Pick<RunningTarget, 'publish' | 'subscribe'> {
+  const subscribe: Door = { dialect: 'raw', port, path: '/ws/broadcast' };
+  return { publish: { dialect: 'raw', port, path: '/ws/manager' }, subscribe };
+}
 
 /** `BENCH_CPU_PROFILE=<directory>` profiles the server under test; its figures then mean little. */
 const profileDirectory = process.env['BENCH_CPU_PROFILE'];
 const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
 
-export const rivercast: Target = { name: 'Rivercast', start: () => startRivercast() };
+export const rivercast: Target = { name: 'Rivercast', expected: 20e6, start: () => startRivercast() };
 
 export async function startRivercast(options: RivercastOptions = {}): Promise<RunningTarget> {
   const { target, server } = await prepareRivercast(options, [COMMAND_LINE, 'serve'], false);
-  await ready(target.port, server);
+  await ready(target.subscribe.port, server);
   return target;
 }
 
@@ -55,7 +68,7 @@ export interface InstrumentedTarget extends RunningTarget {
 
 export async function startInstrumented(options: RivercastOptions = {}): Promise<InstrumentedTarget> {
   const { target, server } = await prepareRivercast(options, ['--expose-gc', INSTRUMENTED], true);
-  await ready(target.port, server);
+  await ready(target.subscribe.port, server);
   return { ...target, remote: new Remote<InstrumentedCalls>(server.child) };
 }
 
@@ -84,11 +97,12 @@ async function prepareRivercast(
     await server.stop();
     await redis?.stop();
   };
-  return { server, target: { port, pid: server.pid, redisPid: redis?.pid ?? null, ...PATHS, stop } };
+  return { server, target: { pid: server.pid, redisPid: redis?.pid ?? null, ...doors(port), stop } };
 }
 
 export const baseline: Target = {
   name: 'ws + ioredis',
+  expected: 0.3e6,
   start: async () => {
     const port = await freePort();
     const redis = await startRedis();
@@ -101,12 +115,12 @@ export const baseline: Target = {
       await server.stop();
       await redis.stop();
     };
-    return { port, pid: server.pid, redisPid: redis.pid, ...PATHS, stop };
+    return { pid: server.pid, redisPid: redis.pid, ...doors(port), stop };
   },
 };
 
 export interface RunningFloor {
-  readonly port: number;
+  readonly subscribe: Door;
   readonly pid: number;
   readonly remote: Remote<FloorCalls>;
   stop(): Promise<void>;
@@ -120,5 +134,7 @@ export async function startFloor(): Promise<RunningFloor> {
     env: { PORT: `${port}` },
   });
   await listening(port, server.child);
-  return { port, pid: server.pid, remote: new Remote<FloorCalls>(server.child), stop: () => server.stop() };
+  const subscribe: Door = { dialect: 'raw', port, path: '/' };
+  const remote = new Remote<FloorCalls>(server.child);
+  return { subscribe, pid: server.pid, remote, stop: () => server.stop() };
 }

@@ -1,11 +1,17 @@
 /** What the runner asks of its load processes. Names of groups are free: `readers`, `stalled`. */
 import type { Distribution } from '../support/histogram.ts';
+import type { Dialect, Door } from './dialects.ts';
 
 export interface ConnectAsk {
   readonly group: string;
   readonly count: number;
+  readonly dialect: Dialect;
   readonly port: number;
   readonly path: string;
+  /** For subscriber after subscriber, in turn, instead of `path`; empty = all at `path`. */
+  readonly paths: readonly string[];
+  /** Size of a message, for the protocols that do not tell it. */
+  readonly messageBytes: number;
   readonly reading: boolean;
   readonly verify: boolean;
   readonly latencies: boolean;
@@ -16,13 +22,17 @@ export interface ConnectAsk {
 
 export interface ConnectAnswer {
   readonly connected: number;
+  /** When the first of them began to connect, and when the last was open. */
+  readonly startedUs: number;
+  readonly openUs: number;
   /** What went wrong, with how often. */
   readonly problems: Readonly<Record<string, number>>;
 }
 
 export interface ReachAsk {
   readonly group: string;
-  readonly messages: number;
+  /** One number for all, or one for each path of the group. */
+  readonly messages: number | readonly number[];
   readonly timeoutMs: number;
 }
 
@@ -54,6 +64,8 @@ export type SubscriberCalls = {
   /** Answers once every subscriber of the group has received so many messages, or the time is up. */
   readonly reach: { readonly ask: ReachAsk; readonly answer: ReachAnswer };
   readonly report: { readonly ask: { readonly group: string }; readonly answer: GroupReport };
+  /** Forgets the latencies so far: they were those of a warm-up. */
+  readonly forget: { readonly ask: { readonly group: string }; readonly answer: null };
   readonly read: { readonly ask: { readonly group: string }; readonly answer: null };
   readonly end: { readonly ask: { readonly group: string }; readonly answer: null };
 };
@@ -77,9 +89,10 @@ export interface PublishAnswer {
 }
 
 export type PublisherCalls = {
-  readonly connect: { readonly ask: { readonly port: number; readonly path: string }; readonly answer: null };
+  /** One connection for each path, all at the same port; without paths one at the door's own. */
+  readonly connect: { readonly ask: Door & { readonly paths?: readonly string[] }; readonly answer: null };
   /** As fast as the server takes them. */
   readonly burst: { readonly ask: BurstAsk; readonly answer: PublishAnswer };
-  /** At a fixed rate, whatever the server does. */
+  /** At a fixed rate, whatever the server does; message after message to connection after connection. */
   readonly pace: { readonly ask: PaceAsk; readonly answer: PublishAnswer };
 };

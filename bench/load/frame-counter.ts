@@ -1,96 +1,54 @@
 /**
- * Counts the WebSocket messages in a byte stream by walking frame headers only: a client library would cost
- * more per message than the server under test. It also proves order: every payload starts with a sequence
- * number that must be one above the last. Control frames are handed out whole.
- *
- *   chunk: [rest of a payload: skipped][frame][frame]…[start of a frame: kept until the next chunk]
+ * Counts WebSocket messages by their frame headers. In the raw dialect a payload is the message; another one may
+ * put a few bytes before it (Socket.IO: `42["m","`) and send frames that are none, which are handed out whole.
  */
-import type { Histogram } from '../support/histogram.ts';
-import { SEQUENCE_DIGITS, STAMPED_BYTES, TIME_DIGITS, TIME_OFFSET } from './payload.ts';
+import type { Counter } from './counter.ts';
+import type { Tally } from './tally.ts';
+import { type Grammar, Walker } from './walker.ts';
 
-export interface CounterOptions {
-  /** Whether sequence numbers are checked; counting alone costs about a third less. */
-  readonly verify: boolean;
-  /** Where to put latencies, or null. */
-  readonly latencies: Histogram | null;
+export interface FrameOptions {
+  readonly tally: Tally;
   readonly onControl: (opcode: number, payload: Buffer) => void;
+  /** What stands before a message in a payload: nothing, in the raw dialect. */
+  readonly lead?: string;
+  /** A data frame that does not begin with `lead`. */
+  readonly onOther?: (payload: Buffer) => void;
 }
 
-const ZERO = 0x30;
 const FIRST_CONTROL_OPCODE = 0x8;
-/** The longest beginning of a frame that must be seen in one piece: a control frame, header and all. */
-const KEPT_BYTES = 160;
+/** The longest beginning: a control frame, or one that is handed out, header and all. */
+const KEPT_BYTES = 400;
 
-export class FrameCounter {
-  /** Messages completely received. */
-  messages = 0;
-  bytes = 0;
-  /** Messages whose sequence number was not one above the last. */
-  breaks = 0;
-  firstSequence = -1;
-  /** Starts where no first number can follow, so that the first one is always noted. */
-  lastSequence = -2;
-  readonly #options: CounterOptions;
+export class FrameCounter implements Counter {
+  readonly #walker: Walker;
+  readonly #tally: Tally;
+
+  constructor(options: FrameOptions) {
+    this.#tally = options.tally;
+    this.#walker = new Walker(new FrameGrammar(options));
+  }
+
+  consume(chunk: Uint8Array, length: number): void {
+    this.#tally.bytes += length;
+    this.#walker.walk(chunk, 0, length);
+  }
+}
+
+class FrameGrammar implements Grammar {
+  readonly tally: Tally;
+  readonly keptBytes: number = KEPT_BYTES;
+  readonly #options: FrameOptions;
+  readonly #lead: Buffer;
   readonly #prefix: number;
-  readonly #kept: Buffer = Buffer.alloc(KEPT_BYTES);
-  #keptBytes = 0;
-  #skip = 0;
-  #nowUs = 0;
 
-  constructor(options: CounterOptions) {
+  constructor(options: FrameOptions) {
+    this.tally = options.tally;
     this.#options = options;
-    this.#prefix = options.latencies !== null ? STAMPED_BYTES : options.verify ? SEQUENCE_DIGITS : 0;
+    this.#lead = Buffer.from(options.lead ?? '');
+    this.#prefix = this.#lead.length + this.tally.prefix;
   }
 
-  /** `nowUs`: when the chunk was read; only latencies need it. */
-  consume(chunk: Uint8Array, length: number, nowUs: number): void {
-    this.bytes += length;
-    this.#nowUs = nowUs;
-    let at = this.#skipRest(length);
-    if (this.#keptBytes > 0 && at < length) at = this.#consumeKept(chunk, at, length);
-    while (at < length) {
-      const frame = this.#frame(chunk, at, length);
-      if (frame === 0) {
-        this.#kept.set(chunk.subarray(at, length));
-        this.#keptBytes = length - at;
-        return;
-      }
-      at += frame;
-    }
-    this.#beyond(at - length);
-  }
-
-  /** Bytes of the last frame that are still to come; its message counts once they have. */
-  #beyond(bytes: number): void {
-    if (bytes <= 0) return;
-    this.#skip = bytes;
-    this.messages--;
-  }
-
-  #skipRest(length: number): number {
-    if (this.#skip === 0) return 0;
-    const skipped = Math.min(this.#skip, length);
-    this.#skip -= skipped;
-    if (this.#skip === 0) this.messages++;
-    return skipped;
-  }
-
-  /** Goes on with a frame whose start came in an earlier chunk; returns where the next one begins. */
-  #consumeKept(chunk: Uint8Array, at: number, length: number): number {
-    const taken = Math.min(KEPT_BYTES - this.#keptBytes, length - at);
-    this.#kept.set(chunk.subarray(at, at + taken), this.#keptBytes);
-    const frame = this.#frame(this.#kept, 0, this.#keptBytes + taken);
-    if (frame === 0) {
-      this.#keptBytes += taken;
-      return length;
-    }
-    const next = at + frame - this.#keptBytes;
-    this.#keptBytes = 0;
-    return next;
-  }
-
-  /** The length of the frame at `at`, counted; 0 when too little of it is there to tell. */
-  #frame(bytes: Uint8Array, at: number, end: number): number {
+  item(bytes: Uint8Array, at: number, end: number): number {
     const there = end - at;
     if (there < 2) return 0;
     let payload = (bytes[at + 1] as number) & 0x7f;
@@ -105,37 +63,30 @@ export class FrameCounter {
       payload = Number(Buffer.from(bytes.buffer, bytes.byteOffset + at + 2, 8).readBigUInt64BE());
     }
     const opcode = (bytes[at] as number) & 0x0f;
-    const control = opcode >= FIRST_CONTROL_OPCODE;
-    const needed = control ? payload : Math.min(payload, this.#prefix);
-    if (there < header + needed) return 0;
-    if (control) {
-      this.#options.onControl(opcode, Buffer.from(bytes.subarray(at + header, at + header + payload)));
-    } else {
-      this.messages++;
-      if (needed > 0) this.#check(bytes, at + header, payload);
+    if (opcode >= FIRST_CONTROL_OPCODE) return this.#control(bytes, at + header, end, payload);
+    if (there < header + Math.min(payload, this.#prefix)) return 0;
+    if (this.#lead.length > 0 && !this.#leads(bytes, at + header)) {
+      return this.#other(bytes, at + header, end, payload);
     }
+    this.tally.note(bytes, at + header + this.#lead.length, payload - this.#lead.length);
     return header + payload;
   }
 
-  #check(bytes: Uint8Array, at: number, payload: number): void {
-    const sequence = digits(bytes, at, SEQUENCE_DIGITS);
-    if (sequence !== this.lastSequence + 1) this.#jump(sequence);
-    this.lastSequence = sequence;
-    const { latencies } = this.#options;
-    if (latencies !== null && payload >= STAMPED_BYTES) {
-      latencies.record(this.#nowUs - digits(bytes, at + TIME_OFFSET, TIME_DIGITS));
-    }
+  /** Two bytes tell a message from any other packet; a whole comparison would be paid for each message. */
+  #leads(bytes: Uint8Array, at: number): boolean {
+    return bytes[at] === this.#lead[0] && bytes[at + 1] === this.#lead[1];
   }
 
-  /** The first number received only has to be what it is; the report says which it was. */
-  #jump(sequence: number): void {
-    if (this.firstSequence === -1) this.firstSequence = sequence;
-    else this.breaks++;
+  #control(bytes: Uint8Array, start: number, end: number, payload: number): number {
+    if (end - start < payload) return 0;
+    const opcode = (bytes[start - 2] as number) & 0x0f;
+    this.#options.onControl(opcode, Buffer.from(bytes.subarray(start, start + payload)));
+    return 2 + payload;
   }
-}
 
-function digits(bytes: Uint8Array, at: number, count: number): number {
-  let value = 0;
-  for (let index = at; index < at + count; index++) value = value * 10 + (bytes[index] as number) - ZERO;
-  return value;
+  #other(bytes: Uint8Array, start: number, end: number, payload: number): number {
+    if (end - start < payload) return 0;
+    this.#options.onOther?.(Buffer.from(bytes.subarray(start, start + payload)));
+    return (payload < 126 ? 2 : 4) + payload;
+  }
 }

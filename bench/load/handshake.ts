@@ -1,4 +1,4 @@
-/** The client side of a WebSocket upgrade on a raw socket (RFC 6455 4.1). */
+/** The client side of a WebSocket upgrade (RFC 6455 4.1), or of a plain GET that streams, on a raw socket. */
 import { createHash, randomBytes } from 'node:crypto';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -7,26 +7,40 @@ const MAX_HEAD_BYTES = 16_384;
 
 export type HandshakeStep =
   | { readonly state: 'incomplete' }
-  /** `rest` is where the WebSocket bytes begin in the chunk that was fed last. */
+  /** `rest` is where the bytes after the head begin in the chunk that was fed last. */
   | { readonly state: 'open'; readonly rest: number }
   | { readonly state: 'refused'; readonly reason: string };
 
+export interface HandshakeOptions {
+  readonly port: number;
+  readonly path: string;
+  /** Offered, and then demanded. */
+  readonly subprotocol?: string | undefined;
+  /** No upgrade: an event stream. */
+  readonly events?: boolean | undefined;
+}
+
 export class Handshake {
   readonly request: string;
-  readonly #accept: string;
+  readonly #status: string;
+  /** What the head of the answer must hold. */
+  readonly #needed: readonly string[];
   #head = '';
 
-  constructor(path: string, port: number) {
+  constructor({ port, path, subprotocol, events }: HandshakeOptions) {
     const key = randomBytes(16).toString('base64');
-    this.#accept = acceptKey(key);
-    this.request = [
-      `GET ${path} HTTP/1.1`,
-      `Host: 127.0.0.1:${port}`,
+    const offer = subprotocol === undefined ? [] : [`Sec-WebSocket-Protocol: ${subprotocol}`];
+    const upgrade = [
       'Connection: Upgrade',
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
-      `Sec-WebSocket-Key: ${key}${END_OF_HEAD}`,
-    ].join('\r\n');
+      `Sec-WebSocket-Key: ${key}`,
+      ...offer,
+    ];
+    const lines = events === true ? ['Accept: text/event-stream'] : upgrade;
+    this.request = [`GET ${path} HTTP/1.1`, `Host: 127.0.0.1:${port}`, ...lines].join('\r\n') + END_OF_HEAD;
+    this.#status = events === true ? 'HTTP/1.1 200 ' : 'HTTP/1.1 101 ';
+    this.#needed = events === true ? ['text/event-stream'] : [acceptKey(key), subprotocol ?? ''];
   }
 
   feed(chunk: Uint8Array, length: number): HandshakeStep {
@@ -39,10 +53,11 @@ export class Handshake {
         : { state: 'incomplete' };
     }
     const head = this.#head.slice(0, end);
-    if (!head.startsWith('HTTP/1.1 101 ')) {
+    if (!head.startsWith(this.#status)) {
       return { state: 'refused', reason: head.slice(0, head.indexOf('\r\n')) };
     }
-    if (!head.includes(this.#accept)) return { state: 'refused', reason: 'wrong Sec-WebSocket-Accept' };
+    const missing = this.#needed.find((text) => !head.includes(text));
+    if (missing !== undefined) return { state: 'refused', reason: `answered without ${missing}` };
     return { state: 'open', rest: end + END_OF_HEAD.length - before };
   }
 }

@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import { Remote } from '../support/calls.ts';
 import { cpuSince, cpuTime } from '../support/proc.ts';
 import { type Started, start } from '../support/processes.ts';
-import type { ConnectAsk, GroupReport, PublisherCalls, ReachAnswer, SubscriberCalls } from './calls.ts';
+import type {
+  ConnectAnswer,
+  ConnectAsk,
+  GroupReport,
+  PublisherCalls,
+  ReachAnswer,
+  SubscriberCalls,
+} from './calls.ts';
+import type { Dialect } from './dialects.ts';
 
 export interface Load {
   readonly subscribers: Remote<SubscriberCalls>;
@@ -13,9 +21,12 @@ export interface Load {
 }
 
 export interface GroupOptions {
+  readonly dialect: Dialect;
   readonly port: number;
   readonly path: string;
   readonly count: number;
+  readonly paths?: readonly string[];
+  readonly messageBytes?: number;
   readonly group?: string;
   readonly reading?: boolean;
   readonly latencies?: boolean;
@@ -50,7 +61,10 @@ export function startLoad(): Load {
 }
 
 /** Connects a group and fails when not every one got through: a figure for fewer would be another figure. */
-export async function connectGroup(remote: Remote<SubscriberCalls>, options: GroupOptions): Promise<void> {
+export async function connectGroup(
+  remote: Remote<SubscriberCalls>,
+  options: GroupOptions,
+): Promise<ConnectAnswer> {
   const ask: ConnectAsk = {
     group: 'readers',
     reading: true,
@@ -58,12 +72,16 @@ export async function connectGroup(remote: Remote<SubscriberCalls>, options: Gro
     latencies: false,
     resume: false,
     localAddresses: [],
+    paths: [],
+    messageBytes: 128,
     ...options,
   };
-  const { connected, problems } = await remote.call('connect', ask);
+  const answer = await remote.call('connect', ask);
+  const { connected, problems } = answer;
   if (connected !== options.count) {
     throw new Error(`${connected} of ${options.count} subscribers connected: ${JSON.stringify(problems)}`);
   }
+  return answer;
 }
 
 /** Seconds of CPU that `work` cost each of the processes, and its answer. */

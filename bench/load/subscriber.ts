@@ -7,12 +7,17 @@
 import { connect, type Socket } from 'node:net';
 import { nowUs } from '../support/clock.ts';
 import type { Histogram } from '../support/histogram.ts';
-import { FrameCounter } from './frame-counter.ts';
+import type { Counter, Line } from './counter.ts';
+import { type Dialect, READING } from './dialects.ts';
+import { clientFrame } from './frames.ts';
 import { Handshake } from './handshake.ts';
+import { Tally } from './tally.ts';
 
 export interface SubscriberOptions {
+  readonly dialect: Dialect;
   readonly port: number;
   readonly path: string;
+  readonly messageBytes: number;
   readonly localAddress: string | null;
   readonly verify: boolean;
   readonly latencies: Histogram | null;
@@ -29,13 +34,14 @@ const shared = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
 
 const OPCODE_CLOSE = 0x8;
 const OPCODE_PING = 0x9;
-/** Masked with the key 0, as a client must. */
-const PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
+const PONG = clientFrame(0xa, '');
 const CLOSE_PATTERN = /^cursor=(.+)$/;
 const CONNECT_TIMEOUT_MS = 30_000;
 
 export class Subscriber {
-  readonly counter: FrameCounter;
+  readonly tally: Tally;
+  /** How many messages it waits for; the group sets it. */
+  target: number = Number.POSITIVE_INFINITY;
   readonly #options: SubscriberOptions;
   #socket: Socket | null = null;
   #reading: boolean;
@@ -50,55 +56,74 @@ export class Subscriber {
   constructor(options: SubscriberOptions) {
     this.#options = options;
     this.#reading = options.reading;
-    this.counter = new FrameCounter({
-      verify: options.verify,
-      latencies: options.latencies,
-      onControl: (opcode, payload) => this.#control(opcode, payload),
+    this.tally = new Tally(options);
+  }
+
+  /** Resolves with null once messages can come, else with what went wrong. */
+  connect(path: string = this.#options.path): Promise<string | null> {
+    return new Promise((resolve) => this.#connect(path, resolve));
+  }
+
+  #connect(path: string, settle: (problem: string | null) => void): void {
+    const { port, localAddress, onMessages, dialect, latencies } = this.#options;
+    const { subprotocol, events, opensAtOnce, counter: makeCounter } = READING[dialect];
+    const handshake = new Handshake({ path, port, subprotocol, events });
+    const { tally } = this;
+    let counter: Counter | null = null;
+    const upgraded = (length: number): boolean => {
+      const step = handshake.feed(shared, length);
+      if (step.state === 'incomplete') return true;
+      if (step.state === 'refused') {
+        settle(step.reason);
+        socket.destroy();
+        return false;
+      }
+      socket.setTimeout(0);
+      counter = makeCounter(this.#line(socket, settle));
+      if (opensAtOnce) settle(null);
+      const rest = shared.subarray(step.rest, length);
+      tally.nowUs = nowUs();
+      if (rest.length > 0) counter.consume(rest, rest.length);
+      onMessages(this);
+      return this.#reading;
+    };
+    const read = (length: number): boolean => {
+      if (counter === null) return upgraded(length);
+      if (latencies !== null) tally.nowUs = nowUs();
+      counter.consume(shared, length);
+      onMessages(this);
+      return this.#reading;
+    };
+    const socket = connect({
+      host: '127.0.0.1',
+      port,
+      ...(localAddress === null ? {} : { localAddress }),
+      onread: { buffer: shared, callback: read },
+    });
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error('no upgrade in time')));
+    socket.once('connect', () => socket.write(handshake.request));
+    socket.once('error', (error) => settle(error.message));
+    socket.once('close', () => {
+      settle('closed before it was open');
+      if (counter !== null) this.#ended();
     });
   }
 
-  /** Resolves with null once upgraded, else with what went wrong. */
-  connect(path: string = this.#options.path): Promise<string | null> {
-    const { port, localAddress, onMessages } = this.#options;
-    const handshake = new Handshake(path, port);
-    return new Promise((resolve) => {
-      let open = false;
-      const read = (length: number): boolean => {
-        if (open) {
-          this.counter.consume(shared, length, this.#options.latencies === null ? 0 : nowUs());
-          onMessages(this);
-          return this.#reading;
-        }
-        const step = handshake.feed(shared, length);
-        if (step.state === 'incomplete') return true;
-        if (step.state === 'refused') {
-          resolve(step.reason);
-          socket.destroy();
-          return false;
-        }
-        open = true;
-        socket.setTimeout(0);
-        resolve(null);
-        const rest = shared.subarray(step.rest, length);
-        if (rest.length > 0) this.counter.consume(rest, rest.length, nowUs());
-        return this.#reading;
-      };
-      const socket = connect({
-        host: '127.0.0.1',
-        port,
-        ...(localAddress === null ? {} : { localAddress }),
-        onread: { buffer: shared, callback: read },
-      });
-      this.#socket = socket;
-      socket.setNoDelay(true);
-      socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error('no upgrade in time')));
-      socket.once('connect', () => socket.write(handshake.request));
-      socket.once('error', (error) => resolve(error.message));
-      socket.once('close', () => {
-        resolve('closed before the upgrade');
-        if (open) this.#ended();
-      });
-    });
+  #line(socket: Socket, settle: (problem: string | null) => void): Line {
+    return {
+      tally: this.tally,
+      messageBytes: this.#options.messageBytes,
+      send: (bytes) => socket.write(bytes),
+      opened: () => settle(null),
+      control: (opcode, payload) => this.#control(opcode, payload),
+      refused: (reason) => {
+        settle(reason);
+        this.closed ??= reason;
+        socket.destroy();
+      },
+    };
   }
 
   /** Starts to read what a stalled subscriber left lying. */

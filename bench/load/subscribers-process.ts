@@ -19,7 +19,6 @@ const CONNECTING_AT_ONCE = 64;
 interface Group {
   readonly subscribers: Subscriber[];
   readonly latencies: Histogram | null;
-  target: number;
   missing: number;
   onReached: (atUs: number) => void;
 }
@@ -33,7 +32,7 @@ function groupOf(name: string): Group {
 }
 
 function noted(group: Group, subscriber: Subscriber): void {
-  if (subscriber.done || subscriber.counter.messages < group.target) return;
+  if (subscriber.done || subscriber.tally.messages < subscriber.target) return;
   subscriber.done = true;
   if (--group.missing === 0) group.onReached(nowUs());
 }
@@ -42,12 +41,14 @@ async function connectGroup(ask: ConnectAsk): Promise<ConnectAnswer> {
   const group: Group = groups.get(ask.group) ?? {
     subscribers: [],
     latencies: ask.latencies ? new Histogram() : null,
-    target: Number.POSITIVE_INFINITY,
     missing: 0,
     onReached: () => {},
   };
   groups.set(ask.group, group);
   const problems: Record<string, number> = {};
+  const startedUs = nowUs();
+  // Each has its number, whatever the order they open in: paths and targets go by it.
+  const before = group.subscribers.length;
   let started = 0;
   let connected = 0;
   const connectSome = async (): Promise<void> => {
@@ -55,25 +56,36 @@ async function connectGroup(ask: ConnectAsk): Promise<ConnectAnswer> {
       const number = started++;
       const localAddress = ask.localAddresses[number % ask.localAddresses.length] ?? null;
       const onMessages = (one: Subscriber) => noted(group, one);
-      const subscriber = new Subscriber({ ...ask, localAddress, latencies: group.latencies, onMessages });
+      const path = ask.paths[number % ask.paths.length] ?? ask.path;
+      const subscriber = new Subscriber({
+        ...ask,
+        path,
+        localAddress,
+        latencies: group.latencies,
+        onMessages,
+      });
       const problem = await subscriber.connect();
       if (problem === null) {
         connected++;
-        group.subscribers.push(subscriber);
+        group.subscribers[number + before] = subscriber;
       } else {
         problems[problem] = (problems[problem] ?? 0) + 1;
       }
     }
   };
   await Promise.all(Array.from({ length: CONNECTING_AT_ONCE }, connectSome));
-  return { connected, problems };
+  return { connected, startedUs, openUs: nowUs(), problems };
 }
 
 async function reach(ask: ReachAsk): Promise<ReachAnswer> {
   const group = groupOf(ask.group);
-  group.target = ask.messages;
+  const { messages } = ask;
   group.missing = group.subscribers.length;
-  for (const subscriber of group.subscribers) subscriber.done = false;
+  group.subscribers.forEach((subscriber, index) => {
+    subscriber.done = false;
+    subscriber.target =
+      typeof messages === 'number' ? messages : (messages[index % messages.length] as number);
+  });
   const timeout = new AbortController();
   const reached = new Promise<ReachAnswer>((resolve) => {
     group.onReached = (atUs) => resolve({ reached: true, atUs });
@@ -90,22 +102,22 @@ async function reach(ask: ReachAsk): Promise<ReachAnswer> {
 
 function report(name: string): GroupReport {
   const { subscribers, latencies } = groupOf(name);
-  const counters = subscribers.map((subscriber) => subscriber.counter);
+  const tallies = subscribers.map((subscriber) => subscriber.tally);
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
-  const counts = counters.map((counter) => counter.messages);
-  const firsts = counters.map((counter) => counter.firstSequence);
+  const counts = tallies.map((tally) => tally.messages);
+  const firsts = tallies.map((tally) => tally.firstSequence);
   const closed: Record<string, number> = {};
   for (const { closed: how } of subscribers) if (how !== null) closed[how] = (closed[how] ?? 0) + 1;
   return {
     subscribers: subscribers.length,
     messages: sum(counts),
-    bytes: sum(counters.map((counter) => counter.bytes)),
+    bytes: sum(tallies.map((tally) => tally.bytes)),
     least: Math.min(...counts),
     most: Math.max(...counts),
-    breaks: sum(counters.map((counter) => counter.breaks)),
+    breaks: sum(tallies.map((tally) => tally.breaks)),
     lowestFirst: Math.min(...firsts),
     highestFirst: Math.max(...firsts),
-    lowestLast: Math.min(...counters.map((counter) => counter.lastSequence)),
+    lowestLast: Math.min(...tallies.map((tally) => tally.lastSequence)),
     closed,
     resumed: sum(subscribers.map((subscriber) => subscriber.resumed)),
     latencies: latencies?.distribution() ?? null,
@@ -116,6 +128,10 @@ answerCalls<SubscriberCalls>({
   connect: connectGroup,
   reach,
   report: ({ group }) => report(group),
+  forget: ({ group }) => {
+    groupOf(group).latencies?.clear();
+    return null;
+  },
   read: ({ group }) => {
     for (const subscriber of groupOf(group).subscribers) subscriber.read();
     return null;

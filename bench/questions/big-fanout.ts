@@ -37,7 +37,7 @@ interface Crowd {
 async function gather(target: InstrumentedTarget): Promise<Crowd> {
   const started = Array.from({ length: CLIENT_PROCESSES }, () => startSubscribers());
   const remotes = started.map(({ remote }) => remote);
-  const options = { port: target.port, path: target.subscribePath, count: SUBSCRIBERS / CLIENT_PROCESSES };
+  const options = { ...target.subscribe, count: SUBSCRIBERS / CLIENT_PROCESSES };
   // Each process from an address of its own, so that ports do not run short whatever their range.
   await Promise.all(
     remotes.map((remote, index) =>
@@ -62,7 +62,7 @@ export async function bigFanout(bench: Bench): Promise<Answer> {
   let crowd: Crowd | null = null;
   try {
     crowd = await gather(target);
-    await load.publisher.call('connect', { port: target.port, path: target.publishPath });
+    await load.publisher.call('connect', target.publish);
     let first = 0;
     const publish = async (messages: number): Promise<Measured> => {
       await target.remote.call('resetLoopDelay', null);

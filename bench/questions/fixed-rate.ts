@@ -1,5 +1,5 @@
 /**
- * What does a delivery cost, and how late is it, at a rate far below any limit?
+ * What does a delivery cost, and how late is it, at rates far below any limit?
  *
  * Batching makes a saturated server fast and tempts it to wait for more; at 50 messages a second there is
  * nothing to batch, so each delivery is one write and the question is whether the design pays anything on top
@@ -7,135 +7,117 @@
  * and idle work included. Latency counts from the moment a message was due. The floor has neither publisher
  * nor log: its latency is that of the write loop alone.
  */
-import { type Answer, type Bench, median, times } from '../answer.ts';
-import type { GroupReport } from '../load/calls.ts';
-import { connectGroup, type Load, reachedOrThrow, startLoad, withCpu, wrongDelivery } from '../load/load.ts';
-import { Histogram } from '../support/histogram.ts';
-import { baseline, rivercast, startFloor, type Target } from '../targets.ts';
+import { type Answer, type Bench, median, times, type Verdict } from '../answer.ts';
+import { type Pace, type Paced, pace, paceFloor } from '../measure.ts';
+import { natsTarget, PEERS } from '../peers/index.ts';
+import { baseline, rivercast, type Target } from '../targets.ts';
 
-const SUBSCRIBERS = 1000;
 const MESSAGE_BYTES = 128;
-const PER_SECOND = 50;
 const FLOOR = 'floor';
+const MUST_CPU = 1.35;
+const AIM_CPU = 1.2;
+const MUST_LATENCY = 1.5;
 
-interface Measured {
-  readonly cpuUsPerDelivery: number;
-  readonly redisUsPerDelivery: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-  readonly maxLateMs: number;
-  readonly wrong: string | null;
-}
-
-interface Work {
-  readonly port: number;
-  readonly path: string;
-  readonly pids: readonly number[];
+interface Cell {
+  readonly perSecond: number;
+  readonly subscribers: number;
   readonly seconds: number;
-  /** Sends the messages; how late the latest one left. */
-  readonly publish: (load: Load, messages: number) => Promise<{ readonly maxLateUs: number }>;
+  /** Those with a verdict on them take part in every repeat; `others` in the first only. */
+  readonly repeats: number;
+  readonly always: readonly Target[];
+  readonly others: readonly Target[];
 }
 
-async function measure(work: Work): Promise<Measured> {
-  const load = startLoad();
-  try {
-    const messages = work.seconds * PER_SECOND;
-    const timeoutMs = work.seconds * 1000 + 20_000;
-    const { port, path } = work;
-    await connectGroup(load.subscribers, { port, path, count: SUBSCRIBERS, latencies: true });
-    const { answer, cpuSeconds } = await withCpu(work.pids, () =>
-      Promise.all([
-        load.subscribers.call('reach', { group: 'readers', messages, timeoutMs }),
-        work.publish(load, messages),
-      ]),
-    );
-    const report = await load.subscribers.call('report', { group: 'readers' });
-    reachedOrThrow(answer[0], report, messages);
-    return measured(report, messages, cpuSeconds, answer[1].maxLateUs / 1000);
-  } finally {
-    await load.stop();
-  }
-}
+const NATS: readonly Target[] = natsTarget === null ? [] : [natsTarget];
+const REST: readonly Target[] = [baseline, ...PEERS];
+const QUIET: Cell = {
+  perSecond: 50,
+  subscribers: 1000,
+  seconds: 10,
+  repeats: 3,
+  always: [rivercast, baseline],
+  others: PEERS,
+};
+const STEADY: Cell = {
+  perSecond: 300,
+  subscribers: 100,
+  seconds: 6,
+  repeats: 5,
+  always: [rivercast, ...NATS],
+  others: [],
+};
+const CELLS: readonly Cell[] = [
+  QUIET,
+  STEADY,
+  { perSecond: 1000, subscribers: 100, seconds: 6, repeats: 1, always: [rivercast], others: REST },
+  { perSecond: 10_000, subscribers: 100, seconds: 6, repeats: 1, always: [rivercast], others: NATS },
+];
+const QUICK_SECONDS = 3;
 
-function measured(
-  report: GroupReport,
-  messages: number,
-  cpuSeconds: readonly number[],
-  maxLateMs: number,
-): Measured {
-  const deliveries = messages * SUBSCRIBERS;
-  const latencies = new Histogram();
-  if (report.latencies !== null) latencies.merge(report.latencies);
-  return {
-    cpuUsPerDelivery: ((cpuSeconds[0] ?? Number.NaN) * 1e6) / deliveries,
-    redisUsPerDelivery: ((cpuSeconds[1] ?? 0) * 1e6) / deliveries,
-    p50Ms: latencies.percentileUs(0.5) / 1000,
-    p99Ms: latencies.percentileUs(0.99) / 1000,
-    maxMs: latencies.percentileUs(1) / 1000,
-    maxLateMs,
-    wrong: wrongDelivery(report, messages),
-  };
-}
-
-async function measureTarget(target: Target, seconds: number): Promise<Measured> {
-  const running = await target.start();
-  try {
-    const { port, publishPath, subscribePath } = running;
-    const pids = running.redisPid === null ? [running.pid] : [running.pid, running.redisPid];
-    const publish: Work['publish'] = async (load, messages) => {
-      await load.publisher.call('connect', { port, path: publishPath });
-      const ask = { messages, bytes: MESSAGE_BYTES, first: 0, perSecond: PER_SECOND };
-      return load.publisher.call('pace', ask);
-    };
-    return await measure({ port, path: subscribePath, pids, seconds, publish });
-  } finally {
-    await running.stop();
-  }
-}
-
-async function measureFloor(seconds: number): Promise<Measured> {
-  const floor = await startFloor();
-  try {
-    const publish: Work['publish'] = async (_load, messages) => {
-      await floor.remote.call('pace', { messages, bytes: MESSAGE_BYTES, perSecond: PER_SECOND });
-      return { maxLateUs: 0 };
-    };
-    return await measure({ port: floor.port, path: '/', pids: [floor.pid], seconds, publish });
-  } finally {
-    await floor.stop();
-  }
-}
+type Runs = Record<string, Paced[]>;
 
 export async function fixedRate(bench: Bench): Promise<Answer> {
-  const repeats = bench.quick ? 1 : 3;
-  const seconds = bench.quick ? 5 : 20;
-  const runs: Record<string, Measured[]> = {};
-  const note = (name: string, run: Measured) => {
-    (runs[name] ??= []).push(run);
-    const latency = `p50 ${run.p50Ms.toFixed(2)} ms, p99 ${run.p99Ms.toFixed(2)} ms`;
-    bench.say(`  ${name}: ${run.cpuUsPerDelivery.toFixed(2)} µs CPU a delivery, ${latency}`);
-  };
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    note(rivercast.name, await measureTarget(rivercast, seconds));
-    note(baseline.name, await measureTarget(baseline, seconds));
-    note(FLOOR, await measureFloor(seconds));
-  }
+  const runs: [Cell, Runs][] = [];
+  for (const cell of CELLS) runs.push([cell, await takeCell(bench, cell)]);
   return answerOf(runs);
 }
 
-function answerOf(runs: Readonly<Record<string, readonly Measured[]>>): Answer {
-  const of = (name: string, pick: (run: Measured) => number) => median((runs[name] ?? []).map(pick));
-  const cpu = (name: string) => of(name, (run) => run.cpuUsPerDelivery);
-  const ratio = cpu(rivercast.name) / cpu(baseline.name);
-  const wrong = Object.entries(runs).flatMap(([name, list]) =>
-    list.flatMap((run) => (run.wrong === null ? [] : [`${name}: ${run.wrong}`])),
-  );
-  const ms = (name: string, pick: (run: Measured) => number) => `${of(name, pick).toFixed(2)} ms`;
+async function takeCell(bench: Bench, cell: Cell): Promise<Runs> {
+  const { perSecond, subscribers, seconds } = cell;
+  const ask: Pace = {
+    perSecond,
+    subscribers,
+    bytes: MESSAGE_BYTES,
+    seconds: bench.quick ? QUICK_SECONDS : seconds,
+  };
+  const runs: Runs = {};
+  const note = (name: string, run: Paced) => {
+    (runs[name] ??= []).push(run);
+    const latency = `p50 ${run.p50Ms.toFixed(2)} ms, p99 ${run.p99Ms.toFixed(2)} ms`;
+    bench.say(
+      `  ${perSecond}/s × ${subscribers}: ${name}: ${run.cpuUsPerDelivery.toFixed(2)} µs CPU a delivery, ${latency}`,
+    );
+  };
+  const repeats = bench.quick ? 1 : cell.repeats;
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    for (const target of cell.always) note(target.name, await pace(target, ask));
+    note(FLOOR, await paceFloor(ask));
+    if (repeat > 0) continue;
+    for (const target of cell.others) note(target.name, await pace(target, ask));
+  }
+  return runs;
+}
+
+function of(runs: Runs, name: string, pick: (run: Paced) => number): number {
+  return median((runs[name] ?? []).map(pick));
+}
+
+function rowsOf([{ perSecond, subscribers }, runs]: readonly [Cell, Runs]): string[][] {
+  const cpu = (name: string) => of(runs, name, (run) => run.cpuUsPerDelivery);
+  const ms = (name: string, pick: (run: Paced) => number) => `${of(runs, name, pick).toFixed(2)} ms`;
+  return Object.entries(runs).map(([name, list]) => [
+    `${perSecond}/s × ${subscribers}`,
+    name,
+    `${cpu(name).toFixed(2)} µs`,
+    times(cpu(name) / cpu(FLOOR)),
+    `${of(runs, name, (run) => run.redisUsPerDelivery).toFixed(3)} µs`,
+    ms(name, (run) => run.p50Ms),
+    ms(name, (run) => run.p99Ms),
+    ms(name, (run) => run.maxMs),
+    `${list.length}`,
+  ]);
+}
+
+function answerOf(runs: readonly (readonly [Cell, Runs])[]): Answer {
+  const lateMs = runs.map(([{ perSecond }, cell]) => {
+    const late = of(cell, rivercast.name, (run) => run.maxLateMs);
+    return `${late.toFixed(1)} ms at ${perSecond}/s`;
+  });
   return {
     question: 'fixed-rate',
-    title: `${PER_SECOND} messages a second of ${MESSAGE_BYTES} B to ${SUBSCRIBERS} subscribers, on Redis`,
+    title: `Fixed rates of ${MESSAGE_BYTES} B, on Redis`,
     head: [
+      'load',
       'server',
       'server CPU a delivery',
       'against the floor',
@@ -143,33 +125,67 @@ function answerOf(runs: Readonly<Record<string, readonly Measured[]>>): Answer {
       'p50',
       'p99',
       'max',
+      'runs',
     ],
-    rows: Object.keys(runs).map((name) => [
-      name,
-      `${cpu(name).toFixed(2)} µs`,
-      times(cpu(name) / cpu(FLOOR)),
-      name === FLOOR ? '' : `${of(name, (run) => run.redisUsPerDelivery).toFixed(3)} µs`,
-      ms(name, (run) => run.p50Ms),
-      ms(name, (run) => run.p99Ms),
-      ms(name, (run) => run.maxMs),
-    ]),
-    verdicts: [
-      { must: 'CPU a delivery not above the baseline', measured: times(ratio), pass: ratio <= 1 },
-      {
-        must: 'every subscriber has every message, once, in order',
-        measured: wrong.length === 0 ? 'yes, each sequence number checked' : wrong.join('; '),
-        pass: wrong.length === 0,
-      },
-    ],
+    rows: runs.flatMap(rowsOf),
+    verdicts: verdictsOf(runs),
     notes: [
-      `The publisher was at most ${of(rivercast.name, (run) => run.maxLateMs).toFixed(1)} ms late (median run).`,
+      'Load: messages a second × subscribers. Latency counts from the moment a message was due; the floor has neither publisher nor log.',
+      `The publisher's latest message left after its time by ${lateMs.join(', ')} (median run of Rivercast).`,
     ],
-    figures: Object.fromEntries(
-      Object.entries(runs).flatMap(([name, list]) => [
-        [`${name}: CPU µs a delivery`, list.map((run) => run.cpuUsPerDelivery)],
-        [`${name}: p50 ms`, list.map((run) => run.p50Ms)],
-        [`${name}: p99 ms`, list.map((run) => run.p99Ms)],
-      ]),
-    ),
+    figures: figuresOf(runs),
   };
+}
+
+function verdictsOf(runs: readonly (readonly [Cell, Runs])[]): Verdict[] {
+  const find = (cell: Cell) => runs.find(([one]) => one === cell)?.[1] ?? {};
+  const quiet = find(QUIET);
+  const cpu = (name: string) => of(quiet, name, (run) => run.cpuUsPerDelivery);
+  const cost = cpu(rivercast.name) / cpu(FLOOR);
+  const wrong = runs.flatMap(([, cell]) =>
+    Object.entries(cell).flatMap(([name, list]) =>
+      list.flatMap((run) => (run.wrong === null ? [] : [`${name}: ${run.wrong}`])),
+    ),
+  );
+  return [
+    {
+      must: `${QUIET.perSecond}/s to ${QUIET.subscribers}: CPU a delivery at most ${MUST_CPU} times the floor's (aim ${AIM_CPU})`,
+      measured: `${times(cost)} (${baseline.name}: ${times(cpu(baseline.name) / cpu(FLOOR))})`,
+      pass: cost <= MUST_CPU,
+    },
+    ...NATS.flatMap(({ name }) => latencyVerdicts(find(STEADY), name)),
+    {
+      must: 'every subscriber has every message, once, in order',
+      measured: wrong.length === 0 ? 'yes, each sequence number checked' : wrong.join('; '),
+      pass: wrong.length === 0,
+    },
+  ];
+}
+
+function latencyVerdicts(steady: Runs, peer: string): Verdict[] {
+  const verdict = (what: string, pick: (run: Paced) => number): Verdict => {
+    const own = of(steady, rivercast.name, pick);
+    const theirs = of(steady, peer, pick);
+    return {
+      must: `${STEADY.perSecond}/s to ${STEADY.subscribers}: ${what} at most ${MUST_LATENCY} times that of ${peer}`,
+      measured: `${own.toFixed(2)} ms against ${theirs.toFixed(2)} ms, ${times(own / theirs)}`,
+      pass: own <= theirs * MUST_LATENCY,
+    };
+  };
+  return [verdict('p50', (run) => run.p50Ms), verdict('p99', (run) => run.p99Ms)];
+}
+
+function figuresOf(runs: readonly (readonly [Cell, Runs])[]): Record<string, readonly number[]> {
+  return Object.fromEntries(
+    runs.flatMap(([{ perSecond, subscribers }, cell]) =>
+      Object.entries(cell).flatMap(([name, list]) => {
+        const key = `${perSecond}/s × ${subscribers}: ${name}`;
+        return [
+          [`${key}: CPU µs a delivery`, list.map((run) => run.cpuUsPerDelivery)],
+          [`${key}: p50 ms`, list.map((run) => run.p50Ms)],
+          [`${key}: p99 ms`, list.map((run) => run.p99Ms)],
+        ];
+      }),
+    ),
+  );
 }

@@ -61,13 +61,12 @@ async function measure(run: Run): Promise<Measured> {
   const server = await startRivercast({ env: run.env ?? {} });
   const load = startLoad();
   try {
-    const { port, subscribePath: path, publishPath } = server;
-    await connectGroup(load.subscribers, { port, path, count: READERS });
+    await connectGroup(load.subscribers, { ...server.subscribe, count: READERS });
     if (run.stalled > 0) {
       const stalled = { group: 'stalled', reading: false, resume: true, count: run.stalled };
-      await connectGroup(load.subscribers, { port, path, ...stalled });
+      await connectGroup(load.subscribers, { ...server.subscribe, ...stalled });
     }
-    await load.publisher.call('connect', { port, path: publishPath });
+    await load.publisher.call('connect', server.publish);
     const fed = await feed(server, load);
     await new Promise((resolve) => setTimeout(resolve, run.waitMs ?? 0));
     return { ...fed, stalled: run.stalled > 0 ? await readOn(load) : null };
@@ -112,16 +111,10 @@ async function measureFloor(stalled: number): Promise<number> {
   const floor = await startFloor();
   const load = startLoad();
   try {
-    const { port } = floor;
-    await connectGroup(load.subscribers, { port, path: '/', count: READERS });
+    await connectGroup(load.subscribers, { ...floor.subscribe, count: READERS });
     if (stalled > 0) {
-      await connectGroup(load.subscribers, {
-        port,
-        path: '/',
-        group: 'stalled',
-        reading: false,
-        count: stalled,
-      });
+      const silent = { group: 'stalled', reading: false, count: stalled };
+      await connectGroup(load.subscribers, { ...floor.subscribe, ...silent });
     }
     const startedUs = nowUs();
     // It never comes to its end while some do not read: it is stopped with its process.

@@ -27,6 +27,13 @@ export class Histogram {
     this.#max = Math.max(this.#max, other.maxUs);
   }
 
+  /** Starts anew. */
+  clear(): void {
+    this.#counts.fill(0);
+    this.#total = 0;
+    this.#max = 0;
+  }
+
   percentileUs(fraction: number): number {
     let left = Math.ceil(this.#total * fraction);
     for (const [index, count] of this.#counts.entries()) {
