@@ -9,6 +9,7 @@ import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { Doors, PUBLISHER_CLOSE_MS } from './http/doors.ts';
+import { History } from './http/history.ts';
 import { Listener } from './http/listener.ts';
 import { createRoutes } from './http/routes.ts';
 import { TimerWheel } from './http/timer-wheel.ts';
@@ -100,6 +101,14 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     logger,
     probe: () => log.probe(),
     isDraining: () => doors.isDraining,
+    api: {
+      log,
+      role,
+      policy: config.http,
+      isDraining: () => doors.isDraining,
+      subscribersOf: (channel) => broadcaster?.countOf(channel) ?? 0,
+      history: broadcaster === null ? null : historyOf(config, logger, clock, log),
+    },
     doorPaths: doors.paths,
     banner: banner(config),
   });
@@ -110,6 +119,11 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     broadcaster?.tick();
   }, tickMs);
   return { config, logger, log, manager, broadcaster, doors, listener, ticker };
+}
+
+function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
+  const { maxAgeMs } = config.log.retention;
+  return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 
 async function stop(parts: Parts): Promise<boolean> {

@@ -171,6 +171,11 @@ export class Broadcaster {
     }
   }
 
+  /** How many of this process follow a channel. */
+  countOf(channel: string): number {
+    return this.#tails.get(channel)?.count ?? 0;
+  }
+
   stats(): BroadcasterStats {
     const { stalls, passes, budget } = this.#context;
     let subscribers = 0;

@@ -1,10 +1,13 @@
 /**
- * May a web page of this origin connect? A browser sends `Origin` with every WebSocket handshake, and nothing
- * else keeps a foreign page from using its visitor's network position. Programs send none and pass.
+ * May a web page connect? Nothing else keeps a foreign page from using its visitor's network position. A
+ * browser names the page in `Origin` with every WebSocket handshake and every request to another origin;
+ * programs send none and pass. A request to the page's own origin bears none either, so there the name the
+ * browser was led here by, in `Host`, has to tell.
  */
-
 import { isIP } from 'node:net';
 import type { HttpConfig } from '../config.ts';
+
+export type OriginPolicy = Pick<HttpConfig, 'allowedOrigins' | 'allowAnonymous'>;
 
 /**
  * `host` is the request's Host header. With no list, pages on loopback are allowed and pages of the same
@@ -14,7 +17,7 @@ import type { HttpConfig } from '../config.ts';
 export function isOriginAllowed(
   origin: string | undefined,
   host: string | undefined,
-  { allowedOrigins: allowed, allowAnonymous }: Pick<HttpConfig, 'allowedOrigins' | 'allowAnonymous'>,
+  { allowedOrigins: allowed, allowAnonymous }: OriginPolicy,
 ): boolean {
   if (origin === undefined) return true;
   const url = parseOrigin(origin);
@@ -24,21 +27,50 @@ export function isOriginAllowed(
   return url.host === host?.toLowerCase() && (allowAnonymous || isAddress(url.hostname));
 }
 
+/**
+ * May a request for this `Host` be answered? By DNS rebinding a page of anybody's name reaches a server meant
+ * for this machine only, as its own origin; it cannot do so by an address, by a name of loopback, or by the
+ * name of a page that may connect anyway. Every browser sends `Host`.
+ */
+export function isHostAllowed(host: string | undefined, policy: OriginPolicy): boolean {
+  if (host === undefined || policy.allowAnonymous) return true;
+  const url = parseOrigin(`http://${host}`);
+  if (url === null) return false;
+  if (isLoopbackName(url.hostname) || isAddress(url.hostname)) return true;
+  return policy.allowedOrigins.some((pattern) => namesHost(pattern, url.hostname));
+}
+
 function matches(url: URL, pattern: string): boolean {
   if (pattern === '*') return true;
-  const wildcard = '://*.';
-  const at = pattern.indexOf(wildcard);
-  if (at === -1) return url.origin === parseOrigin(pattern)?.origin;
-  const base = parseOrigin(`${pattern.slice(0, at)}://${pattern.slice(at + wildcard.length)}`);
+  const { base, isWildcard } = parsePattern(pattern);
   if (base === null) return false;
-  return (
-    url.protocol === base.protocol && url.port === base.port && url.hostname.endsWith(`.${base.hostname}`)
-  );
+  if (!isWildcard) return url.origin === base.origin;
+  return url.protocol === base.protocol && url.port === base.port && isBelow(url.hostname, base.hostname);
+}
+
+/** A proxy may have changed scheme and port on the way. */
+function namesHost(pattern: string, hostname: string): boolean {
+  if (pattern === '*') return true;
+  const { base, isWildcard } = parsePattern(pattern);
+  if (base === null) return false;
+  return isWildcard ? isBelow(hostname, base.hostname) : hostname === base.hostname;
+}
+
+function parsePattern(pattern: string): { readonly base: URL | null; readonly isWildcard: boolean } {
+  const wildcard = '://*.';
+  return {
+    base: parseOrigin(pattern.replace(wildcard, '://')),
+    isWildcard: pattern.includes(wildcard),
+  };
+}
+
+function isBelow(hostname: string, base: string): boolean {
+  return hostname.endsWith(`.${base}`);
 }
 
 /** Null for what is not an origin, `null` (a sandboxed or local page) included. */
 function parseOrigin(text: string): URL | null {
-  if (!/^https?:\/\/[^/?#@]+$/i.test(text)) return null;
+  if (!/^https?:\/\/[^/?#@\\\s]+$/i.test(text)) return null;
   try {
     return new URL(text);
   } catch {

@@ -4,9 +4,12 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 
-export const PROBLEM_TYPE = 'application/problem+json';
+const PROBLEM_TYPE = 'application/problem+json';
+/** Seconds: the log may be back at once, and clients add their own back-off. */
+const RETRY_AFTER = '1';
 
 export interface Problem {
   readonly code: ErrorCode;
@@ -15,9 +18,18 @@ export interface Problem {
   readonly extra?: Readonly<Record<string, unknown>>;
 }
 
-export function problemBody({ code, detail, extra }: Problem): string {
+function problemBody({ code, detail, extra }: Problem): string {
   const { http, title } = ERRORS[code];
   return JSON.stringify({ type: 'about:blank', title, status: http, code, detail, ...extra });
+}
+
+/** Answers a request with a refusal. */
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  const { http, retry } = ERRORS[problem.code];
+  if (retry) reply.header('Retry-After', RETRY_AFTER);
+  // 404 and 410 may else be kept by a cache that was told nothing.
+  reply.header('Cache-Control', 'no-store');
+  return reply.code(http).type(PROBLEM_TYPE).send(problemBody(problem));
 }
 
 /** Answers an upgrade request with a refusal, and ends its connection. */
@@ -29,7 +41,7 @@ export function refuseUpgrade(socket: Duplex, problem: Problem): void {
     'Connection: close',
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
-    ...(retry ? ['Retry-After: 1'] : []),
+    ...(retry ? [`Retry-After: ${RETRY_AFTER}`] : []),
   ];
   // A client may reset at any time, also while it is refused; without a listener that ends the process.
   socket.on('error', () => socket.destroy());

@@ -1,17 +1,21 @@
-/** The plain HTTP routes: health, readiness, and hints for who comes to a WebSocket door without one. */
+/** The plain HTTP routes: health, readiness, the API, and hints for who comes to a WebSocket door without one. */
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { ERRORS, type ErrorCode } from '../errors.ts';
+import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { PROBLEM_TYPE, problemBody } from './problem.ts';
+import { type ApiOptions, registerApi } from './api.ts';
+import { type Problem, sendProblem } from './problem.ts';
 
 /** `/readyz` must fail within 2 s of trouble, also when the log does not answer at all. */
 const PROBE_TIMEOUT_MS = 1500;
+/** Above the longest channel name, so that one that is too long is told so, even percent-encoded. */
+const MAX_PARAM_LENGTH = 1024;
 
 export interface RoutesOptions {
   readonly logger: Logger;
   /** Rejects with what is wrong. */
   readonly probe: () => Promise<void>;
   readonly isDraining: () => boolean;
+  readonly api: ApiOptions;
   /** Where this process opens WebSockets. */
   readonly doorPaths: readonly string[];
   readonly banner: string;
@@ -22,8 +26,9 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
     logger: false,
     exposeHeadRoutes: true,
     bodyLimit: 64 * 1024,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: (error, _request, reply) =>
-      void problem(reply as FastifyReply, 'bad_request', error.message),
+      void sendProblem(reply as FastifyReply, { code: 'bad_request', detail: error.message.slice(0, 200) }),
   });
   const probe = sharedProbe(options.probe);
 
@@ -37,23 +42,29 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
   for (const path of options.doorPaths) {
     app.get(path, async (_request, reply) => {
       reply.header('Upgrade', 'websocket').header('Connection', 'Upgrade');
-      return problem(reply, 'upgrade_required', `open ws://…${path} with a WebSocket client`);
+      return sendProblem(reply, {
+        code: 'upgrade_required',
+        detail: `open ws://…${path} with a WebSocket client`,
+      });
     });
   }
+  registerApi(app, options.api);
   app.setNotFoundHandler((request, reply) =>
-    problem(reply, 'not_found', `nothing at ${request.url.slice(0, 200)}`),
+    sendProblem(reply, { code: 'not_found', detail: `nothing at ${request.url.slice(0, 200)}` }),
   );
-  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
-    if (error.statusCode !== undefined && error.statusCode < 500)
-      return problem(reply, 'bad_request', error.message);
-    options.logger.error({ err: error }, 'a request failed');
-    return problem(reply, 'internal', 'the server failed to answer');
-  });
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) =>
+    sendProblem(reply, problemOf(error, options.logger)),
+  );
   return app;
 }
 
-function problem(reply: FastifyReply, code: ErrorCode, detail: string): FastifyReply {
-  return reply.code(ERRORS[code].http).type(PROBLEM_TYPE).send(problemBody({ code, detail }));
+function problemOf(error: Error & { statusCode?: number }, logger: Logger): Problem {
+  if (error instanceof RivercastError) return { code: error.code, detail: error.message };
+  if (error.statusCode !== undefined && error.statusCode < 500) {
+    return { code: 'bad_request', detail: error.message };
+  }
+  logger.error({ err: error }, 'a request failed');
+  return { code: 'internal', detail: 'the server failed to answer' };
 }
 
 /**

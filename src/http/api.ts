@@ -1,0 +1,48 @@
+/** The routes below `/api`. */
+import type { FastifyInstance } from 'fastify';
+import type { Role } from '../config.ts';
+import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
+import { type GuardOptions, guard } from './guard.ts';
+import type { History } from './history.ts';
+import { sendProblem } from './problem.ts';
+
+export interface ApiOptions extends GuardOptions, ChannelInfoOptions {
+  readonly role: Role;
+  /** Null when this process delivers nothing. */
+  readonly history: History | null;
+}
+
+type Route = { Params: { channel: string } };
+
+const METHODS = ['GET', 'HEAD'];
+
+export function registerApi(app: FastifyInstance, options: ApiOptions): void {
+  const { history, role } = options;
+  app.register(
+    async (api) => {
+      guard(api, options, '/*');
+      api.route<Route>({
+        method: METHODS,
+        url: '/channels/:channel',
+        exposeHeadRoute: false,
+        handler: (request, reply) => sendChannelInfo(options, request.params.channel, reply),
+      });
+      api.route<Route>({
+        method: METHODS,
+        url: '/channels/:channel/messages',
+        exposeHeadRoute: false,
+        handler: async (request, reply) => {
+          if (history !== null) return history.answer(request, reply);
+          return sendProblem(reply, {
+            code: 'not_found',
+            detail: `no history here; this process has ROLE=${role}`,
+          });
+        },
+      });
+      api.setNotFoundHandler((request, reply) =>
+        sendProblem(reply, { code: 'not_found', detail: `nothing at ${request.url.slice(0, 200)}` }),
+      );
+    },
+    { prefix: '/api' },
+  );
+}
