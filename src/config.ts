@@ -7,21 +7,17 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isChannelName, type Retention } from './channels.ts';
+import { bytes, count, oneOf, parsed, type Row, time } from './config-rows.ts';
 import {
   DAY,
-  formatBytes,
-  formatTime,
   GIB,
   isLoopback,
   isRedisUrl,
   KIB,
   MAX_TIMER_MS,
   MIB,
-  parseBytes,
-  parseCount,
   parseOrigins,
   parsePorts,
-  parseTime,
   redactSecret,
 } from './config-values.ts';
 import { StartError } from './errors.ts';
@@ -68,6 +64,7 @@ export interface BroadcasterConfig {
   readonly slowAfterMs: number;
   readonly slowEntries: number;
   readonly slowBytes: number;
+  readonly maxCatchUps: number;
 }
 
 export interface Config {
@@ -114,48 +111,6 @@ export interface Setting {
   readonly secret: boolean;
   /** Given alone on the command line, it means `true`. */
   readonly boolean: boolean;
-}
-
-interface Row<Schema extends z.ZodType = z.ZodType> {
-  readonly schema: Schema;
-  readonly initial: string;
-  readonly allowed: string;
-  readonly description: string;
-  readonly secret?: boolean;
-  readonly boolean?: boolean;
-}
-
-type Range = readonly [min: number, max: number];
-
-/** Makes the rows of one kind of number. */
-function quantity(what: string, parse: (text: string) => number, format: (value: number) => string) {
-  return (initial: string, [min, max]: Range, description: string): Row<z.ZodType<number>> => {
-    const schema = z.string().transform(parse).pipe(z.int().min(min).max(max));
-    const bound = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${format(max)}`;
-    return { schema, initial, allowed: `${what} from ${format(min)}${bound}`, description };
-  };
-}
-
-const bytes = quantity('a size', parseBytes, formatBytes);
-const time = quantity('a time', parseTime, formatTime);
-const count = quantity('a whole number', parseCount, String);
-
-function oneOf<const Value extends string>(
-  initial: Value | '',
-  values: readonly Value[],
-  description: string,
-) {
-  const allowed = values.map((value) => `\`${value}\``).join(', ');
-  return { schema: z.enum(values), initial, allowed, description } satisfies Row;
-}
-
-function parsed<Value>(parse: (text: string) => Value | null) {
-  return z.string().transform((text, context) => {
-    const value = parse(text);
-    if (value !== null) return value;
-    context.addIssue({ code: 'custom', message: 'malformed' });
-    return z.NEVER;
-  });
 }
 
 const PROCESS = {
@@ -310,6 +265,11 @@ const BROADCASTER = {
   ),
   SLOW_ENTRIES: count('100000', [1, Number.MAX_SAFE_INTEGER], 'How many entries behind is too far.'),
   SLOW_BYTES: bytes('64mib', [1, 1024 * GIB], 'How many bytes behind is too far.'),
+  MAX_CATCH_UPS: count(
+    '500',
+    [1, 1_000_000],
+    'Subscribers that may be on a long way (more than 20,000 entries, none of them in memory) to the present at a time; more are told to come back a little later.',
+  ),
 };
 
 const SECTIONS = { Process: PROCESS, Listening: HTTP, Log: LOG, Manager: MANAGER, Broadcaster: BROADCASTER };
@@ -442,6 +402,7 @@ function assemble(values: Values): Config {
       slowAfterMs: values.SLOW_AFTER_MS,
       slowEntries: values.SLOW_ENTRIES,
       slowBytes: values.SLOW_BYTES,
+      maxCatchUps: values.MAX_CATCH_UPS,
     },
     drainTimeoutMs: values.DRAIN_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,

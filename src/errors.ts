@@ -4,6 +4,8 @@
  */
 import { CLOSE } from './protocol/close.ts';
 
+const MAX_SPREAD_S = 5;
+
 export interface ErrorRow {
   readonly http: number;
   readonly close: number;
@@ -46,6 +48,11 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   too_slow: { http: 500, close: CLOSE.tooSlow, retry: true, title: 'The subscriber read too slowly' },
   internal: { http: 500, close: CLOSE.internal, retry: true, title: 'Internal error' },
 };
+
+/** Seconds to wait before trying again. Those that a limit turned away all came at once: they are spread. */
+export function retryAfterS(code: ErrorCode): number {
+  return code === 'limit_reached' ? 1 + Math.floor(Math.random() * MAX_SPREAD_S) : 1;
+}
 
 export class RivercastError extends Error {
   readonly code: ErrorCode;

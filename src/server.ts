@@ -8,19 +8,18 @@
 import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import { Connections } from './http/connections.ts';
 import { Doors, PUBLISHER_CLOSE_MS } from './http/doors.ts';
 import { History } from './http/history.ts';
 import { Listener } from './http/listener.ts';
 import { createRoutes } from './http/routes.ts';
-import { TimerWheel } from './http/timer-wheel.ts';
+import { TimerWheel, VISITS_PER_HEARTBEAT } from './http/timer-wheel.ts';
 import type { Log } from './log/log.ts';
 import { openLog } from './log/open.ts';
 import type { Logger } from './logger.ts';
 import { Manager } from './manager/manager.ts';
 import { CLOSE } from './protocol/close.ts';
 
-/** A connection is visited at least this often per heartbeat, so that a ping is late by a quarter at most. */
-const VISITS_PER_HEARTBEAT = 4;
 const MAX_TICK_MS = 1000;
 /** Of the drain time, so much is kept for telling subscribers. */
 const FAREWELL_SHARE = 0.3;
@@ -56,6 +55,7 @@ interface Parts {
   readonly log: Log;
   readonly manager: Manager | null;
   readonly broadcaster: Broadcaster | null;
+  readonly connections: Connections;
   readonly doors: Doors;
   readonly listener: Listener;
   readonly ticker: NodeJS.Timeout;
@@ -96,7 +96,8 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     role === 'manager' ? null : new Broadcaster({ log, clock, logger, config: config.broadcaster });
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
-  const doors = new Doors({ config, clock, logger, wheel, manager, broadcaster });
+  const connections = new Connections(wheel);
+  const doors = new Doors({ config, clock, logger, connections, manager, broadcaster });
   const routes = createRoutes({
     logger,
     probe: () => log.probe(),
@@ -118,7 +119,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     manager?.tick();
     broadcaster?.tick();
   }, tickMs);
-  return { config, logger, log, manager, broadcaster, doors, listener, ticker };
+  return { config, logger, log, manager, broadcaster, connections, doors, listener, ticker };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
@@ -127,7 +128,7 @@ function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): Hist
 }
 
 async function stop(parts: Parts): Promise<boolean> {
-  const { config, logger, log, manager, broadcaster, doors, listener, ticker } = parts;
+  const { config, logger, log, manager, broadcaster, connections, doors, listener, ticker } = parts;
   const storing = AbortSignal.timeout(config.drainTimeoutMs * (1 - FAREWELL_SHARE));
   const ending = AbortSignal.timeout(config.drainTimeoutMs);
   listener.stop();
@@ -143,7 +144,7 @@ async function stop(parts: Parts): Promise<boolean> {
     await broadcaster.closeAll(CLOSE.draining, { size: WAVE_SIZE, pauseMs: waveMs }, ending);
   }
   // Whoever does not answer the close in time resumes all the same.
-  await doors.closed(AbortSignal.any([ending, AbortSignal.timeout(FAREWELL_MS)]));
+  await connections.closed(AbortSignal.any([ending, AbortSignal.timeout(FAREWELL_MS)]));
   clearInterval(ticker);
   listener.close();
   await broadcaster?.close();
@@ -160,9 +161,9 @@ async function settle(broadcaster: Broadcaster, signal: AbortSignal, logger: Log
   }
 }
 
-function statsOf({ manager, broadcaster, doors }: Parts): ServerStats {
+function statsOf({ manager, broadcaster, connections, doors }: Parts): ServerStats {
   return {
-    connections: doors.connectionCount,
+    connections: connections.count,
     publishers: doors.publisherCount,
     unstoredBytes: manager?.unstoredBytes ?? 0,
     ...broadcaster?.stats(),

@@ -58,6 +58,7 @@ describe('defaults', () => {
       slowAfterMs: 30_000,
       slowEntries: 100_000,
       slowBytes: 64 * mib,
+      maxCatchUps: 500,
     });
     assert.equal(config.drainTimeoutMs, 10_000);
   });

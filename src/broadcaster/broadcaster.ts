@@ -1,8 +1,8 @@
 /**
  * Subscribers out: everything between the log and the transports.
  *
- *   log ──wait──▶ Waiter ──page──▶ Tail (ring of blocks) ──pass──▶ Subscriber ──run──▶ transport
- *   log ──read──▶ CatchUp ──range────────────────────────────────▶ Subscriber (off the ring)
+ *   log ──wait──▶ Waiter ──page──▶ Tail (ring of blocks) ──pass──▶ Subscription ──run──▶ Subscriber (transport)
+ *   log ──read──▶ CatchUp ──range────────────────────────────────▶ Subscription (off the ring)
  *
  * A tail is made for a channel's first subscriber and given up some time after its last.
  */
@@ -19,13 +19,16 @@ import { compareIds, type EntryId } from '../protocol/id.ts';
 import type { Start } from '../protocol/start.ts';
 import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
+import type { Format } from './format.ts';
 import { Passes } from './passes.ts';
 import { Ranges } from './ranges.ts';
 import { Runs } from './runs.ts';
 import { isTooSlow } from './slow-reader.ts';
 import { Stalls } from './stalls.ts';
-import { Subscriber, type SubscriberOptions } from './subscriber.ts';
+import { Subscriber } from './subscriber.ts';
+import { type OnGap, Subscription } from './subscription.ts';
 import { Tail, type TailContext } from './tail.ts';
+import type { Transport } from './transport.ts';
 import { Turns } from './turns.ts';
 import { Turnstile } from './turnstile.ts';
 import { Waiter } from './waiter.ts';
@@ -38,6 +41,8 @@ const PAYLOAD_SHARE = 7 / 8;
 const MAX_TAILS = 2000;
 /** Looking a start up can take many steps (`last:1000000`); more at a time would only make each slower. */
 const MAX_LOCATING = 4;
+/** Further behind than this, one has a long way to go: thousands who lost a few seconds must not be refused. */
+const DEEP_ENTRIES = 20_000;
 const SETTLE_CHECK_MS = 10;
 /** At a stop, one that has taken nothing for so long is not waited for. */
 const NOT_READING_MS = 1000;
@@ -49,14 +54,16 @@ export interface BroadcasterOptions {
   readonly config: BroadcasterConfig;
 }
 
-/** Where a subscriber may start, decided before its connection is accepted. */
+/** Where a subscription may start, decided before its connection is accepted. */
 export interface Admission {
   readonly tail: Tail;
-  /** Null: at the tip, whatever it is when the subscriber is attached. */
+  /** Null: at the tip, whatever it is when the subscription begins. */
   readonly cursor: Cursor | null;
   readonly fresh: boolean;
   /** What the requested cursor can not have any more; `cursor` lies after it. */
   readonly gap: Gap | null;
+  /** It has a long way to go, and is counted as one that does. */
+  readonly deep: boolean;
 }
 
 /** How subscribers are closed: so many, a pause, so many. */
@@ -67,10 +74,13 @@ export interface Wave {
 
 export interface BroadcasterStats {
   readonly subscribers: number;
+  readonly subscriptions: number;
   readonly stalled: number;
   readonly stalledBytes: number;
   readonly ringBytes: number;
   readonly catchUpReads: number;
+  /** Subscriptions on a long way to the present. */
+  readonly catchingUp: number;
   readonly slices: number;
   readonly longestSliceMs: number;
 }
@@ -83,6 +93,7 @@ export class Broadcaster {
   readonly #locating = new Turnstile(MAX_LOCATING);
   readonly #tails = new Map<string, Tail>();
   readonly #opening = new Map<string, Promise<Tail>>();
+  readonly #subscribers = new Set<Subscriber>();
   #waiters: Waiter[] = [];
   #closed = false;
 
@@ -95,42 +106,70 @@ export class Broadcaster {
     this.#options = options;
     this.#ranges = new Ranges({ log, budget, rangeBytes: () => stalls.writeBytes * PAYLOAD_SHARE });
     this.#catchUp = new CatchUp({ ranges: this.#ranges, turns, logger });
-    this.#context = { clock, budget, passes, turns, stalls, runs: new Runs(), catchUp: this.#catchUp };
+    this.#context = {
+      clock,
+      budget,
+      passes,
+      turns,
+      stalls,
+      runs: new Runs(),
+      catchUp: this.#catchUp,
+      gone: (subscriber) => this.#subscribers.delete(subscriber),
+    };
+  }
+
+  /** A connection that will listen in `format`. It is to be detached when it is gone. */
+  join(transport: Transport, format: Format): Subscriber {
+    const subscriber = new Subscriber(this.#context, transport, format);
+    this.#subscribers.add(subscriber);
+    return subscriber;
   }
 
   /**
-   * Finds where a subscriber of `channel` starts, and what it has missed for good.
+   * Finds where a subscription to `channel` starts, and what it has missed for good.
    * Rejects with RivercastError `log_unavailable` when the log must be asked and does not answer, and
-   * `limit_reached` when no more channels can be followed.
+   * `limit_reached` when no more channels can be followed, or too many are on a long way already.
    */
   async admit(channel: string, start: Start): Promise<Admission> {
     const tail = await this.#tail(channel);
-    if (start.at === 'latest') return { tail, cursor: null, fresh: true, gap: null };
+    if (start.at === 'latest') return { tail, cursor: null, fresh: true, gap: null, deep: false };
     tail.arriving += 1;
     try {
       if (start.at === 'cursor') return await this.#judge(tail, start.cursor);
       const cursor = await this.#locating.pass(() => this.#options.log.locate(channel, start));
-      return { tail, cursor, fresh: true, gap: null };
+      return { tail, cursor, fresh: true, gap: null, deep: this.#isDeep(tail, cursor) };
     } finally {
       tail.arriving -= 1;
     }
   }
 
-  /** Begins delivery. In the same turn as `admit` resolved, so that the tail is still there. */
-  attach(admission: Admission, options: Pick<SubscriberOptions, 'transport' | 'onGap'>): Subscriber {
-    const { tail, fresh } = admission;
+  /**
+   * Begins delivery; a gap met at the start is told first. In the same turn as `admit` resolved, so that the tail
+   * is still there.
+   */
+  subscribe(subscriber: Subscriber, admission: Admission, onGap: OnGap): Subscription {
+    const { tail, fresh, gap, deep } = admission;
     const cursor = admission.cursor ?? tail.ring.end;
-    const subscriber = new Subscriber(tail, { ...options, cursor, fresh });
-    tail.add(subscriber);
-    subscriber.pump();
-    return subscriber;
+    const subscription = new Subscription(tail, subscriber, { cursor, fresh, onGap });
+    subscriber.add(subscription);
+    tail.add(subscription);
+    if (deep) this.#catchUp.goDeep(subscription);
+    const notice = gap === null ? null : subscriber.format.notice(tail.channel, gap);
+    if (notice !== null) subscriber.write(notice);
+    subscription.pump();
+    return subscription;
+  }
+
+  /** How many of this process follow a channel. */
+  countOf(channel: string): number {
+    return this.#tails.get(channel)?.count ?? 0;
   }
 
   /** Regular work, about once a second: closes who is too slow, gives up tails nobody follows. */
   tick(): void {
     for (const subscriber of this.#context.stalls) {
-      if (!subscriber.isOpen) continue;
-      if (isTooSlow(subscriber.feed.lagOf(subscriber), this.#options.config)) subscriber.close(CLOSE.tooSlow);
+      if (subscriber.isOpen && isTooSlow(subscriber.lag, this.#options.config))
+        subscriber.close(CLOSE.tooSlow);
     }
     const now = this.#options.clock.monotonic();
     for (const tail of this.#tails.values()) {
@@ -160,32 +199,27 @@ export class Broadcaster {
   /** Closes every subscriber, in waves; each is told where to resume. */
   async closeAll(code: number, wave: Wave, signal: AbortSignal): Promise<void> {
     let inWave = 0;
-    for (const tail of this.#tails.values()) {
-      for (const subscriber of tail.subscribers()) {
-        subscriber.close(code);
-        inWave += 1;
-        if (inWave < wave.size) continue;
-        inWave = 0;
-        await pause(wave.pauseMs, signal);
-      }
+    for (const subscriber of this.#subscribers) {
+      subscriber.close(code);
+      inWave += 1;
+      if (inWave < wave.size) continue;
+      inWave = 0;
+      await pause(wave.pauseMs, signal);
     }
-  }
-
-  /** How many of this process follow a channel. */
-  countOf(channel: string): number {
-    return this.#tails.get(channel)?.count ?? 0;
   }
 
   stats(): BroadcasterStats {
     const { stalls, passes, budget } = this.#context;
-    let subscribers = 0;
-    for (const tail of this.#tails.values()) subscribers += tail.count;
+    let subscriptions = 0;
+    for (const tail of this.#tails.values()) subscriptions += tail.count;
     return {
-      subscribers,
+      subscribers: this.#subscribers.size,
+      subscriptions,
       stalled: stalls.count,
       stalledBytes: stalls.bytes,
       ringBytes: budget.bytes,
       catchUpReads: this.#ranges.reads,
+      catchingUp: this.#catchUp.deepCount,
       ...passes.stats,
     };
   }
@@ -198,13 +232,32 @@ export class Broadcaster {
 
   async #judge(tail: Tail, cursor: Cursor): Promise<Admission> {
     const located = tail.ring.locate(cursor);
-    if (typeof located === 'object') return { tail, cursor, fresh: false, gap: null };
-    const range = await this.#ranges.after(tail.channel, cursor);
-    const first = range.item(0);
+    const admission = { tail, cursor, fresh: false, gap: null, deep: false };
+    if (typeof located === 'object') return admission;
+    const { range, place } = await this.#ranges.after(tail, cursor);
+    const deep = this.#isDeep(tail, range.end);
+    const first = place.index === 0 ? range.item(place.no) : undefined;
     if (first?.kind === 'gap' && first.gap.reason !== 'deleted') {
-      return { tail, cursor: first.gap.resumeAt, fresh: false, gap: first.gap };
+      return { ...admission, cursor: first.gap.resumeAt, gap: first.gap, deep };
     }
-    return { tail, cursor: range.start, fresh: false, gap: null };
+    return { ...admission, cursor: { ...cursor, epoch: cursor.epoch ?? range.start.epoch }, deep };
+  }
+
+  /** Whether what lies after the cursor is much, and not in memory. Throws when too many are on such a way. */
+  #isDeep(tail: Tail, cursor: Cursor): boolean {
+    const { ring } = tail;
+    if (ring.locate(cursor) !== 'unknown') return false;
+    const isNear =
+      cursor.ordinal !== null &&
+      ring.end.ordinal !== null &&
+      ring.end.ordinal - cursor.ordinal <= DEEP_ENTRIES;
+    if (isNear) return false;
+    const { maxCatchUps } = this.#options.config;
+    if (this.#catchUp.deepCount < maxCatchUps) return true;
+    throw new RivercastError(
+      'limit_reached',
+      `${maxCatchUps} others are catching up; try again a little later`,
+    );
   }
 
   #tail(channel: string): Promise<Tail> {
@@ -255,10 +308,10 @@ export class Broadcaster {
 function isSettled(tail: Tail, tip: EntryId): boolean {
   if (compareIds(tail.ring.end.id, tip) < 0) return false;
   return tail
-    .subscribers()
+    .subscriptions()
     .every(
-      (subscriber) =>
-        compareIds(subscriber.cursor.id, tip) >= 0 || tail.lagOf(subscriber).stalledMs >= NOT_READING_MS,
+      ({ cursor, subscriber }) =>
+        compareIds(cursor.id, tip) >= 0 || subscriber.lag.stalledMs >= NOT_READING_MS,
     );
 }
 

@@ -32,6 +32,12 @@ export class Budget {
   /** Counts one more thing of `holding`, and makes room for it. It is itself never given up here. */
   hold(holding: Holding, bytes: number): void {
     this.#queue.push(holding);
+    this.grow(bytes);
+    if (this.#head > 64 && this.#head > this.#queue.length / 2) this.#clear();
+  }
+
+  /** Something held takes so many bytes more: room is made for them. */
+  grow(bytes: number): void {
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes && this.#queue.length - this.#head > 1) {
       const oldest = this.#queue[this.#head] as Holding;
@@ -40,7 +46,6 @@ export class Budget {
       if (oldest.isGone) this.#dead -= 1;
       this.#bytes -= oldest.release();
     }
-    if (this.#head > 64 && this.#head > this.#queue.length / 2) this.#clear();
   }
 
   /** Stops counting bytes whose holder is gone, and the places it had. */

@@ -1,14 +1,13 @@
 /**
- * Brings subscribers that fell off the ring the ranges they need, and gives each a turn when its range is here.
+ * Brings subscriptions that fell off the ring the ranges they need, and gives each a turn when its range is here.
  * A read that fails is tried again for as long as somebody waits: the subscribers stay connected.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { background } from '../background.ts';
 import type { Logger } from '../logger.ts';
 import { formatCursor } from '../protocol/cursor.ts';
-import type { Range } from './range.ts';
-import type { Ranges } from './ranges.ts';
-import type { Subscriber } from './subscriber.ts';
+import type { Found, Ranges } from './ranges.ts';
+import type { Subscription } from './subscription.ts';
 import type { Fetcher, Tail } from './tail.ts';
 import type { Turns } from './turns.ts';
 
@@ -23,23 +22,43 @@ interface CatchUpOptions {
 export class CatchUp implements Fetcher {
   readonly #options: CatchUpOptions;
   /** Who waits for what follows the same cursor of the same tail. */
-  readonly #waiting = new Map<string, Subscriber[]>();
+  readonly #waiting = new Map<string, Subscription[]>();
+  /** Those let in with a long way to go, until they have come to the ring. */
+  readonly #deep = new Set<Subscription>();
   readonly #stop = new AbortController();
 
   constructor(options: CatchUpOptions) {
     this.#options = options;
   }
 
-  /** Calls `subscriber.resume` with the entries after its cursor, as soon as they are here, then pumps it. */
-  request(tail: Tail, subscriber: Subscriber): void {
-    const key = `${tail.channel} ${formatCursor(subscriber.cursor)}`;
+  /** How many are on a long way. */
+  get deepCount(): number {
+    return this.#deep.size;
+  }
+
+  /** Counts one that has a long way to go. */
+  goDeep(subscription: Subscription): void {
+    this.#deep.add(subscription);
+  }
+
+  done(subscription: Subscription): void {
+    if (this.#deep.size > 0) this.#deep.delete(subscription);
+  }
+
+  forget(channel: string): void {
+    this.#options.ranges.forget(channel);
+  }
+
+  /** Calls `subscription.resume` with the entries after its cursor, as soon as they are here, then pumps it. */
+  request(tail: Tail, subscription: Subscription): void {
+    const key = `${tail.channel} ${formatCursor(subscription.cursor)}`;
     const waiting = this.#waiting.get(key);
     if (waiting !== undefined) {
-      waiting.push(subscriber);
+      waiting.push(subscription);
       return;
     }
-    this.#waiting.set(key, [subscriber]);
-    background('catching up', this.#bring(tail, subscriber, key), this.#options.logger);
+    this.#waiting.set(key, [subscription]);
+    background('catching up', this.#bring(tail, subscription, key), this.#options.logger);
   }
 
   close(): void {
@@ -47,29 +66,29 @@ export class CatchUp implements Fetcher {
     this.#waiting.clear();
   }
 
-  async #bring(tail: Tail, first: Subscriber, key: string): Promise<void> {
+  async #bring(tail: Tail, first: Subscription, key: string): Promise<void> {
     const ringNo = tail.ring.nextNo;
-    const range = await this.#untilRead(tail, first, key);
+    const found = await this.#untilRead(tail, first, key);
     const waiting = this.#waiting.get(key) ?? [];
     this.#waiting.delete(key);
     if (this.#stop.signal.aborted) return;
-    if (range === null) {
+    if (found === null) {
       // Given up because nobody waited any more; whoever joined since then must not be forgotten.
-      for (const subscriber of waiting) if (subscriber.isOpen) this.request(tail, subscriber);
+      for (const subscription of waiting) if (!subscription.hasEnded) this.request(tail, subscription);
       return;
     }
     const missed = tail.ring.nextNo !== ringNo;
-    for (const subscriber of waiting) {
-      if (subscriber.resume(range, missed)) this.#options.turns.add(subscriber);
+    for (const subscription of waiting) {
+      if (subscription.resume(found.range, found.place, missed)) this.#options.turns.add(subscription);
     }
   }
 
   /** Null once nobody waits any more. */
-  async #untilRead(tail: Tail, { cursor }: Subscriber, key: string): Promise<Range | null> {
+  async #untilRead(tail: Tail, { cursor }: Subscription, key: string): Promise<Found | null> {
     const { signal } = this.#stop;
-    while (!signal.aborted && this.#waiting.get(key)?.some((subscriber) => subscriber.isOpen) === true) {
+    while (!signal.aborted && this.#waiting.get(key)?.some(({ hasEnded }) => !hasEnded) === true) {
       try {
-        return await this.#options.ranges.after(tail.channel, cursor);
+        return await this.#options.ranges.after(tail, cursor);
       } catch (error) {
         this.#options.logger.debug({ err: error, channel: tail.channel }, 'a read to catch up failed');
         await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);

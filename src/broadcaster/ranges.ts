@@ -1,13 +1,15 @@
 /**
- * Reads older entries from the log, as ranges about the size of one write. Reads are shared: whoever asks for
- * what follows the same cursor gets the same range, from the same read. A few run at a time; those that wait
- * hold no bytes. Ranges are kept as long as the memory budget allows.
+ * Reads older entries from the log, as ranges about the size of one write. Reads are shared: whoever is at the
+ * same cursor waits for the same read, and a range that is still kept serves everybody who is somewhere in it,
+ * so that thousands who come back at once, each with a cursor of its own, cost a few reads together. A few run
+ * at a time; those that wait hold no bytes. Ranges are kept as long as the memory budget allows.
  */
 import type { Log } from '../log/log.ts';
 import { type Cursor, formatCursor } from '../protocol/cursor.ts';
-import { itemsOf } from './block.ts';
+import { itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
 import { Range } from './range.ts';
+import type { Place, Ring } from './ring.ts';
 import { Turnstile } from './turnstile.ts';
 
 /** More would only make each slower: one read at a time keeps a store about busy. */
@@ -21,10 +23,23 @@ interface RangesOptions {
   readonly rangeBytes: () => number;
 }
 
+/** The channel that is read, and the end of it that is in memory. */
+export interface Channel {
+  readonly channel: string;
+  readonly ring: Ring;
+}
+
+/** A range, and where in it the asked cursor goes on. */
+export interface Found {
+  readonly range: Range;
+  readonly place: Place;
+}
+
 export class Ranges {
   readonly #options: RangesOptions;
-  readonly #kept = new Map<string, Range>();
-  readonly #reading = new Map<string, Promise<Range>>();
+  /** By channel, then by start. */
+  readonly #kept = new Map<string, Map<string, KeptRange>>();
+  readonly #reading = new Map<string, Promise<Found>>();
   readonly #turnstile = new Turnstile(MAX_READS);
   /** How many reads of the log there were. */
   reads = 0;
@@ -34,54 +49,99 @@ export class Ranges {
   }
 
   /** What follows the cursor, gaps included; empty when nothing does. Rejects as `Log.read` does. */
-  after(channel: string, cursor: Cursor): Promise<Range> {
-    const key = keyOf(channel, cursor);
-    const kept = this.#kept.get(key);
-    if (kept !== undefined) return Promise.resolve(kept);
+  after(channel: Channel, cursor: Cursor): Promise<Found> {
+    const kept = this.#find(channel, cursor);
+    if (kept !== null) return Promise.resolve(kept);
+    const key = `${channel.channel} ${formatCursor(cursor)}`;
     let reading = this.#reading.get(key);
     if (reading === undefined) {
       reading = this.#turnstile
-        .pass(() => this.#read(channel, cursor))
+        // While it waited for its turn, another read may have brought it.
+        .pass(() => this.#find(channel, cursor) ?? this.#read(channel, cursor))
         .finally(() => this.#reading.delete(key));
       this.#reading.set(key, reading);
     }
     return reading;
   }
 
-  async #read(channel: string, cursor: Cursor): Promise<Range> {
-    const { log, budget, rangeBytes } = this.#options;
+  /** Drops what is kept of a channel: its history was replaced. */
+  forget(channel: string): void {
+    for (const kept of this.#kept.get(channel)?.values() ?? []) {
+      const bytes = kept.drop();
+      this.#options.budget.forget(bytes, 1);
+    }
+  }
+
+  #find({ channel, ring }: Channel, cursor: Cursor): Found | null {
+    const ofChannel = this.#kept.get(channel);
+    if (ofChannel === undefined) return null;
+    const { epoch } = ring.end;
+    const exact = ofChannel.get(formatCursor(cursor));
+    if (exact !== undefined) return { range: exact.range, place: { no: 0, index: 0 } };
+    for (const { range } of ofChannel.values()) {
+      const place = range.locate(cursor, epoch);
+      if (place !== null) return { range, place };
+    }
+    return null;
+  }
+
+  async #read({ channel }: Channel, cursor: Cursor): Promise<Found> {
+    const { log, rangeBytes } = this.#options;
     this.reads += 1;
     const page = await log.read(channel, cursor, { maxEntries: MAX_RANGE_ENTRIES, maxBytes: rangeBytes() });
     // Kept under the epoch it is of: a plain id may be found in another one later.
-    const range = new Range({ ...cursor, epoch: cursor.epoch ?? page.epoch }, itemsOf(page), page.end);
-    const key = keyOf(channel, range.start);
+    const start = { ...cursor, epoch: cursor.epoch ?? page.epoch };
+    const range = new Range(start, itemsOf(channel, page), page.end);
     // An empty range says "nothing newer yet", which the next entry makes untrue.
-    if (range.nextNo > 0 && !this.#kept.has(key)) {
-      this.#kept.set(key, range);
-      budget.hold(new KeptRange(this.#kept, key, range), range.memoryBytes);
+    if (range.nextNo > 0) this.#keep(channel, range);
+    return { range, place: { no: 0, index: 0 } };
+  }
+
+  #keep(channel: string, range: Range): void {
+    const { budget } = this.#options;
+    let ofChannel = this.#kept.get(channel);
+    if (ofChannel === undefined) {
+      ofChannel = new Map();
+      this.#kept.set(channel, ofChannel);
     }
-    return range;
+    const key = formatCursor(range.start);
+    if (ofChannel.has(key)) return;
+    const gone = () => {
+      ofChannel.delete(key);
+      if (ofChannel.size === 0 && this.#kept.get(channel) === ofChannel) this.#kept.delete(channel);
+    };
+    const kept = new KeptRange(range, budget, gone);
+    ofChannel.set(key, kept);
+    budget.hold(kept, range.memoryBytes);
   }
 }
 
-function keyOf(channel: string, cursor: Cursor): string {
-  return `${channel} ${formatCursor(cursor)}`;
-}
+class KeptRange implements Holding, Keeper {
+  readonly range: Range;
+  isGone = false;
+  readonly #budget: Budget;
+  readonly #gone: () => void;
 
-class KeptRange implements Holding {
-  readonly isGone = false;
-  readonly #kept: Map<string, Range>;
-  readonly #key: string;
-  readonly #range: Range;
+  constructor(range: Range, budget: Budget, gone: () => void) {
+    this.range = range;
+    this.#budget = budget;
+    this.#gone = gone;
+    range.keeper = this;
+  }
 
-  constructor(kept: Map<string, Range>, key: string, range: Range) {
-    this.#kept = kept;
-    this.#key = key;
-    this.#range = range;
+  grew(bytes: number): void {
+    this.#budget.grow(bytes);
   }
 
   release(): number {
-    this.#kept.delete(this.#key);
-    return this.#range.memoryBytes;
+    return this.isGone ? 0 : this.drop();
+  }
+
+  /** Returns the bytes it took. */
+  drop(): number {
+    this.isGone = true;
+    this.range.keeper = null;
+    this.#gone();
+    return this.range.memoryBytes;
   }
 }

@@ -8,7 +8,7 @@
  */
 import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds } from '../protocol/id.ts';
-import { type Block, firstAbove, type Item } from './block.ts';
+import { firstAbove, type Item } from './block.ts';
 
 /** A sequence of items by number. */
 export interface Source {
@@ -101,26 +101,25 @@ export class Ring implements Source {
     const fromStart = compareIds(cursor.id, this.#historyStart.id);
     if (fromStart < 0) return 'unknown';
     if (fromStart === 0) return { no: this.#historyNo, index: 0 };
-    return this.#search(cursor);
-  }
-
-  #search(cursor: Cursor): Located {
-    let low = this.#historyNo;
-    let high = this.nextNo - 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compareIds((this.item(middle) as Item).end.id, cursor.id) < 0) low = middle + 1;
-      else high = middle;
-    }
-    const item = this.item(low);
-    if (item === undefined || item.kind === 'gap') return 'unknown';
-    return placeInside(item, low, cursor);
+    return findPlace(this, this.#historyNo, cursor) ?? 'unknown';
   }
 }
 
-/** An id that no entry has is not a place: it may come from another history. */
-function placeInside(block: Block, no: number, cursor: Cursor): Located {
-  const index = firstAbove(block, cursor.id);
-  if (index === 0 || block.ids[index - 1] !== cursor.id) return 'unknown';
-  return index === block.ids.length ? { no: no + 1, index: 0 } : { no, index };
+/**
+ * Where a cursor's entry lies among the items from number `low` on: the place after it. Null when no entry there
+ * has its id: an id that no entry has is not a place, it may come from another history.
+ */
+export function findPlace(source: Source, low: number, { id }: Cursor): Place | null {
+  let from = low;
+  let to = source.nextNo - 1;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (compareIds((source.item(middle) as Item).end.id, id) < 0) from = middle + 1;
+    else to = middle;
+  }
+  const item = source.item(from);
+  if (item === undefined || item.kind === 'gap') return null;
+  const index = firstAbove(item, id);
+  if (index === 0 || item.ids[index - 1] !== id) return null;
+  return index === item.ids.length ? { no: from + 1, index: 0 } : { no: from, index };
 }

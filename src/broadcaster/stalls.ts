@@ -7,6 +7,8 @@
  * dead sockets end up with a few KB each instead of a quarter MB; and above the bound the longest stalled
  * socket is destroyed.
  */
+import type { Subscription } from './subscription.ts';
+
 /** A run that is smaller costs more in system calls than it saves in memory. */
 const MIN_WRITE_BYTES = 4096;
 
@@ -15,13 +17,18 @@ export interface Stallable {
   destroy(): void;
 }
 
+/** What had come through a channel when its subscriber stalled. */
+export interface Mark {
+  readonly subscription: Subscription;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
 export interface Stall {
   /** What the pending write is a view of. */
   readonly memory: ArrayBufferLike;
   readonly sinceMs: number;
-  /** What had come through the channel when it stalled. */
-  readonly entries: number;
-  readonly bytes: number;
+  readonly marks: readonly Mark[];
 }
 
 export class Stalls<Member extends Stallable> {

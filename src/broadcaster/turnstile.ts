@@ -8,7 +8,7 @@ export class Turnstile {
     this.#max = max;
   }
 
-  async pass<Result>(work: () => Promise<Result>): Promise<Result> {
+  async pass<Result>(work: () => Promise<Result> | Result): Promise<Result> {
     if (this.#inside >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#inside += 1;
     try {

@@ -8,13 +8,12 @@
  */
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
+import type { Transport } from '../broadcaster/transport.ts';
 import type { Clock } from '../clock.ts';
 import { closeReason } from '../protocol/close.ts';
 import { PING_FRAME } from '../protocol/websocket-frame.ts';
-import type { Visited } from './timer-wheel.ts';
-
-const NOTHING = Buffer.alloc(0);
+import { Outflow } from './outflow.ts';
+import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 
 export interface HeartbeatOptions {
   readonly clock: Clock;
@@ -27,6 +26,8 @@ export interface ConnectionUser {
   drained(): void;
   /** The connection is gone. */
   detach(): void;
+  /** What it is to be sent on a regular visit; null: nothing. */
+  visit(quietVisits: number): Buffer | null;
   /** What a close by the server says when nothing else is to be said. */
   readonly closeReason: string;
 }
@@ -41,34 +42,22 @@ export class ReasonedSocket extends WebSocket {
   }
 }
 
-export class Connection implements Transport, Visited {
+export class Connection extends Outflow implements Transport, Visited {
   wheelSlot = -1;
   /** Who is told what happens to the connection. */
   user: ConnectionUser | null = null;
   readonly #ws: WebSocket;
-  readonly #socket: Socket;
   readonly #heartbeat: HeartbeatOptions;
   #lastBytes = 0;
   #lastLifeMs: number;
-  #draining = false;
   /** The payload of the last ping that was not answered yet. */
   #ping: Buffer | null = null;
 
   constructor(ws: WebSocket, socket: Socket, heartbeat: HeartbeatOptions) {
+    super(socket);
     this.#ws = ws;
-    this.#socket = socket;
     this.#heartbeat = heartbeat;
     this.#lastLifeMs = heartbeat.clock.monotonic();
-  }
-
-  write(bytes: Buffer): WriteOutcome {
-    const socket = this.#socket;
-    if (this.#ws.readyState !== WebSocket.OPEN || socket.destroyed) return 'closed';
-    socket.write(bytes);
-    // Not what `write` returned: that is false for any large write, even one the kernel took whole.
-    if (socket.writableLength === 0) return 'taken';
-    this.#watchDrain();
-    return 'pending';
   }
 
   close(code: number, reason: string): void {
@@ -98,14 +87,18 @@ export class Connection implements Transport, Visited {
 
   visit(): void {
     const { clock, heartbeatMs, idleTimeoutMs } = this.#heartbeat;
+    if (this.isOpen) {
+      const said = this.user?.visit(VISITS_PER_HEARTBEAT) ?? null;
+      if (said !== null) this.#probe(said);
+    }
     const now = clock.monotonic();
-    const bytes = this.#socket.bytesRead + this.#socket.bytesWritten - this.#socket.writableLength;
+    const bytes = this.socket.bytesRead + this.socket.bytesWritten - this.socket.writableLength;
     if (bytes !== this.#lastBytes) {
       this.#lastBytes = bytes;
       this.#lastLifeMs = now;
       return;
     }
-    if (this.#socket.writableLength > 0 || this.#ws.isPaused || this.#ws.readyState !== WebSocket.OPEN) {
+    if (this.socket.writableLength > 0 || this.#ws.isPaused || !this.isOpen) {
       // Its silence is ours: it begins to count when we read, or have written, again.
       this.#lastLifeMs = now;
       return;
@@ -113,42 +106,36 @@ export class Connection implements Transport, Visited {
     const silentMs = now - this.#lastLifeMs;
     if (silentMs >= idleTimeoutMs) {
       this.#ws.terminate();
-    } else if (silentMs >= heartbeatMs && this.#socket.writable) {
-      this.#socket.write(PING_FRAME);
-      // The ping is no sign of life of the other side.
-      this.#lastBytes += PING_FRAME.length;
-      if (this.#socket.writableLength > 0) this.#watchDrain();
+    } else if (silentMs >= heartbeatMs) {
+      this.#probe(PING_FRAME);
     }
   }
 
+  protected get isOpen(): boolean {
+    return this.#ws.readyState === WebSocket.OPEN;
+  }
+
+  protected flushed(): void {
+    this.#pong();
+    this.user?.drained();
+  }
+
+  /** Sends what is no sign of life of the other side. */
+  #probe(bytes: Buffer): void {
+    if (!this.socket.writable || this.socket.writableLength > 0) return;
+    this.socket.write(bytes);
+    this.#lastBytes += bytes.length;
+    if (this.socket.writableLength > 0) this.watchDrain();
+  }
+
   #pong(): void {
-    if (this.#ping === null || this.#ws.readyState !== WebSocket.OPEN) return;
-    if (this.#socket.writableLength > 0) {
-      this.#watchDrain();
+    if (this.#ping === null || !this.isOpen) return;
+    if (this.socket.writableLength > 0) {
+      this.watchDrain();
       return;
     }
     const payload = this.#ping;
     this.#ping = null;
     this.#ws.pong(payload);
-  }
-
-  /**
-   * `drain` is not emitted for a write below the high-water mark, although the kernel may have refused it; an
-   * empty write behind the pending one is told of in every case.
-   */
-  #watchDrain(): void {
-    if (this.#draining) return;
-    this.#draining = true;
-    this.#socket.write(NOTHING, (error) => {
-      this.#draining = false;
-      // The connection is gone; its close is told elsewhere.
-      if (error) return;
-      if (this.#socket.writableLength > 0) {
-        this.#watchDrain();
-        return;
-      }
-      this.#pong();
-      this.user?.drained();
-    });
   }
 }

@@ -2,13 +2,16 @@
  * The WebSocket doors: who asks for an upgrade is refused, or let in as a publisher or a subscriber.
  *
  *   /ws/manager                    each message is one entry; nothing is sent back
- *   /ws/broadcast, /ws/broadcaster each entry is one message; what the client sends is discarded
+ *   /ws/broadcast, /ws/broadcaster each entry is one message, and what the client sends is discarded;
+ *                                  or, with the subprotocol rivercast.v1, both sides send JSON frames
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type RawData, WebSocketServer } from 'ws';
-import type { Broadcaster } from '../broadcaster/broadcaster.ts';
+import type { Admission, Broadcaster } from '../broadcaster/broadcaster.ts';
+import { RAW } from '../broadcaster/formats/raw.ts';
+import { V1Session } from '../broadcaster/v1-session.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
@@ -17,20 +20,23 @@ import type { Manager } from '../manager/manager.ts';
 import { Publisher } from '../manager/publisher.ts';
 import { CLOSE, closeReason, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
+import { V1_PROTOCOL } from '../protocol/v1.ts';
+import { VERSION } from '../version.ts';
 import { Connection, type HeartbeatOptions, ReasonedSocket } from './connection.ts';
+import { type Connections, untilEmpty } from './connections.ts';
 import { isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import {
-  type Asked,
   channelOf,
+  channelsOf,
   offeredProtocolOf,
   onGapOf,
   protocolOf,
   startOf,
   type Target,
   targetOf,
+  want,
 } from './request.ts';
-import type { TimerWheel } from './timer-wheel.ts';
 
 const PUBLISH_PATH = '/ws/manager';
 const SUBSCRIBE_PATHS: ReadonlySet<string> = new Set(['/ws/broadcast', '/ws/broadcaster']);
@@ -49,7 +55,7 @@ export interface DoorsOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly wheel: TimerWheel;
+  readonly connections: Connections;
   /** Null when this process does not have the role. */
   readonly manager: Manager | null;
   readonly broadcaster: Broadcaster | null;
@@ -68,7 +74,6 @@ export class Doors {
   readonly #publishing: WebSocketServer;
   readonly #subscribing: WebSocketServer;
   readonly #publishers = new Set<Connection>();
-  readonly #connections = new Set<Connection>();
   #draining = false;
 
   constructor(options: DoorsOptions) {
@@ -92,10 +97,6 @@ export class Doors {
 
   get publisherCount(): number {
     return this.#publishers.size;
-  }
-
-  get connectionCount(): number {
-    return this.#connections.size;
   }
 
   /** Handles the `upgrade` event of an HTTP server. Never throws, and never leaves a socket behind. */
@@ -122,13 +123,6 @@ export class Doors {
     await untilEmpty(this.#publishers, signal);
   }
 
-  /** Resolves when every connection has ended; those left when `signal` aborts are cut. */
-  async closed(signal: AbortSignal): Promise<void> {
-    this.#draining = true;
-    await untilEmpty(this.#connections, signal);
-    for (const connection of this.#connections) connection.destroy();
-  }
-
   async #open(knock: Knock): Promise<void> {
     const { path } = knock.target;
     const { manager, broadcaster, config } = this.#options;
@@ -145,24 +139,60 @@ export class Doors {
 
   async #openSubscriber(knock: Knock, broadcaster: Broadcaster): Promise<void> {
     const { query } = knock.target;
-    const channel = this.#channel(knock);
-    const start = want(startOf(query, this.#options.clock.now()));
-    const onGap = want(onGapOf(query));
     const protocol = want(protocolOf(knock.request.headers['sec-websocket-protocol']));
-    const admission = await broadcaster.admit(channel, start);
-    if (this.#draining) throw new RivercastError('draining', 'this server is stopping; connect again');
-    const { gap } = admission;
-    if (gap !== null && onGap === 'fail') {
+    const isV1 = protocol === V1_PROTOCOL;
+    const channels = isV1 ? want(channelsOf(query, this.#options.config.log.stream)) : [this.#channel(knock)];
+    const start = want(startOf(query, this.#options.clock.now()));
+    if (start.at === 'cursor' && channels.length > 1) {
+      throw new RivercastError('bad_cursor', 'after= can be a cursor for one channel only');
+    }
+    const onGap = want(onGapOf(query, isV1 ? 'skip' : 'fail'));
+    const admissions = await Promise.all(channels.map((channel) => broadcaster.admit(channel, start)));
+    this.#mayEnter(admissions);
+    const gap = admissions.find((admission) => admission.gap !== null)?.gap;
+    if (gap && onGap === 'fail') {
       const { reason, lost, floor } = gap;
       const extra = { reason, lost, floor, cursor: formatCursor(gap.resumeAt) };
       const detail = 'entries after this position are gone; go on with after=<cursor>&on_gap=skip';
       this.#refuse(knock, { code: 'gap', detail, extra }, cursorReason(extra.cursor));
       return;
     }
+    const close = onGap === 'fail' ? 'close' : 'skip';
     accept(this.#subscribing, knock, protocol, (ws) => {
       const connection = this.#connect(ws, knock.socket);
-      connection.user = broadcaster.attach(admission, { transport: connection, onGap });
+      if (isV1) this.#converse(ws, connection, broadcaster).begin(admissions, close);
+      else this.#listen(connection, broadcaster, admissions[0] as Admission, close);
     });
+  }
+
+  /** Much may have happened while the log was asked. */
+  #mayEnter(admissions: readonly Admission[]): void {
+    if (this.#draining) throw new RivercastError('draining', 'this server is stopping; connect again');
+    if (admissions.some(({ tail }) => tail.isGone)) {
+      throw new RivercastError('log_unavailable', 'the log took too long to answer; try again');
+    }
+  }
+
+  #listen(
+    connection: Connection,
+    broadcaster: Broadcaster,
+    admission: Admission,
+    onGap: 'skip' | 'close',
+  ): void {
+    const subscriber = broadcaster.join(connection, RAW);
+    connection.user = subscriber;
+    broadcaster.subscribe(subscriber, admission, onGap);
+  }
+
+  #converse(ws: ReasonedSocket, connection: Connection, broadcaster: Broadcaster): V1Session {
+    const { clock, logger, config } = this.#options;
+    const hello = { server: `rivercast/${VERSION}`, heartbeat: config.http.heartbeatMs / 1000 };
+    const session = new V1Session({ broadcaster, connection, clock, logger, hello });
+    connection.user = session;
+    ws.on('message', (data: RawData, isBinary: boolean) => {
+      session.receive(isBinary ? null : (data as Buffer).toString());
+    });
+    return session;
   }
 
   #publisher(ws: ReasonedSocket, socket: Socket, manager: Manager, channel: string): void {
@@ -175,6 +205,7 @@ export class Doors {
     connection.user = {
       drained: ignore,
       detach: () => this.#publishers.delete(connection),
+      visit: nothing,
       closeReason: '',
     };
   }
@@ -186,14 +217,12 @@ export class Doors {
   #connect(ws: ReasonedSocket, socket: Socket): Connection {
     const connection = new Connection(ws, socket, this.#heartbeat);
     ws.connection = connection;
-    this.#connections.add(connection);
-    this.#options.wheel.add(connection);
+    this.#options.connections.add(connection);
     ws.on('ping', (payload: Buffer) => connection.pinged(payload));
     // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
     ws.on('error', ignore);
     ws.on('close', () => {
-      this.#connections.delete(connection);
-      this.#options.wheel.remove(connection);
+      this.#options.connections.remove(connection);
       connection.user?.detach();
     });
     return connection;
@@ -253,21 +282,10 @@ function accept(
   server.handleUpgrade(request, socket, head, (ws) => opened(ws as ReasonedSocket));
 }
 
-function want<T>(asked: Asked<T>): T {
-  if ('ok' in asked) return asked.ok;
-  throw new RivercastError(asked.refused.code, asked.refused.detail);
-}
-
 function problemOf(error: unknown, logger: Logger): Problem {
   if (error instanceof RivercastError) return { code: error.code, detail: error.message };
   logger.error({ err: error }, 'an upgrade failed');
   return { code: 'internal', detail: 'the server failed to open the connection' };
-}
-
-async function untilEmpty(connections: ReadonlySet<Connection>, signal: AbortSignal): Promise<void> {
-  while (connections.size > 0 && !signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 function destroyThis(this: Socket): void {
@@ -275,3 +293,7 @@ function destroyThis(this: Socket): void {
 }
 
 function ignore(): void {}
+
+function nothing(): null {
+  return null;
+}

@@ -1,10 +1,14 @@
 /** What an upgrade request asks for: pure reading of its URL and headers, every one of them hostile. */
 import type { IncomingMessage } from 'node:http';
+import { MAX_CHANNELS } from '../broadcaster/v1-session.ts';
 import { isChannelName } from '../channels.ts';
-import type { ErrorCode } from '../errors.ts';
+import { type ErrorCode, RivercastError } from '../errors.ts';
 import { parseStart, type Start } from '../protocol/start.ts';
+import { V1_PROTOCOL } from '../protocol/v1.ts';
 
 const RAW_PROTOCOL = 'rivercast.raw';
+/** The first of these that a client offers is spoken. */
+const PROTOCOLS = [V1_PROTOCOL, RAW_PROTOCOL];
 const TOKEN_PREFIX = 'access_token.';
 
 export interface Refusal {
@@ -13,6 +17,12 @@ export interface Refusal {
 }
 
 export type Asked<T> = { readonly ok: T } | { readonly refused: Refusal };
+
+/** What was asked for, or its refusal as an error to throw. */
+export function want<T>(asked: Asked<T>): T {
+  if ('ok' in asked) return asked.ok;
+  throw new RivercastError(asked.refused.code, asked.refused.detail);
+}
 
 export interface Target {
   readonly path: string;
@@ -36,6 +46,21 @@ export function channelOf(query: URLSearchParams, defaultChannel: string): Asked
   return refuse('bad_channel', 'channel= must be 1 to 128 characters of A-Z a-z 0-9 _ . : -');
 }
 
+/** The channels of a connection that can follow several; none for `channel=` with nothing behind it. */
+export function channelsOf(query: URLSearchParams, defaultChannel: string): Asked<readonly string[]> {
+  const names = query.getAll('channel');
+  if (names.length === 0) return { ok: [defaultChannel] };
+  if (names.length === 1 && names[0] === '') return { ok: [] };
+  if (!names.every(isChannelName)) {
+    return refuse('bad_channel', 'each channel= must be 1 to 128 characters of A-Z a-z 0-9 _ . : -');
+  }
+  if (new Set(names).size < names.length) return refuse('bad_channel', 'the same channel= is given twice');
+  if (names.length > MAX_CHANNELS) {
+    return refuse('bad_request', `one connection follows ${MAX_CHANNELS} channels at most`);
+  }
+  return { ok: names };
+}
+
 export function startOf(query: URLSearchParams, nowMs: number): Asked<Start> {
   const values = query.getAll('after');
   if (values.length === 0) return { ok: { at: 'latest' } };
@@ -45,9 +70,9 @@ export function startOf(query: URLSearchParams, nowMs: number): Asked<Start> {
   return refuse('bad_cursor', `after= must be one of: ${forms}`);
 }
 
-export function onGapOf(query: URLSearchParams): Asked<'fail' | 'skip'> {
+export function onGapOf(query: URLSearchParams, absent: 'fail' | 'skip'): Asked<'fail' | 'skip'> {
   const values = query.getAll('on_gap');
-  if (values.length === 0) return { ok: 'fail' };
+  if (values.length === 0) return { ok: absent };
   const [value] = values;
   if (values.length === 1 && (value === 'fail' || value === 'skip')) return { ok: value };
   return refuse('bad_request', 'on_gap= must be fail or skip');
@@ -57,10 +82,11 @@ export function onGapOf(query: URLSearchParams): Asked<'fail' | 'skip'> {
 export function protocolOf(header: string | undefined): Asked<string | null> {
   if (header === undefined) return { ok: null };
   const offered = header.split(',').map((name) => name.trim());
-  if (offered.includes(RAW_PROTOCOL)) return { ok: RAW_PROTOCOL };
+  const spoken = PROTOCOLS.find((protocol) => offered.includes(protocol));
+  if (spoken !== undefined) return { ok: spoken };
   const unknown = offered.filter((name) => !name.startsWith(TOKEN_PREFIX));
   if (unknown.length === 0) return { ok: null };
-  return refuse('bad_request', `none of the offered subprotocols is known; known: ${RAW_PROTOCOL}`);
+  return refuse('bad_request', `none of the offered subprotocols is known; known: ${PROTOCOLS.join(', ')}`);
 }
 
 /**

@@ -4,6 +4,9 @@
  * would cost about as much as all the messages of a quiet server.
  */
 
+/** A connection is visited at least this often per heartbeat, so that a ping is late by a quarter at most. */
+export const VISITS_PER_HEARTBEAT = 4;
+
 export interface Visited {
   /** The slot it lies in; the wheel's own, -1 outside the wheel. */
   wheelSlot: number;

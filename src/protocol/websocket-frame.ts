@@ -17,23 +17,40 @@ export function frameHeaderLength(payloadLength: number): number {
   return payloadLength < 65_536 ? 4 : 10;
 }
 
+/** How many bytes the header of the frame that begins at `offset` takes. */
+export function headerLengthAt(frames: Buffer, offset: number): number {
+  const length = (frames[offset + 1] as number) & 0x7f;
+  if (length < 126) return 2;
+  return length === 126 ? 4 : 10;
+}
+
 /** Writes the frame at `offset` and returns the offset after it. */
 export function writeFrame(target: Buffer, offset: number, opcode: number, payload: Buffer): number {
-  const length = payload.length;
+  const at = writeFrameHeader(target, offset, opcode, payload.length);
+  target.set(payload, at);
+  return at + payload.length;
+}
+
+/** Writes the header of a frame at `offset` and returns where its payload goes. */
+export function writeFrameHeader(target: Buffer, offset: number, opcode: number, length: number): number {
   target[offset] = FIN | opcode;
-  let at = offset + 2;
   if (length < 126) {
     target[offset + 1] = length;
-  } else if (length < 65_536) {
-    target[offset + 1] = 126;
-    target.writeUInt16BE(length, at);
-    at += 2;
-  } else {
-    target[offset + 1] = 127;
-    target.writeUInt32BE(Math.floor(length / 2 ** 32), at);
-    target.writeUInt32BE(length % 2 ** 32, at + 4);
-    at += 8;
+    return offset + 2;
   }
-  target.set(payload, at);
-  return at + length;
+  if (length < 65_536) {
+    target[offset + 1] = 126;
+    return target.writeUInt16BE(length, offset + 2);
+  }
+  target[offset + 1] = 127;
+  target.writeUInt32BE(Math.floor(length / 2 ** 32), offset + 2);
+  return target.writeUInt32BE(length % 2 ** 32, offset + 6);
+}
+
+/** One message of text, as a frame. */
+export function textFrame(text: string): Buffer {
+  const length = Buffer.byteLength(text);
+  const frame = Buffer.allocUnsafeSlow(frameHeaderLength(length) + length);
+  frame.write(text, writeFrameHeader(frame, 0, OPCODE_TEXT, length));
+  return frame;
 }

@@ -1,12 +1,13 @@
 /** Blocks and runs: the bytes of frames, where a run ends, and that runs are shared. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Block, cursorInside, firstAbove, framesOf, itemsOf } from '../../src/broadcaster/block.ts';
+import { type Block, firstAbove } from '../../src/broadcaster/block.ts';
+import { RAW } from '../../src/broadcaster/formats/raw.ts';
 import { Range } from '../../src/broadcaster/range.ts';
 import { Ring } from '../../src/broadcaster/ring.ts';
-import { type Run, Runs } from '../../src/broadcaster/runs.ts';
+import { type Run, type RunShape, Runs } from '../../src/broadcaster/runs.ts';
 import type { Page } from '../../src/log/log.ts';
-import { at, block, entries, entry, gapPage, pageOf } from '../support/broadcast-rig.ts';
+import { at, block, entries, entry, gapPage, items, pageOf } from '../support/broadcast-rig.ts';
 
 const HEADERS: readonly (readonly [length: number, header: string])[] = [
   [0, '8200'],
@@ -23,7 +24,7 @@ describe('frames', () => {
   for (const [length, header] of HEADERS) {
     test(`a binary payload of ${length} bytes is framed byte for byte`, () => {
       const data = Buffer.alloc(length, 0xab);
-      const [made] = itemsOf(pageOf([entry(1, data, 'binary')])) as [Block];
+      const [made] = items(pageOf([entry(1, data, 'binary')])) as [Block];
       const expected = Buffer.concat([Buffer.from(header, 'hex'), data]);
       assert.ok(made.frames.equals(expected));
       assert.equal(made.frameEnds[0], expected.length);
@@ -32,16 +33,17 @@ describe('frames', () => {
 
   test('text and json are text frames, binary is a binary frame', () => {
     const list = [entry(1, 'a', 'text'), entry(2, '{}', 'json'), entry(3, 'b', 'binary')];
-    const [made] = itemsOf(pageOf(list)) as [Block];
+    const [made] = items(pageOf(list)) as [Block];
     assert.equal(made.frames.toString('hex'), '81016181027b7d820162');
   });
 
   test('the frames of any run of entries are a view of the same memory', () => {
     const made = block(1, 4);
-    assert.equal(framesOf(made, 0, 4), made.frames);
-    const middle = framesOf(made, 1, 3);
-    assert.equal(middle.toString('latin1'), '\x81\x02m2\x81\x02m3');
-    assert.equal(middle.buffer, made.frames.buffer);
+    assert.equal(RAW.encode(made, 0, 4).bytes, made.frames);
+    const middle = RAW.encode(made, 1, 3);
+    assert.equal(middle.bytes.toString('latin1'), '\x81\x02m2\x81\x02m3');
+    assert.equal(middle.bytes.buffer, made.frames.buffer);
+    assert.deepEqual([...middle.unitEnds], [4, 8]);
   });
 });
 
@@ -49,9 +51,9 @@ describe('blocks of a page', () => {
   test('a gap between entries stands between two blocks', () => {
     const { gap } = gapPage('deleted', at(4)).gaps[0] ?? assert.fail();
     const page: Page = { ...pageOf([entry(1), entry(2), entry(5)]), gaps: [{ before: 2, gap }] };
-    const items = itemsOf(page);
+    const made = items(page);
     assert.deepEqual(
-      items.map(({ kind, end }) => [kind, end.id, end.ordinal]),
+      made.map(({ kind, end }) => [kind, end.id, end.ordinal]),
       [
         ['block', '2-0', 2],
         ['gap', '4-0', 4],
@@ -65,7 +67,7 @@ describe('blocks of a page', () => {
     const after = { before: 1, gap: { ...before.gap, resumeAt: at(20) } };
     const page: Page = { ...pageOf([entry(10)]), gaps: [before, after], end: at(20) };
     assert.deepEqual(
-      itemsOf(page).map(({ kind, end }) => [kind, end.id]),
+      items(page).map(({ kind, end }) => [kind, end.id]),
       [
         ['gap', '9-0'],
         ['block', '10-0'],
@@ -76,10 +78,11 @@ describe('blocks of a page', () => {
 
   test('the cursor inside a block counts the ordinals back from its end', () => {
     const made = block(5, 9);
-    assert.deepEqual(cursorInside(made, 0), at(5));
-    assert.deepEqual(cursorInside(made, 4), at(9));
-    const unknown = { ...made, end: { ...made.end, ordinal: null } };
-    assert.equal(cursorInside(unknown, 1).ordinal, null);
+    assert.deepEqual(made.cursorAt(0), at(5));
+    assert.deepEqual(made.cursorAt(4), at(9));
+    const foreign = entries(5, 9).map((one) => ({ ...one, ordinal: null }));
+    const [unknown] = items(pageOf(foreign)) as [Block];
+    assert.equal(unknown.cursorAt(1).ordinal, null);
   });
 
   test('the first entry above an id is found by search, also when there is none', () => {
@@ -98,8 +101,12 @@ function nine(): Ring {
   return ring;
 }
 
+function raw(maxBytes: number): RunShape {
+  return { format: RAW, maxBytes };
+}
+
 function runAt(ring: Ring | Range, [no, index]: readonly [number, number], maxBytes: number): Run {
-  const step = new Runs().next(ring, no, index, maxBytes);
+  const step = new Runs().next(ring, no, index, raw(maxBytes));
   assert.equal(step?.kind, 'run');
   return step;
 }
@@ -143,7 +150,7 @@ describe('runs', () => {
   test('an entry larger than the bound goes out alone and whole', () => {
     const ring = new Ring(at(0));
     const list = [entry(1, Buffer.alloc(5000)), entry(2), entry(3, Buffer.alloc(5000))];
-    for (const item of itemsOf(pageOf(list))) ring.push(item);
+    for (const item of items(pageOf(list))) ring.push(item);
     const first = runAt(ring, [0, 0], 100);
     assert.deepEqual([first.bytes.length, first.next], [5004, { no: 0, index: 1 }]);
     const second = runAt(ring, [0, 1], 100);
@@ -160,7 +167,7 @@ describe('runs', () => {
       const parts: Buffer[] = [];
       let place = { no: 0, index: 0 };
       for (;;) {
-        const step = runs.next(ring, place.no, place.index, maxBytes);
+        const step = runs.next(ring, place.no, place.index, raw(maxBytes));
         if (step?.kind !== 'run') break;
         parts.push(step.bytes);
         place = step.next;
@@ -171,39 +178,39 @@ describe('runs', () => {
 
   test('a run stops before a gap, and the gap is the next step', () => {
     const ring = nine();
-    for (const item of itemsOf(gapPage('trimmed', at(20), entries(21, 22)))) ring.push(item);
+    for (const item of items(gapPage('trimmed', at(20), entries(21, 22)))) ring.push(item);
     const run = runAt(ring, [0, 0], 1000);
     assert.equal(run.end.id, '9-0');
-    const step = new Runs().next(ring, run.next.no, run.next.index, 1000);
+    const step = new Runs().next(ring, run.next.no, run.next.index, raw(1000));
     assert.equal(step?.kind, 'gap');
   });
 
   test('two at the same place get the same object', () => {
     const ring = nine();
     const runs = new Runs();
-    assert.equal(runs.next(ring, 0, 1, 1000), runs.next(ring, 0, 1, 1000));
+    assert.equal(runs.next(ring, 0, 1, raw(1000)), runs.next(ring, 0, 1, raw(1000)));
   });
 
   test('a kept run is not given to one at another place, with another bound, or once more has come', () => {
     const ring = nine();
     const runs = new Runs();
-    const first = runs.next(ring, 0, 0, 1000);
-    assert.notEqual(runs.next(ring, 0, 1, 1000), first);
-    assert.notEqual(runs.next(ring, 0, 0, 12), first);
-    assert.notEqual(runs.next(new Range(at(0), [block(1, 3)], at(3)), 0, 0, 1000), first);
+    const first = runs.next(ring, 0, 0, raw(1000));
+    assert.notEqual(runs.next(ring, 0, 1, raw(1000)), first);
+    assert.notEqual(runs.next(ring, 0, 0, raw(12)), first);
+    assert.notEqual(runs.next(new Range(at(0), [block(1, 3)], at(3)), 0, 0, raw(1000)), first);
     ring.push(block(10, 11));
-    assert.equal((runs.next(ring, 0, 0, 1000) as Run).end.id, '11-0');
+    assert.equal((runs.next(ring, 0, 0, raw(1000)) as Run).end.id, '11-0');
   });
 
   test('at the end of the source there is no step', () => {
-    assert.equal(new Runs().next(nine(), 3, 0, 1000), null);
+    assert.equal(new Runs().next(nine(), 3, 0, raw(1000)), null);
   });
 
   test('after clear nothing of the old bytes is given out', () => {
     const ring = nine();
     const runs = new Runs();
-    const first = runs.next(ring, 0, 0, 1000);
+    const first = runs.next(ring, 0, 0, raw(1000));
     runs.clear();
-    assert.notEqual(runs.next(ring, 0, 0, 1000), first);
+    assert.notEqual(runs.next(ring, 0, 0, raw(1000)), first);
   });
 });

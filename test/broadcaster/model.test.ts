@@ -207,7 +207,7 @@ class World implements AsyncDisposable {
   }
 
   #checkOne(one: Watched): void {
-    const { transport, subscriber, onGap } = one;
+    const { transport, subscriber, subscription, onGap } = one;
     const seen = transport.texts.map((text) => Number.parseInt(text, 10));
     let next = one.owed;
     for (const [i, n] of seen.entries()) {
@@ -217,7 +217,7 @@ class World implements AsyncDisposable {
       next = n + 1;
     }
     if (transport.destroyed) return;
-    this.#indexAfter(subscriber.cursor);
+    this.#indexAfter(subscription.cursor);
     const { closedWith } = transport;
     if (closedWith === null) {
       assert.ok(subscriber.isOpen);

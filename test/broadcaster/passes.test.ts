@@ -2,10 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Passes, type Passing } from '../../src/broadcaster/passes.ts';
-import type { Subscriber } from '../../src/broadcaster/subscriber.ts';
-import { at, entry, gapPage, pageOf, Rig, silent } from '../support/broadcast-rig.ts';
+import { at, entry, gapPage, type Member, pageOf, Rig, silent } from '../support/broadcast-rig.ts';
 import { ManualClock } from '../support/clock.ts';
-import type { RecordingTransport } from '../support/recording-transport.ts';
 import { until } from '../support/within.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -94,11 +92,6 @@ describe('slices', () => {
   });
 });
 
-interface Member {
-  readonly subscriber: Subscriber;
-  readonly transport: RecordingTransport;
-}
-
 /** A tail with members whose every write costs 3 ms, so that a pass takes many slices. */
 function slowRig(count: number): { rig: Rig; members: Member[] } {
   const rig = new Rig();
@@ -151,7 +144,7 @@ describe('subscribers during a pass', () => {
   test('one that leaves while it is written to, as first of the pass, hides nobody', async () => {
     const rig = new Rig();
     const members = Array.from({ length: 60 }, () => rig.subscribe());
-    const [first] = members as [Member];
+    const [first] = members as [Member, ...Member[]];
     first.transport.onWrite = () => {
       for (const { subscriber } of members.slice(0, 40)) subscriber.detach();
     };
@@ -162,7 +155,7 @@ describe('subscribers during a pass', () => {
 
   test('the first that is closed by a gap hides nobody, however many have left before', async () => {
     const rig = new Rig();
-    const first = rig.subscribe({ onGap: 'fail' });
+    const first = rig.subscribe({ onGap: 'close' });
     const leaving = Array.from({ length: 31 }, () => rig.subscribe());
     const last = rig.subscribe({ onGap: 'skip' });
     for (const { subscriber } of leaving) subscriber.detach();
@@ -182,9 +175,9 @@ describe('subscribers during a pass', () => {
         subscriber.detach();
       }
     }
-    const { subscriber } = rig.subscribe();
-    assert.ok(subscriber.slot < 64, `slot ${subscriber.slot}`);
-    assert.equal(rig.tail.subscribers().length, 1);
+    const { subscription } = rig.subscribe();
+    assert.ok(subscription.slot < 64, `slot ${subscription.slot}`);
+    assert.equal(rig.tail.subscriptions().length, 1);
   });
 
   test('one that catches up hands over after a megabyte, and goes on in a later turn of the pass', async () => {

@@ -1,9 +1,9 @@
 /** The ring: numbers, giving up the oldest, and when a cursor alone proves a place. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Item, itemsOf } from '../../src/broadcaster/block.ts';
+import type { Item } from '../../src/broadcaster/block.ts';
 import { Ring } from '../../src/broadcaster/ring.ts';
-import { at, block, entries, gapPage, pageOf } from '../support/broadcast-rig.ts';
+import { at, block, entries, gapPage, items, pageOf } from '../support/broadcast-rig.ts';
 
 /** A ring after 10-0 with the blocks 11..13, 14..16, 17..19. */
 function threeBlocks(): Ring {
@@ -13,7 +13,7 @@ function threeBlocks(): Ring {
 }
 
 function gapMark(...args: Parameters<typeof gapPage>): Item {
-  return itemsOf(gapPage(...args))[0] as Item;
+  return items(gapPage(...args))[0] as Item;
 }
 
 describe('finding a cursor', () => {
@@ -137,7 +137,7 @@ describe('gaps in the ring', () => {
   test('after a reset no id of the old history is found, although it is still in the ring', () => {
     const ring = threeBlocks();
     ring.push(gapMark('reset', at(5, 'e2')));
-    for (const item of itemsOf(pageOf(entries(6, 15), 'e2'))) ring.push(item);
+    for (const item of items(pageOf(entries(6, 15), 'e2'))) ring.push(item);
     assert.deepEqual(ring.locate(at(5, 'e2')), { no: 4, index: 0 });
     assert.deepEqual(ring.locate(at(12, 'e2')), { no: 4, index: 7 });
     assert.deepEqual(ring.locate(at(12, null)), { no: 4, index: 7 });
@@ -149,7 +149,7 @@ describe('gaps in the ring', () => {
   test('giving up the old history does not move where the new one begins', () => {
     const ring = threeBlocks();
     ring.push(gapMark('reset', at(5, 'e2')));
-    for (const item of itemsOf(pageOf(entries(6, 8), 'e2'))) ring.push(item);
+    for (const item of items(pageOf(entries(6, 8), 'e2'))) ring.push(item);
     for (let i = 0; i < 4; i++) ring.shift();
     assert.deepEqual(ring.locate(at(5, 'e2')), { no: 4, index: 0 });
     assert.deepEqual(ring.locate(at(7, 'e2')), { no: 4, index: 2 });

@@ -7,33 +7,33 @@ import { CHANNEL, FollowedLog, turn } from '../support/followed-log.ts';
 describe('the cursor', () => {
   test('moves past an entry only once it went to the socket', () => {
     const rig = new Rig();
-    const { subscriber, transport } = rig.subscribe();
+    const { subscription, transport } = rig.subscribe();
     let during = '';
     transport.onWrite = () => {
-      during = subscriber.cursor.id;
+      during = subscription.cursor.id;
     };
     rig.tail.push(pageOf([entry(1)]));
     assert.equal(during, '0-0');
-    assert.deepEqual(subscriber.cursor, at(1));
+    assert.deepEqual(subscription.cursor, at(1));
   });
 
   test('stays when the connection has begun to close, and nothing is written', () => {
     const rig = new Rig();
-    const { subscriber, transport } = rig.subscribe();
+    const { subscriber, subscription, transport } = rig.subscribe();
     transport.outcome = 'closed';
     rig.tail.push(pageOf([entry(1)]));
-    assert.deepEqual(subscriber.cursor, at(0));
+    assert.deepEqual(subscription.cursor, at(0));
     assert.equal(transport.writes.length, 0);
     assert.deepEqual([subscriber.isOpen, rig.tail.count], [false, 0]);
   });
 
   test('moves with a write that is pending, since that is complete when the peer reads on', () => {
     const rig = new Rig();
-    const { subscriber, transport } = rig.subscribe();
+    const { subscription, transport } = rig.subscribe();
     transport.outcome = 'pending';
     rig.tail.push(pageOf([entry(1)]));
     rig.tail.push(pageOf([entry(2)]));
-    assert.deepEqual(subscriber.cursor, at(1));
+    assert.deepEqual(subscription.cursor, at(1));
     assert.deepEqual(transport.texts, ['m1']);
   });
 });
@@ -101,7 +101,7 @@ describe('a stalled subscriber', () => {
 describe('a gap in what comes', () => {
   test('closes one that asked to be told, with the cursor after the gap', () => {
     const rig = new Rig();
-    const { transport } = rig.subscribe({ onGap: 'fail' });
+    const { transport } = rig.subscribe({ onGap: 'close' });
     rig.tail.push(gapPage('trimmed', at(9), [entry(10)]));
     assert.deepEqual(transport.closedWith, { code: 4410, reason: 'cursor=9-0@e1.9' });
     assert.deepEqual(transport.texts, []);
@@ -109,7 +109,7 @@ describe('a gap in what comes', () => {
 
   test('closes it only after what came before the gap was written', () => {
     const rig = new Rig();
-    const { transport } = rig.subscribe({ onGap: 'fail' });
+    const { transport } = rig.subscribe({ onGap: 'close' });
     const page = pageOf([entry(1), entry(10)]);
     const [gap] = gapPage('trimmed', at(9)).gaps;
     rig.tail.push({ ...page, gaps: [{ before: 1, gap: gap?.gap ?? assert.fail() }] });
@@ -127,7 +127,7 @@ describe('a gap in what comes', () => {
 
   test('closes nobody when entries were deleted', () => {
     const rig = new Rig();
-    const { transport } = rig.subscribe({ onGap: 'fail' });
+    const { transport } = rig.subscribe({ onGap: 'close' });
     rig.tail.push(gapPage('deleted', at(9), [entry(10)]));
     assert.deepEqual(transport.texts, ['m10']);
   });
@@ -135,7 +135,7 @@ describe('a gap in what comes', () => {
   for (const reason of ['reset', 'damaged'] as const) {
     test(`of reason ${reason} closes one that asked to be told`, () => {
       const rig = new Rig();
-      const { transport } = rig.subscribe({ onGap: 'fail' });
+      const { transport } = rig.subscribe({ onGap: 'close' });
       rig.tail.push(gapPage(reason, at(9, 'e2'), [entry(10)]));
       assert.deepEqual(transport.closedWith, { code: 4410, reason: 'cursor=9-0@e2.9' });
     });

@@ -104,14 +104,14 @@ describe('channel', () => {
 
 describe('on_gap', () => {
   test('absent is fail; fail and skip are themselves', () => {
-    assert.deepEqual(onGapOf(query('')), { ok: 'fail' });
-    assert.deepEqual(onGapOf(query('on_gap=fail')), { ok: 'fail' });
-    assert.deepEqual(onGapOf(query('on_gap=skip')), { ok: 'skip' });
+    assert.deepEqual(onGapOf(query(''), 'fail'), { ok: 'fail' });
+    assert.deepEqual(onGapOf(query('on_gap=fail'), 'fail'), { ok: 'fail' });
+    assert.deepEqual(onGapOf(query('on_gap=skip'), 'fail'), { ok: 'skip' });
   });
 
   for (const text of ['on_gap=', 'on_gap=SKIP', 'on_gap=tell', 'on_gap=skip&on_gap=skip']) {
     test(`"${text}" is refused`, () => {
-      const asked = onGapOf(query(text));
+      const asked = onGapOf(query(text), 'fail');
       assert.equal('refused' in asked && asked.refused.code, 'bad_request');
     });
   }

@@ -1,12 +1,15 @@
 /** Pages made by hand, and one tail with all that it shares, for the unit tests of the broadcaster. */
-import { type Block, itemsOf } from '../../src/broadcaster/block.ts';
+import { type Block, type Item, itemsOf } from '../../src/broadcaster/block.ts';
 import { Budget } from '../../src/broadcaster/budget.ts';
 import { CatchUp } from '../../src/broadcaster/catch-up.ts';
+import type { Format } from '../../src/broadcaster/format.ts';
+import { RAW } from '../../src/broadcaster/formats/raw.ts';
 import { Passes } from '../../src/broadcaster/passes.ts';
 import { Ranges } from '../../src/broadcaster/ranges.ts';
 import { Runs } from '../../src/broadcaster/runs.ts';
 import { Stalls } from '../../src/broadcaster/stalls.ts';
-import { Subscriber, type SubscriberOptions } from '../../src/broadcaster/subscriber.ts';
+import { Subscriber } from '../../src/broadcaster/subscriber.ts';
+import { Subscription, type SubscriptionOptions } from '../../src/broadcaster/subscription.ts';
 import { Tail, type TailContext } from '../../src/broadcaster/tail.ts';
 import { Turns } from '../../src/broadcaster/turns.ts';
 import type { Entry, EntryType, Gap, GapReason, Page } from '../../src/log/log.ts';
@@ -48,8 +51,13 @@ export function gapPage(reason: GapReason, resumeAt: Cursor, list: readonly Entr
   return { epoch: resumeAt.epoch, entries: list, gaps: [{ before: 0, gap }], end };
 }
 
+/** The items of a page of channel `c`. */
+export function items(page: Page): Item[] {
+  return itemsOf('c', page);
+}
+
 export function block(from: number, to: number): Block {
-  return itemsOf(pageOf(entries(from, to)))[0] as Block;
+  return items(pageOf(entries(from, to)))[0] as Block;
 }
 
 export interface RigOptions {
@@ -84,6 +92,7 @@ export class Rig {
       stalls,
       runs: new Runs(),
       catchUp: this.catchUp,
+      gone: () => undefined,
     };
     this.tail = new Tail('c', options.start ?? at(0), this.context);
   }
@@ -96,20 +105,24 @@ export class Rig {
     );
   }
 
-  subscribe(options: Partial<SubscriberOptions> = {}): {
-    subscriber: Subscriber;
-    transport: RecordingTransport;
-  } {
+  subscribe(options: Partial<SubscriptionOptions> & { readonly format?: Format } = {}): Member {
     const transport = new RecordingTransport();
-    const subscriber = new Subscriber(this.tail, {
-      transport,
+    const subscriber = new Subscriber(this.context, transport, options.format ?? RAW);
+    const subscription = new Subscription(this.tail, subscriber, {
       cursor: this.tail.ring.end,
       fresh: false,
-      onGap: 'fail',
+      onGap: 'close',
       ...options,
     });
-    this.tail.add(subscriber);
-    subscriber.pump();
-    return { subscriber, transport };
+    subscriber.add(subscription);
+    this.tail.add(subscription);
+    subscription.pump();
+    return { subscriber, subscription, transport };
   }
+}
+
+export interface Member {
+  readonly subscriber: Subscriber;
+  readonly subscription: Subscription;
+  readonly transport: RecordingTransport;
 }

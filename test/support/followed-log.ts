@@ -1,6 +1,8 @@
 /** A broadcaster over a log in memory, with connections that a test plays. */
 import { Broadcaster } from '../../src/broadcaster/broadcaster.ts';
+import { RAW } from '../../src/broadcaster/formats/raw.ts';
 import type { Subscriber } from '../../src/broadcaster/subscriber.ts';
+import type { Subscription } from '../../src/broadcaster/subscription.ts';
 import type { BroadcasterConfig } from '../../src/config.ts';
 import type { Gap } from '../../src/log/log.ts';
 import type { Cursor } from '../../src/protocol/cursor.ts';
@@ -21,10 +23,12 @@ const TINY: BroadcasterConfig = {
   slowAfterMs: 30_000,
   slowEntries: 100_000,
   slowBytes: 64 * 1024 * 1024,
+  maxCatchUps: 500,
 };
 
 export interface Follower {
   readonly subscriber: Subscriber;
+  readonly subscription: Subscription;
   readonly transport: RecordingTransport;
   readonly startedAt: Cursor;
   /** What its start had lost already. */
@@ -60,8 +64,10 @@ export class FollowedLog implements AsyncDisposable {
     const transport = new RecordingTransport();
     const admission = await this.broadcaster.admit(CHANNEL, start);
     const startedAt = admission.cursor ?? admission.tail.ring.end;
-    const subscriber = this.broadcaster.attach(admission, { transport, onGap });
-    return { subscriber, transport, startedAt, gap: admission.gap };
+    const subscriber = this.broadcaster.join(transport, RAW);
+    const close = onGap === 'fail' ? 'close' : 'skip';
+    const subscription = this.broadcaster.subscribe(subscriber, admission, close);
+    return { subscriber, subscription, transport, startedAt, gap: admission.gap };
   }
 
   /** The cursor after the entry that is followed by `count` more. */
@@ -72,10 +78,10 @@ export class FollowedLog implements AsyncDisposable {
   /** Resolves when everybody who is open and not stalled has been written all that the log holds. */
   async settled(followers: readonly Follower[]): Promise<void> {
     const { tip } = await this.log.inner.bounds(CHANNEL);
-    const done = ({ subscriber, transport }: Follower): boolean =>
+    const done = ({ subscriber, subscription, transport }: Follower): boolean =>
       !subscriber.isOpen ||
       transport.outcome !== 'taken' ||
-      (subscriber.isParked && subscriber.cursor.id === tip);
+      (subscription.feed.ring.end.id === tip && subscription.cursor.id === tip);
     for (let turns = 0; turns < 100; turns++) {
       if (followers.every(done)) return;
       await turn();

@@ -1,0 +1,51 @@
+/** The kinds of rows that the table of settings (config.ts) is made of: each knows what its values look like. */
+import { z } from 'zod';
+import { formatBytes, formatTime, parseBytes, parseCount, parseTime } from './config-values.ts';
+
+export interface Row<Schema extends z.ZodType = z.ZodType> {
+  readonly schema: Schema;
+  readonly initial: string;
+  readonly allowed: string;
+  readonly description: string;
+  readonly secret?: boolean;
+  readonly boolean?: boolean;
+}
+
+type Range = readonly [min: number, max: number];
+
+type Quantity = (initial: string, range: Range, description: string) => Row<z.ZodType<number>>;
+
+/** Makes the rows of one kind of number. */
+function quantity(
+  what: string,
+  parse: (text: string) => number,
+  format: (value: number) => string,
+): Quantity {
+  return (initial, [min, max], description) => {
+    const schema = z.string().transform(parse).pipe(z.int().min(min).max(max));
+    const bound = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${format(max)}`;
+    return { schema, initial, allowed: `${what} from ${format(min)}${bound}`, description };
+  };
+}
+
+export const bytes: Quantity = quantity('a size', parseBytes, formatBytes);
+export const time: Quantity = quantity('a time', parseTime, formatTime);
+export const count: Quantity = quantity('a whole number', parseCount, String);
+
+export function oneOf<const Value extends string>(
+  initial: Value | '',
+  values: readonly Value[],
+  description: string,
+): Row<z.ZodType<Value>> {
+  const allowed = values.map((value) => `\`${value}\``).join(', ');
+  return { schema: z.enum(values), initial, allowed, description };
+}
+
+export function parsed<Value>(parse: (text: string) => Value | null): z.ZodType<Value> {
+  return z.string().transform((text, context) => {
+    const value = parse(text);
+    if (value !== null) return value;
+    context.addIssue({ code: 'custom', message: 'malformed' });
+    return z.NEVER;
+  });
+}

@@ -1,0 +1,44 @@
+/** All connections that stay: counted, visited regularly, and waited for at a stop. */
+import type { TimerWheel, Visited } from './timer-wheel.ts';
+
+const CHECK_MS = 10;
+
+export interface Staying extends Visited {
+  /** Ends the connection at once. */
+  destroy(): void;
+}
+
+export class Connections {
+  readonly #wheel: TimerWheel;
+  readonly #open = new Set<Staying>();
+
+  constructor(wheel: TimerWheel) {
+    this.#wheel = wheel;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  add(connection: Staying): void {
+    this.#open.add(connection);
+    this.#wheel.add(connection);
+  }
+
+  remove(connection: Staying): void {
+    this.#open.delete(connection);
+    this.#wheel.remove(connection);
+  }
+
+  /** Resolves when every connection has ended; those left when `signal` aborts are cut. */
+  async closed(signal: AbortSignal): Promise<void> {
+    await untilEmpty(this.#open, signal);
+    for (const connection of this.#open) connection.destroy();
+  }
+}
+
+export async function untilEmpty(connections: ReadonlySet<unknown>, signal: AbortSignal): Promise<void> {
+  while (connections.size > 0 && !signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, CHECK_MS));
+  }
+}
