@@ -9,7 +9,7 @@
 import type { GroupReport, ReachAnswer } from './load/calls.ts';
 import { connectGroup, type Load, reachedOrThrow, startLoad, withCpu, wrongDelivery } from './load/load.ts';
 import { Histogram } from './support/histogram.ts';
-import { startFloor, type Target } from './targets.ts';
+import { type RunningTarget, startFloor, type Target } from './targets.ts';
 
 export interface Cell {
   readonly subscribers: number;
@@ -138,6 +138,23 @@ async function saturated(
     redisBusy: redis,
     loadBusy: receiving + publishing,
   };
+}
+
+/** Puts messages into a server's log; resolves once a subscriber has received them all. */
+export async function fill(
+  load: Load,
+  server: RunningTarget,
+  { messages, bytes }: Omit<Cell, 'subscribers'>,
+): Promise<void> {
+  const group = 'witness';
+  await connectGroup(load.subscribers, { ...server.subscribe, count: 1, group });
+  await load.publisher.call('connect', server.publish);
+  const [reached] = await Promise.all([
+    load.subscribers.call('reach', { group, messages, timeoutMs: REACH_TIMEOUT_MS }),
+    load.publisher.call('burst', { messages, bytes, first: 0 }),
+  ]);
+  reachedOrThrow(reached, await load.subscribers.call('report', { group }), messages);
+  await load.subscribers.call('end', { group });
 }
 
 export interface Pace {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { FloorCalls } from './floor.ts';
 import type { Door } from './load/dialects.ts';
 import { Remote } from './support/calls.ts';
+import { nowUs } from './support/clock.ts';
 import type { InstrumentedCalls } from './support/instrumented-server.ts';
 import { answers, freePort, listening, type Started, scratchDirectory, start } from './support/processes.ts';
 import { startRedis } from './support/redis.ts';
@@ -15,6 +16,8 @@ export interface RunningTarget {
   readonly redisPid: number | null;
   readonly publish: Door;
   readonly subscribe: Door;
+  /** From its spawning until it takes connections; ours, until it says that it is ready. */
+  readonly readyMs: number;
   stop(): Promise<void>;
 }
 
@@ -58,8 +61,7 @@ export const rivercast: Target = { name: 'Rivercast', expected: 20e6, start: () 
 
 export async function startRivercast(options: RivercastOptions = {}): Promise<RunningTarget> {
   const { target, server } = await prepareRivercast(options, [COMMAND_LINE, 'serve'], false);
-  await ready(target.subscribe.port, server);
-  return target;
+  return { ...target, readyMs: await ready(target.subscribe.port, server) };
 }
 
 export interface InstrumentedTarget extends RunningTarget {
@@ -68,20 +70,21 @@ export interface InstrumentedTarget extends RunningTarget {
 
 export async function startInstrumented(options: RivercastOptions = {}): Promise<InstrumentedTarget> {
   const { target, server } = await prepareRivercast(options, ['--expose-gc', INSTRUMENTED], true);
-  await ready(target.subscribe.port, server);
-  return { ...target, remote: new Remote<InstrumentedCalls>(server.child) };
+  const readyMs = await ready(target.subscribe.port, server);
+  return { ...target, readyMs, remote: new Remote<InstrumentedCalls>(server.child) };
 }
 
-async function ready(port: number, server: Started): Promise<void> {
-  await listening(port, server.child);
+async function ready(port: number, server: Started): Promise<number> {
+  await listening(port, server);
   await answers(`http://127.0.0.1:${port}/readyz`);
+  return (nowUs() - server.spawnedUs) / 1000;
 }
 
 async function prepareRivercast(
   options: RivercastOptions,
   args: readonly string[],
   calls: boolean,
-): Promise<{ target: RunningTarget; server: Started }> {
+): Promise<{ target: Omit<RunningTarget, 'readyMs'>; server: Started }> {
   const { keep = {}, store = 'redis' } = options;
   const port = await freePort();
   const redis = store === 'redis' && keep.redisUrl === undefined ? await startRedis() : null;
@@ -110,12 +113,12 @@ export const baseline: Target = {
       core: 'server',
       env: { PORT: `${port}`, REDIS_URL: redis.url },
     });
-    await listening(port, server.child);
+    const readyMs = await listening(port, server);
     const stop = async () => {
       await server.stop();
       await redis.stop();
     };
-    return { pid: server.pid, redisPid: redis.pid, ...doors(port), stop };
+    return { pid: server.pid, redisPid: redis.pid, ...doors(port), readyMs, stop };
   },
 };
 
@@ -133,7 +136,7 @@ export async function startFloor(): Promise<RunningFloor> {
     calls: true,
     env: { PORT: `${port}` },
   });
-  await listening(port, server.child);
+  await listening(port, server);
   const subscribe: Door = { dialect: 'raw', port, path: '/' };
   const remote = new Remote<FloorCalls>(server.child);
   return { subscribe, pid: server.pid, remote, stop: () => server.stop() };

@@ -10,6 +10,8 @@ export interface ConnectAsk {
   readonly path: string;
   /** For subscriber after subscriber, in turn, instead of `path`; empty = all at `path`. */
   readonly paths: readonly string[];
+  /** Handshakes under way at once. */
+  readonly atOnce: number;
   /** Size of a message, for the protocols that do not tell it. */
   readonly messageBytes: number;
   readonly reading: boolean;
@@ -54,6 +56,7 @@ export interface GroupReport {
   readonly highestFirst: number;
   /** The last sequence number at the subscriber that is least far. */
   readonly lowestLast: number;
+  readonly highestLast: number;
   readonly closed: Readonly<Record<string, number>>;
   readonly resumed: number;
   readonly latencies: Distribution | null;

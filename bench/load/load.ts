@@ -26,6 +26,7 @@ export interface GroupOptions {
   readonly path: string;
   readonly count: number;
   readonly paths?: readonly string[];
+  readonly atOnce?: number;
   readonly messageBytes?: number;
   readonly group?: string;
   readonly reading?: boolean;
@@ -33,6 +34,9 @@ export interface GroupOptions {
   readonly resume?: boolean;
   readonly localAddresses?: readonly string[];
 }
+
+/** Enough to keep the server busy, few enough for its accept queue. */
+const CONNECTING_AT_ONCE = 64;
 
 const here = import.meta.dirname;
 
@@ -73,6 +77,7 @@ export async function connectGroup(
     resume: false,
     localAddresses: [],
     paths: [],
+    atOnce: CONNECTING_AT_ONCE,
     messageBytes: 128,
     ...options,
   };

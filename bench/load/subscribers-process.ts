@@ -13,9 +13,6 @@ import type {
 } from './calls.ts';
 import { Subscriber } from './subscriber.ts';
 
-/** Handshakes under way at once: enough to keep the server busy, few enough for its accept queue. */
-const CONNECTING_AT_ONCE = 64;
-
 interface Group {
   readonly subscribers: Subscriber[];
   readonly latencies: Histogram | null;
@@ -73,7 +70,7 @@ async function connectGroup(ask: ConnectAsk): Promise<ConnectAnswer> {
       }
     }
   };
-  await Promise.all(Array.from({ length: CONNECTING_AT_ONCE }, connectSome));
+  await Promise.all(Array.from({ length: ask.atOnce }, connectSome));
   return { connected, startedUs, openUs: nowUs(), problems };
 }
 
@@ -106,6 +103,7 @@ function report(name: string): GroupReport {
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   const counts = tallies.map((tally) => tally.messages);
   const firsts = tallies.map((tally) => tally.firstSequence);
+  const lasts = tallies.map((tally) => tally.lastSequence);
   const closed: Record<string, number> = {};
   for (const { closed: how } of subscribers) if (how !== null) closed[how] = (closed[how] ?? 0) + 1;
   return {
@@ -117,7 +115,8 @@ function report(name: string): GroupReport {
     breaks: sum(tallies.map((tally) => tally.breaks)),
     lowestFirst: Math.min(...firsts),
     highestFirst: Math.max(...firsts),
-    lowestLast: Math.min(...tallies.map((tally) => tally.lastSequence)),
+    lowestLast: Math.min(...lasts),
+    highestLast: Math.max(...lasts),
     closed,
     resumed: sum(subscribers.map((subscriber) => subscriber.resumed)),
     latencies: latencies?.distribution() ?? null,

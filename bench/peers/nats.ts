@@ -43,12 +43,13 @@ websocket {
 `,
     );
     const server = start(SERVER, ['-c', config, '-l', `${config}.log`], { core: 'server' });
-    await Promise.all([port, webSocketPort].map((one) => listening(one, server.child)));
+    const [, readyMs] = [await listening(port, server), await listening(webSocketPort, server)];
     return {
       pid: server.pid,
       redisPid: null,
       publish: { dialect: 'nats', port, path: '' },
       subscribe: { dialect: 'nats', port: webSocketPort, path: '/' },
+      readyMs,
       stop: () => server.stop(),
     };
   },

@@ -35,7 +35,7 @@ export const nchan: Target = {
     const server = start(SERVER, ['-c', config, '-p', directory, '-e', `${directory}/error.log`], {
       core: 'server',
     });
-    await listening(port, server.child);
+    const readyMs = await listening(port, server);
     const stop = async () => {
       await server.stop();
       await redis.stop();
@@ -45,6 +45,7 @@ export const nchan: Target = {
       redisPid: redis.pid,
       publish: { dialect: 'raw', port, path: '/publish' },
       subscribe: { dialect: 'raw', port, path: '/subscribe' },
+      readyMs,
       stop,
     };
   },

@@ -16,12 +16,12 @@ export const socketIo: Target = {
       core: 'server',
       env: { PORT: `${port}`, REDIS_URL: redis.url },
     });
-    await listening(port, server.child);
+    const readyMs = await listening(port, server);
     const stop = async () => {
       await server.stop();
       await redis.stop();
     };
     const door = { dialect: 'socket.io', port, path: PATH } as const;
-    return { pid: server.pid, redisPid: redis.pid, publish: door, subscribe: door, stop };
+    return { pid: server.pid, redisPid: redis.pid, publish: door, subscribe: door, readyMs, stop };
   },
 };

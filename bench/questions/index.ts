@@ -1,10 +1,13 @@
 /** Every question, in the order they run. */
 import type { Answer, Bench } from '../answer.ts';
 import { bigFanout } from './big-fanout.ts';
+import { channels } from './channels.ts';
 import { fixedRate } from './fixed-rate.ts';
 import { idleMemory } from './idle-memory.ts';
+import { reconnectStorm } from './reconnect-storm.ts';
 import { replay } from './replay.ts';
 import { slowReaders } from './slow-readers.ts';
+import { startUp } from './start-up.ts';
 import { throughput } from './throughput.ts';
 
 export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer>>> = {
@@ -12,6 +15,9 @@ export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer
   'fixed-rate': fixedRate,
   'slow-readers': slowReaders,
   'big-fanout': bigFanout,
-  'idle-memory': idleMemory,
+  channels,
   replay,
+  'reconnect-storm': reconnectStorm,
+  'idle-memory': idleMemory,
+  'start-up': startUp,
 };

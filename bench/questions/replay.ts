@@ -10,6 +10,7 @@
 import { type Answer, type Bench, median, short, type Verdict } from '../answer.ts';
 import type { SubscriberCalls } from '../load/calls.ts';
 import { connectGroup, type Load, reachedOrThrow, startLoad, startSubscribers } from '../load/load.ts';
+import { fill } from '../measure.ts';
 import type { Remote } from '../support/calls.ts';
 import { nowUs } from '../support/clock.ts';
 import { Histogram } from '../support/histogram.ts';
@@ -124,18 +125,6 @@ async function besideLive(live: Live, replay: () => Promise<Replayed>): Promise<
   return { ...replayed, usualP99Ms, p99Ms: await live.p99Ms() };
 }
 
-async function fill(load: Load, server: RunningTarget, messages: number): Promise<void> {
-  const group = 'witness';
-  await connectGroup(load.subscribers, { ...server.subscribe, count: 1, group });
-  await load.publisher.call('connect', server.publish);
-  const [reached] = await Promise.all([
-    load.subscribers.call('reach', { group, messages, timeoutMs: TIMEOUT_MS }),
-    load.publisher.call('burst', { messages, bytes: MESSAGE_BYTES, first: 0 }),
-  ]);
-  reachedOrThrow(reached, await load.subscribers.call('report', { group }), messages);
-  await load.subscribers.call('end', { group });
-}
-
 async function measure(store: Store, messages: number, repeats: number): Promise<Measured> {
   const redis = store === 'redis' ? await startRedis() : null;
   const keep = redis === null ? { dataDirectory: scratchDirectory() } : { redisUrl: redis.url };
@@ -144,7 +133,7 @@ async function measure(store: Store, messages: number, repeats: number): Promise
   const start = () => startRivercast({ store, keep, env: ENV });
   let server = await start();
   try {
-    await fill(load, server, messages);
+    await fill(load, server, { messages, bytes: MESSAGE_BYTES });
     const fromRing: Replayed[] = [];
     const recent = { after: `last:${RING_ENTRIES}`, messages: RING_ENTRIES, first: messages - RING_ENTRIES };
     for (let repeat = 0; repeat < repeats * 2 + 1; repeat++) {

@@ -9,12 +9,14 @@ import { connect, createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nowUs } from './clock.ts';
 
 export type Core = 'server' | 'load';
 
 export interface Started {
   readonly child: ChildProcess;
   readonly pid: number;
+  readonly spawnedUs: number;
   stop(): Promise<void>;
 }
 
@@ -28,6 +30,7 @@ export interface StartOptions {
 /** Above this a child that was asked to end is killed. */
 const STOP_TIMEOUT_MS = 10_000;
 const READY_TIMEOUT_MS = 20_000;
+const POLL_MS = 3;
 
 const running: Set<ChildProcess> = new Set();
 const scratchDirectories: Set<string> = new Set();
@@ -45,11 +48,12 @@ export function start(command: string, args: readonly string[], options: StartOp
     detached: true,
     stdio: options.calls === true ? ['ignore', 2, 2, 'ipc'] : ['ignore', 2, 2],
   });
+  const spawnedUs = nowUs();
   running.add(child);
   child.once('exit', () => running.delete(child));
   child.once('error', (error) => process.stderr.write(`${command}: ${error.message}\n`));
   if (child.pid === undefined) throw new Error(`${command} did not start`);
-  return { child, pid: child.pid, stop: () => stop(child) };
+  return { child, pid: child.pid, spawnedUs, stop: () => stop(child) };
 }
 
 async function stop(child: ChildProcess): Promise<void> {
@@ -83,13 +87,13 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Resolves once something accepts connections on `port`. */
-export async function listening(port: number, child: ChildProcess): Promise<void> {
+/** Resolves once something accepts connections on `port`, with the milliseconds since it was spawned. */
+export async function listening(port: number, { child, spawnedUs }: Started): Promise<number> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   while (Date.now() < deadline) {
     if (child.exitCode !== null) throw new Error(`the process ended with ${child.exitCode} while starting`);
-    if (await accepts(port)) return;
-    await sleep(20);
+    if (await accepts(port)) return (nowUs() - spawnedUs) / 1000;
+    await sleep(POLL_MS);
   }
   throw new Error(`nothing listens on port ${port} after ${READY_TIMEOUT_MS} ms`);
 }
@@ -111,7 +115,7 @@ export async function answers(url: string): Promise<void> {
       () => false,
     );
     if (ok) return;
-    await sleep(20);
+    await sleep(POLL_MS);
   }
   throw new Error(`${url} does not answer 200 after ${READY_TIMEOUT_MS} ms`);
 }

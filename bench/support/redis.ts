@@ -14,7 +14,7 @@ export async function startRedis(): Promise<RunningRedis> {
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', directory];
   args.push('--save', '', '--appendonly', 'no', '--daemonize', 'no', '--logfile', `${directory}/redis.log`);
   const redis: Started = start('redis-server', args, { core: 'server' });
-  await listening(port, redis.child);
+  await listening(port, redis);
   return { pid: redis.pid, url: `redis://127.0.0.1:${port}`, stop: () => redis.stop() };
 }
 
