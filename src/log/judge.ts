@@ -7,11 +7,12 @@
  *   3. N.prev = C gapless; later    trimmed (deleted when entries before C are still there), counted by
  *                                   the ordinals; earlier: reset, on with N,
  *                                   unless C's entry is still there
- *   4. N has no prev (foreign)      gapless when C's entry is still there, or when the ordinals meet (0-0 has
- *                                   the ordinal 0); else trimmed (deleted)
+ *   4. N has no prev (foreign)      by the ordinals where both are known (0-0 has the ordinal 0); else gapless
+ *                                   when C's entry is still there; else trimmed (deleted)
  *   5. no N                         gapless when T = C; else trimmed (deleted), on after T
  *
- * Within one page, an entry whose prev is not the entry before it follows a deletion.
+ * Within one page, an entry whose prev is not the entry before it follows a deletion; so does a foreign one when
+ * the ordinals do not meet, or when the last entry deleted by name lay between.
  */
 import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds, type EntryId, ID_ZERO, idBefore } from '../protocol/id.ts';
@@ -28,6 +29,10 @@ export interface Look {
   readonly floor: EntryId | null;
   /** Whether the entry that the cursor names is still in the channel. */
   readonly cursorKept: boolean;
+  /** The ordinal which that entry itself bears: a plain id has none, and needs none then. */
+  readonly cursorOrdinal: number | null;
+  /** The highest id ever deleted by name, 0-0 for none: an entry was there. */
+  readonly maxDeleted: EntryId;
 }
 
 /**
@@ -36,9 +41,11 @@ export interface Look {
  */
 export function judgePage(after: Cursor, look: Look, found: readonly Entry[]): Page {
   const first = found[0];
-  const gap = judgeStart(after, look, first);
+  const seen = { ...after, ordinal: look.cursorOrdinal ?? after.ordinal };
+  const judged = judgeStart(seen, look, first);
+  const gap = judged === null ? null : { ...judged, requested: after };
   const entries = gap !== null && isElsewhere(gap, first) ? [] : found;
-  const start: Cursor = gap?.resumeAt ?? { ...after, epoch: look.epoch };
+  const start: Cursor = gap?.resumeAt ?? cursorAt(seen.id, seen.ordinal, look);
   const gaps: PageGap[] = gap === null ? [] : [{ before: 0, gap }];
   const last = entries.at(-1);
   if (last === undefined) return { epoch: look.epoch, entries, gaps, end: start };
@@ -79,23 +86,39 @@ function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | n
 /** Rule 1. */
 function judgeEpoch(after: Cursor, look: Look, next: Entry | undefined): Gap {
   const id = lowest([after.id, look.from, look.tip]);
-  if (id === after.id && typeof next?.prev === 'string') return resetBefore(next, after, look);
-  return gapAt('reset', after, look, { id });
+  if (id !== after.id) return gapAt('reset', after, look, { id });
+  if (next !== undefined) return resetBefore(next, after, look);
+  return gapAt('reset', after, look, { id: look.tip });
 }
 
 /** Rule 4. */
 function judgeForeign(after: Cursor, look: Look, next: Entry): Gap | null {
-  if (look.cursorKept) return null;
   const ordinal = ordinalBefore(next);
-  if (ordinal !== null && ordinal === ordinalOf(after)) return null;
+  const missing = missingBetween(after, ordinal);
+  if (missing === 0) return null;
+  if (missing !== null && missing < 0) return look.cursorKept ? null : resetBefore(next, after, look);
+  if (missing === null && look.cursorKept && !isDeletedBetween(after.id, next.id, look)) return null;
   return gapAt(removal(after, look), after, look, { id: idBefore(next.id), ordinal });
 }
 
+/** For certain; without the ordinals, what was deleted before the last deletion can not be told. */
+function isDeletedBetween(id: EntryId, next: EntryId, { maxDeleted }: Look): boolean {
+  return compareIds(id, maxDeleted) < 0 && compareIds(maxDeleted, next) < 0;
+}
+
 function judgeInside(previous: Entry, next: Entry, look: Look): Gap | null {
-  if (next.prev === null || next.prev === previous.id) return null;
+  if (next.prev === previous.id) return null;
   const requested = cursorAt(previous.id, previous.ordinal, look);
+  if (next.prev === null) return judgeForeignInside(requested, look, next);
   if (compareIds(next.prev, previous.id) < 0) return gapAt('reset', requested, look, { id: previous.id });
   return gapAt('deleted', requested, look, { id: next.prev, ordinal: ordinalBefore(next) });
+}
+
+function judgeForeignInside(requested: Cursor, look: Look, next: Entry): Gap | null {
+  const ordinal = ordinalBefore(next);
+  const missing = missingBetween(requested, ordinal) ?? 0;
+  if (missing <= 0 && !isDeletedBetween(requested.id, next.id, look)) return null;
+  return gapAt('deleted', requested, look, { id: idBefore(next.id), ordinal });
 }
 
 /** Delivery goes on after `resume`. The ordinals count what lies between; after a reset they mean nothing. */
@@ -127,7 +150,7 @@ function isElsewhere(gap: Gap, first: Entry | undefined): boolean {
  * `next` in this history: the requested id is none of its entries, and would be refused again and again.
  */
 function resetBefore(next: Entry, after: Cursor, look: Look): Gap {
-  return gapAt('reset', after, look, { id: next.prev as EntryId, ordinal: ordinalBefore(next) });
+  return gapAt('reset', after, look, { id: next.prev ?? idBefore(next.id), ordinal: ordinalBefore(next) });
 }
 
 function ordinalBefore(entry: Entry): number | null {
@@ -135,8 +158,14 @@ function ordinalBefore(entry: Entry): number | null {
 }
 
 function lostBetween(after: Cursor, lastLost: number | null): number | null {
+  const missing = missingBetween(after, lastLost);
+  return missing === null || missing <= 0 ? null : missing;
+}
+
+/** How many entries lie after the cursor up to the one with the ordinal `last`; null when it can not be known. */
+function missingBetween(after: Cursor, last: number | null): number | null {
   const seen = ordinalOf(after);
-  return seen === null || lastLost === null || lastLost <= seen ? null : lastLost - seen;
+  return seen === null || last === null ? null : last - seen;
 }
 
 function ordinalOf(cursor: Cursor): number | null {

@@ -138,7 +138,7 @@ export class MemoryLog implements Log {
       case 'latest':
         return state.entries.length;
       case 'last':
-        return Math.max(state.start, endIndex(state, start.until) - start.count);
+        return Math.max(state.start, state.entries.length - start.count);
       case 'time':
         return indexAfter(state, idBefore(`${Math.ceil(start.ms)}-0`));
     }
@@ -158,13 +158,17 @@ export class MemoryLog implements Log {
   }
 }
 
+/** Every entry is ours, and none is ever deleted by name. */
+const UNDELETED = { cursorOrdinal: null, maxDeleted: ID_ZERO };
+
 function look(state: Channel | undefined, after: EntryId): Look {
   if (state === undefined) {
     const nothing = { epoch: null, from: ID_ZERO, tip: ID_ZERO, tipOrdinal: 0, length: 0, floor: null };
-    return { ...nothing, cursorKept: false };
+    return { ...nothing, ...UNDELETED, cursorKept: false };
   }
   const floor = state.entries[state.start]?.id ?? null;
   return {
+    ...UNDELETED,
     epoch: state.epoch,
     from: ID_ZERO,
     tip: state.tip,
@@ -173,10 +177,6 @@ function look(state: Channel | undefined, after: EntryId): Look {
     floor,
     cursorKept: floor !== null && compareIds(floor, after) <= 0,
   };
-}
-
-function endIndex(state: Channel, until: EntryId | undefined): number {
-  return until === undefined ? state.entries.length : indexAfter(state, until);
 }
 
 /** The index of the first kept entry whose id is above `id`. */

@@ -91,7 +91,7 @@ describe('entries that somebody else wrote', () => {
     assert.equal(third.end.ordinal, 3);
   });
 
-  test('meet no gap at earliest, even after deletions that hide their ordinals', async (t) => {
+  test('meet no gap at earliest, after deletions that hide their ordinals; a hole among them is told', async (t) => {
     const log = await openLog(t, server.url);
     const { channel, key } = ownChannel();
     const ids: string[] = [];
@@ -99,7 +99,10 @@ describe('entries that somebody else wrote', () => {
     await server.cli('XDEL', key, ids[0] as string, ids[2] as string);
     const page = await log.read(channel, await log.locate(channel, { at: 'earliest' }), LIMITS);
     assert.deepEqual(payloads(page), ['b', 'd']);
-    assert.deepEqual(page.gaps, []);
+    assert.deepEqual(
+      page.gaps.map(({ before, gap }) => [before, gap.reason, gap.lost]),
+      [[1, 'deleted', null]],
+    );
     assert.deepEqual(
       page.entries.map((entry) => entry.ordinal),
       [null, 4],

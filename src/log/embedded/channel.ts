@@ -41,14 +41,18 @@ export function recordOf(state: ChannelState): ChannelRecord {
   return { number, epoch, bytes, tip: written, trimmed };
 }
 
+/** None is ever deleted by name. */
+const UNDELETED = { cursorOrdinal: null, maxDeleted: ID_ZERO };
+
 /** What a reader may see of the channel. Every entry is ours, so none is found by `cursorKept` alone. */
 export function lookAt(state: ChannelState | undefined): Look {
   if (state === undefined || state.flushed === null) {
     const nothing = { epoch: null, from: ID_ZERO, tip: ID_ZERO, tipOrdinal: 0, length: 0, floor: null };
-    return { ...nothing, cursorKept: false };
+    return { ...nothing, ...UNDELETED, cursorKept: false };
   }
   const { epoch, flushed, trimmed, floor } = state;
   return {
+    ...UNDELETED,
     epoch,
     from: ID_ZERO,
     tip: flushed.id,

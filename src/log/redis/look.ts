@@ -8,8 +8,6 @@ import type { Entry } from '../log.ts';
 import type { Reply } from './reply.ts';
 
 export interface RedisLook extends Look {
-  /** The highest id ever deleted by name: after it, the entries are complete up to the tip. */
-  readonly maxDeleted: EntryId;
   readonly metaTip: EntryId;
   readonly metaOrdinal: number;
   readonly meanBytes: number;
@@ -21,8 +19,8 @@ export interface RedisLook extends Look {
 /** What look.lua answers. */
 export function decodeLook(reply: Reply | undefined): RedisLook {
   if (!Array.isArray(reply)) throw new TypeError('look.lua answered no list');
-  const [epoch, from, metaTip, metaOrdinal, mean, max, tip, added, length, floor, maxDeleted, kept, ours] =
-    reply.map(String) as Thirteen;
+  const [epoch, from, metaTip, metaOrdinal, mean, max, tip, added, length, floor, maxDeleted, kept, n, ours] =
+    reply.map(String) as Fourteen;
   return {
     epoch: epoch === '' ? null : epoch,
     from: from === '' ? ID_ZERO : from,
@@ -36,12 +34,13 @@ export function decodeLook(reply: Reply | undefined): RedisLook {
     floor: floor === '' ? null : floor,
     maxDeleted,
     cursorKept: kept === '1',
+    cursorOrdinal: n === '' ? null : Number(n),
     hasOurs: ours === '1',
   };
 }
 
-type Six = [string, string, string, string, string, string];
-type Thirteen = [...Six, ...Six, string];
+type Seven = [string, string, string, string, string, string, string];
+type Fourteen = [...Seven, ...Seven];
 
 /**
  * Gives the entries that carry no ordinal theirs where it is certain. After the highest id ever deleted by

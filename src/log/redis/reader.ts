@@ -24,6 +24,8 @@ import {
   contradicts,
   type Fingerprint,
   fingerprint,
+  isNewTo,
+  isReplaced,
   type Known,
   type Witness,
   type Witnesses,
@@ -99,7 +101,9 @@ export class Reader {
     const { look, entries, lost } = await this.#find(channel, after.id, countFor([witness], limits));
     const found = cut(withOrdinals(entries, look), limits);
     const kept = look.cursorKept || isNeighbour(after.id, found[0]);
-    if (!owes(witness) && !lost) return judgePage(after, { ...look, cursorKept: kept }, found);
+    // Who asks from the very beginning claims to have seen nothing.
+    const isTold = owes(witness) || (lost && after.id !== ID_ZERO);
+    if (!isTold) return judgePage(after, { ...look, cursorKept: kept }, found);
     return told(judgePage({ ...after, epoch: LOST_EPOCH }, look, found), after);
   }
 
@@ -134,15 +138,18 @@ export class Reader {
       const { look, entries, cursorEntry } = await this.#lookOnce(channel, after, count);
       witness.meanBytes = look.meanBytes;
       witness.maxBytes = look.maxBytes;
-      const replaced =
-        cursorEntry !== undefined && look.epoch === witness.epoch && witness.differs(cursorEntry);
-      if (!replaced && !contradicts(look, known)) {
+      const forked =
+        look.epoch === witness.epoch &&
+        witness.isForked(after, { entry: cursorEntry, next: withOrdinals(entries, look)[0] });
+      if (!forked && !contradicts(look, known)) {
         witness.see(look.epoch, look.tip, look.tipOrdinal);
         return { look, entries, cursorEntry, lost };
       }
       if (rotations >= MAX_ROTATIONS)
         throw new RivercastError('log_unavailable', 'the history keeps changing');
-      if (look.epoch === null && !look.hasOurs) {
+      // The cursor may bear no epoch by which the page could tell.
+      lost ||= forked;
+      if (isNewTo(look, known)) {
         lost = true;
         witness.accept(look);
       } else {
@@ -186,32 +193,42 @@ export class Reader {
     if (look.epoch !== null) {
       const isSame = look.epoch === seen.epoch;
       bounds.push(isSame && compareIds(seen.tip, look.metaTip) > 0 ? seen.tip : look.metaTip);
-      if (isSame) bounds.push(...(await this.#lastSame(stream, seen.fingerprints)));
+      if (isSame) bounds.push(...(await this.#lastSame(stream, look, seen.fingerprints)));
+      if (isReplaced(look)) bounds.push(ID_ZERO);
     }
     const from = bounds.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
     const call = { script: ROTATE, keys: [stream, meta], args: [look.epoch ?? '', newEpoch(), from] };
     await this.ask((link, ms) => runScript(link, call, ms));
   }
 
-  /** The newest delivered entry that reads as it did, found by halving; before all of them when none does. */
-  async #lastSame(stream: string, prints: readonly Fingerprint[]): Promise<EntryId[]> {
-    const first = prints[0];
-    if (first === undefined) return [];
+  /**
+   * The newest delivered entry that reads as it did, found by halving; before all of them when none does. One
+   * that is gone says nothing, it may have been deleted by name: the next older one has to.
+   */
+  async #lastSame(stream: string, look: RedisLook, prints: readonly Fingerprint[]): Promise<EntryId[]> {
+    const floor = look.floor ?? LAST_ID;
+    const there = prints.filter(({ id }) => compareIds(id, floor) >= 0 && compareIds(id, look.tip) <= 0);
     let low = 0;
-    let high = prints.length;
+    let high = there.length;
+    let last: EntryId[] = there.slice(0, 1).map(({ id }) => idBefore(id));
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const print = prints[middle] as Fingerprint;
-      if (await this.#isSame(stream, print)) low = middle + 1;
-      else high = middle;
+      let at = middle;
+      let isSame = await this.#isSame(stream, there[at] as Fingerprint);
+      while (isSame === null && at > low) isSame = await this.#isSame(stream, there[--at] as Fingerprint);
+      if (isSame === true) {
+        last = [(there[at] as Fingerprint).id];
+        low = middle + 1;
+      } else high = at;
     }
-    return [low === 0 ? idBefore(first.id) : (prints[low - 1] as Fingerprint).id];
+    return last;
   }
 
-  async #isSame(stream: string, print: Fingerprint): Promise<boolean> {
+  /** Null when there is no such entry any more. */
+  async #isSame(stream: string, print: Fingerprint): Promise<boolean | null> {
     const reply = await this.ask((link, ms) => link.callRaw('xrange', [stream, print.id, print.id], ms));
     const [entry] = decodeEntries(reply);
-    return entry !== undefined && fingerprint(entry).crc === print.crc;
+    return entry === undefined ? null : fingerprint(entry).crc === print.crc;
   }
 }
 

@@ -19,6 +19,7 @@ const MAX_WITNESSES = 2048;
 export interface Fingerprint {
   readonly id: EntryId;
   readonly crc: number;
+  readonly ordinal: number | null;
 }
 
 export class Witness {
@@ -98,10 +99,21 @@ export class Witness {
     return this.#fingerprints.some((print) => print.id === id);
   }
 
-  /** Whether `entry` is another one than was delivered under its id. */
-  differs(entry: Entry): boolean {
-    const known = this.#fingerprints.findLast((print) => print.id === entry.id);
-    return known !== undefined && known.crc !== fingerprint(entry).crc;
+  /**
+   * Whether the history parts before `id`, an entry delivered in this epoch: it is another one now, or it is gone
+   * and what comes next follows, or counts on from, an earlier one. That it is gone alone says nothing.
+   */
+  isForked(
+    id: EntryId,
+    found: { readonly entry: Entry | undefined; readonly next: Entry | undefined },
+  ): boolean {
+    const known = this.#fingerprints.findLast((print) => print.id === id);
+    if (known === undefined) return false;
+    const { entry, next } = found;
+    if (entry !== undefined) return known.crc !== fingerprint(entry).crc;
+    if (next === undefined) return false;
+    if (next.prev !== null) return compareIds(next.prev, id) < 0;
+    return next.ordinal !== null && known.ordinal !== null && next.ordinal <= known.ordinal;
   }
 
   isChecked(cursor: Cursor, generation: number, sinceMs: number): boolean {
@@ -143,7 +155,7 @@ export class Witnesses {
 /** The ordinal counts only where it is stored: a derived one may become known between two looks. */
 export function fingerprint(entry: Entry): Fingerprint {
   const chain = entry.prev === null ? '' : `${entry.prev} ${entry.ordinal}`;
-  return { id: entry.id, crc: crc32(chain, crc32(entry.data)) };
+  return { id: entry.id, crc: crc32(chain, crc32(entry.data)), ordinal: entry.ordinal };
 }
 
 /** What a Witness knew at one moment. */
@@ -158,10 +170,28 @@ export interface Known {
  * the look was sent: what was learnt while it was on its way may be newer than the look, and no evidence.
  */
 export function contradicts(look: RedisLook, known: Known): boolean {
-  if (look.epoch === null) {
-    if (look.hasOurs) return true;
-  } else if (isBehind(look, look.metaTip, look.metaOrdinal)) return true;
+  if (look.epoch === null && look.hasOurs) return true;
+  if (beganAnew(look, known) || isBehindMeta(look)) return true;
   return look.epoch === known.epoch && isBehind(look, known.tip, known.ordinal);
+}
+
+/** Whether a history was lost that Redis has no epoch for, or not yet, so that none need be changed. */
+export function isNewTo(look: RedisLook, known: Known): boolean {
+  return (look.epoch === null && !look.hasOurs) || beganAnew(look, known);
+}
+
+/** Whether somebody else made the stream anew: a stream and its meta are lost together in any failover. */
+export function isReplaced(look: RedisLook): boolean {
+  return isBehindMeta(look) && !look.hasOurs;
+}
+
+/** The first epoch of a stream that others wrote begins where it was then, so not before what was seen of it. */
+function beganAnew(look: RedisLook, known: Known): boolean {
+  return known.epoch === null && look.epoch !== null && compareIds(look.from, known.tip) < 0;
+}
+
+function isBehindMeta(look: RedisLook): boolean {
+  return look.epoch !== null && isBehind(look, look.metaTip, look.metaOrdinal);
 }
 
 function isBehind(look: RedisLook, id: EntryId, ordinal: number): boolean {

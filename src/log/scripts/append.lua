@@ -30,6 +30,13 @@ local function isBefore(a, b)
   return aSeq < bSeq
 end
 
+local function isOurs(entry)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'p' then return true end
+  end
+  return false
+end
+
 local before = redis.call('GET', batch)
 local state = redis.call('HMGET', meta, 'epoch', 'from', 'tip', 'n', 'size', 'max')
 local epoch, tip = state[1], state[3] or '0-0'
@@ -39,7 +46,7 @@ if before then
   if tonumber(lastNumber) > number then return redis.error_reply('STALE a later batch of this writer is stored') end
 end
 
-local last, added, length, oldestMs = '0-0', 0, 0, nil
+local last, added, length, oldestMs, hasOurs = '0-0', 0, 0, nil, false
 if redis.call('EXISTS', stream) == 1 then
   local info = redis.call('XINFO', 'STREAM', stream)
   for i = 1, #info, 2 do
@@ -47,7 +54,10 @@ if redis.call('EXISTS', stream) == 1 then
     if name == 'last-generated-id' then last = value
     elseif name == 'entries-added' then added = value
     elseif name == 'length' then length = value
-    elseif name == 'first-entry' and value then oldestMs = tonumber(string.match(value[1], '^%d+'))
+    elseif name == 'first-entry' and value then
+      oldestMs = tonumber(string.match(value[1], '^%d+'))
+      hasOurs = hasOurs or isOurs(value)
+    elseif name == 'last-entry' and value then hasOurs = hasOurs or isOurs(value)
     end
   end
 end
@@ -58,8 +68,10 @@ if not epoch then
 else
   local known = tip
   if ARGV[3] == epoch and isBefore(known, ARGV[4]) then known = ARGV[4] end
-  if isBefore(last, known) then from = last
-  elseif added < tonumber(state[4] or 0) then from = known
+  local metaIsAhead = isBefore(last, tip) or added < tonumber(state[4] or 0)
+  if metaIsAhead and not hasOurs then from = '0-0'
+  elseif isBefore(last, known) then from = last
+  elseif metaIsAhead then from = known
   end
 end
 

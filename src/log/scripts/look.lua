@@ -5,13 +5,14 @@
 -- ARGV 1 the reader's cursor
 -- Returns { epoch, from, tip in meta, n in meta, mean payload, largest payload ('' = not there),
 --           last-generated id, entries added, length, first id ('' = empty), highest id ever deleted by name,
---           1 when the cursor's entry is there, 1 when the first or the last entry is Rivercast's }
+--           1 when the cursor's entry is there, the ordinal it bears ('' = none),
+--           1 when the first or the last entry is Rivercast's }
 local stream = KEYS[1]
 local reply = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[2], 'epoch', 'from', 'tip', 'n', 'size', 'max')) do
   reply[i] = value or ''
 end
-local last, added, length, first, deleted, kept, ours = '0-0', 0, 0, '', '0-0', 0, 0
+local last, added, length, first, deleted, kept, n, ours = '0-0', 0, 0, '', '0-0', 0, '', 0
 local largest = 0
 
 -- An end of the stream: its fields tell whose it is, and how large entries are when meta does not.
@@ -22,6 +23,13 @@ local function examine(entry)
     if fields[i] == 'p' then ours = 1 end
     if fields[i] == 'data' then largest = math.max(largest, #fields[i + 1]) end
   end
+end
+
+-- Somebody else's entry may have a field n too, but hardly all three.
+local function ordinalOf(fields)
+  local own = {}
+  for i = 1, #fields, 2 do own[fields[i]] = fields[i + 1] end
+  return own.data and own.p and own.n and string.match(own.n, '^%d+$') or ''
 end
 
 if redis.call('EXISTS', stream) == 1 then
@@ -38,12 +46,16 @@ if redis.call('EXISTS', stream) == 1 then
     elseif name == 'last-entry' and value then examine(value)
     end
   end
-  if ARGV[1] ~= '0-0' then kept = #redis.call('XRANGE', stream, ARGV[1], ARGV[1]) end
+  local entry = ARGV[1] ~= '0-0' and redis.call('XRANGE', stream, ARGV[1], ARGV[1])[1]
+  if entry then
+    kept = 1
+    n = ordinalOf(entry[2])
+  end
 end
 if reply[5] == '' then reply[5] = largest / 2 end
 reply[6] = math.max(largest, tonumber(reply[6]) or 0)
 reply[5], reply[6] = tostring(reply[5]), tostring(reply[6])
-for _, value in ipairs({ last, added, length, first, deleted, kept, ours }) do
+for _, value in ipairs({ last, added, length, first, deleted, kept, n, ours }) do
   reply[#reply + 1] = tostring(value)
 end
 return reply
