@@ -46,6 +46,7 @@ const INSTRUMENTED = join(here, 'support/instrumented-server.js');
 /** By which Rivercast gives messages; those that are measured beside the first are further rows. */
 export const RIVERCAST_DOORS: Readonly<Record<string, (port: number) => Door>> = {
   Rivercast: (port) => ({ dialect: 'raw', port, path: '/ws/broadcast' }),
+  'Rivercast, v1': (port) => ({ dialect: 'v1', port, path: '/ws/broadcast?channel=local-q' }),
 };
 
 function doors(port: number): Pick<RunningTarget, 'publish' | 'subscribe'> {
@@ -58,6 +59,16 @@ const profileDirectory = process.env['BENCH_CPU_PROFILE'];
 const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
 
 export const rivercast: Target = { name: 'Rivercast', expected: 20e6, start: () => startRivercast() };
+
+/** The same server by another of its doors. */
+export const RIVERCAST_ROWS: readonly Target[] = Object.entries(RIVERCAST_DOORS)
+  .filter(([name]) => name !== rivercast.name)
+  .map(([name, door]) => ({ name, expected: rivercast.expected, start: () => startAt(door) }));
+
+async function startAt(door: (port: number) => Door): Promise<RunningTarget> {
+  const running = await startRivercast();
+  return { ...running, subscribe: door(running.subscribe.port) };
+}
 
 export async function startRivercast(options: RivercastOptions = {}): Promise<RunningTarget> {
   const { target, server } = await prepareRivercast(options, [COMMAND_LINE, 'serve'], false);

@@ -6,8 +6,9 @@ import type { Counter, Line } from './counter.ts';
 import { FrameCounter } from './frame-counter.ts';
 import { NatsCounter } from './nats-counter.ts';
 import { socketIoCounter } from './socket-io-counter.ts';
+import { V1Counter } from './v1-counter.ts';
 
-export type Dialect = 'raw' | 'nats' | 'socket.io';
+export type Dialect = 'raw' | 'v1' | 'nats' | 'socket.io';
 
 /** Where a server takes or gives messages. */
 export interface Door {
@@ -34,6 +35,7 @@ export const READING: Readonly<Record<Dialect, Reading>> = {
         onControl: (opcode, payload) => line.control(opcode, payload),
       }),
   },
+  v1: { subprotocol: 'rivercast.v1', opensAtOnce: false, counter: (line) => new V1Counter(line) },
   nats: { opensAtOnce: false, counter: (line) => new NatsCounter(line) },
   'socket.io': { opensAtOnce: false, counter: socketIoCounter },
 };

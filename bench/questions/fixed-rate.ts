@@ -10,7 +10,7 @@
 import { type Answer, type Bench, median, times, type Verdict } from '../answer.ts';
 import { type Pace, type Paced, pace, paceFloor } from '../measure.ts';
 import { natsTarget, PEERS } from '../peers/index.ts';
-import { baseline, rivercast, type Target } from '../targets.ts';
+import { baseline, RIVERCAST_ROWS, rivercast, type Target } from '../targets.ts';
 
 const MESSAGE_BYTES = 128;
 const FLOOR = 'floor';
@@ -35,7 +35,7 @@ const QUIET: Cell = {
   subscribers: 1000,
   seconds: 10,
   repeats: 3,
-  always: [rivercast, baseline],
+  always: [rivercast, ...RIVERCAST_ROWS, baseline],
   others: PEERS,
 };
 const STEADY: Cell = {

@@ -10,7 +10,7 @@
 import { type Answer, type Bench, median, percent, short, times, type Verdict } from '../answer.ts';
 import { type Cell, type Saturated, saturate, saturateFloor } from '../measure.ts';
 import { natsTarget, PEERS } from '../peers/index.ts';
-import { baseline, rivercast, type Target } from '../targets.ts';
+import { baseline, RIVERCAST_ROWS, rivercast, type Target } from '../targets.ts';
 
 const MESSAGE_BYTES = 128;
 const SUBSCRIBERS = [100, 1000, 5000];
@@ -123,6 +123,7 @@ export async function throughput(bench: Bench): Promise<Answer> {
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (const shape of SHAPES.filter(isMain)) {
       for (const target of FAST) await matrix.take(shape, target);
+      for (const door of RIVERCAST_ROWS) await matrix.take(shape, door);
       await matrix.take(shape, baseline);
       await matrix.takeFloor(shape, FLOOR, FLOOR_WRITE_BYTES);
     }
