@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Makes sure that what the tests start is on PATH: redis-server (the tests of the Redis log run against real
-# ones, each on a port of its own) and, on Linux, strace (it shows that an acknowledgement waits for the flush,
-# and makes a flush fail). Installs them by apt where possible, without leaving a service on port 6379.
+# ones, each on a port of its own), chromium (a page is tried in a real browser) and, on Linux, strace (it shows
+# that an acknowledgement waits for the flush, and makes a flush fail). Installs them by apt where possible,
+# without leaving a service on port 6379.
 set -euo pipefail
 
 OLDEST=7
 
 fail() {
   echo "make test needs ${missing[*]:-redis-server $OLDEST or newer} on PATH: $1" >&2
-  echo "Install it (Debian, Ubuntu: apt-get install redis-server strace; macOS: brew install redis) and try again." >&2
+  echo "Install it (Debian, Ubuntu: apt-get install redis-server strace chromium; macOS: brew install redis chromium) and try again." >&2
   exit 1
 }
 
@@ -16,6 +17,7 @@ find_missing() {
   hash -r
   missing=()
   command -v redis-server >/dev/null || missing+=(redis-server)
+  command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
   if [ "$(uname)" = Linux ]; then command -v strace >/dev/null || missing+=(strace); fi
 }
 

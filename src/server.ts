@@ -110,6 +110,16 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
       subscribersOf: (channel) => broadcaster?.countOf(channel) ?? 0,
       history: broadcaster === null ? null : historyOf(config, logger, clock, log),
     },
+    sse: {
+      role,
+      broadcaster,
+      connections,
+      clock,
+      policy: config.http,
+      defaultChannel: config.log.stream,
+      lingerMs: config.http.lingerMs,
+      isDraining: () => doors.isDraining,
+    },
     doorPaths: doors.paths,
     banner: banner(config),
   });
@@ -175,6 +185,8 @@ function banner({ role, log }: Config): string {
     'Rivercast',
     ...(role === 'broadcaster' ? [] : ['publish:   WebSocket /ws/manager?channel=']),
     ...(role === 'manager' ? [] : ['subscribe: WebSocket /ws/broadcast?channel=&after=']),
+    ...(role === 'manager' ? [] : ['           GET /sse?channel=&after=']),
+    ...(role === 'manager' ? [] : ['history:   GET /api/channels/{channel}/messages?after=&limit=']),
     'health:    GET /healthz, GET /readyz',
     `default channel: ${log.stream}`,
   ];

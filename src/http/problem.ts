@@ -5,11 +5,9 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import { ERRORS, type ErrorCode } from '../errors.ts';
+import { ERRORS, type ErrorCode, retryAfterS } from '../errors.ts';
 
 const PROBLEM_TYPE = 'application/problem+json';
-/** Seconds: the log may be back at once, and clients add their own back-off. */
-const RETRY_AFTER = '1';
 
 export interface Problem {
   readonly code: ErrorCode;
@@ -26,7 +24,7 @@ function problemBody({ code, detail, extra }: Problem): string {
 /** Answers a request with a refusal. */
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const { http, retry } = ERRORS[problem.code];
-  if (retry) reply.header('Retry-After', RETRY_AFTER);
+  if (retry) reply.header('Retry-After', `${retryAfterS(problem.code)}`);
   // 404 and 410 may else be kept by a cache that was told nothing.
   reply.header('Cache-Control', 'no-store');
   return reply.code(http).type(PROBLEM_TYPE).send(problemBody(problem));
@@ -41,7 +39,7 @@ export function refuseUpgrade(socket: Duplex, problem: Problem): void {
     'Connection: close',
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
-    ...(retry ? [`Retry-After: ${RETRY_AFTER}`] : []),
+    ...(retry ? [`Retry-After: ${retryAfterS(problem.code)}`] : []),
   ];
   // A client may reset at any time, also while it is refused; without a listener that ends the process.
   socket.on('error', () => socket.destroy());

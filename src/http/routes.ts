@@ -4,6 +4,7 @@ import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
 import { type Problem, sendProblem } from './problem.ts';
+import { registerSse, type SseOptions } from './sse.ts';
 
 /** `/readyz` must fail within 2 s of trouble, also when the log does not answer at all. */
 const PROBE_TIMEOUT_MS = 1500;
@@ -16,6 +17,7 @@ export interface RoutesOptions {
   readonly probe: () => Promise<void>;
   readonly isDraining: () => boolean;
   readonly api: ApiOptions;
+  readonly sse: SseOptions;
   /** Where this process opens WebSockets. */
   readonly doorPaths: readonly string[];
   readonly banner: string;
@@ -49,6 +51,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
     });
   }
   registerApi(app, options.api);
+  registerSse(app, options.sse);
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, { code: 'not_found', detail: `nothing at ${request.url.slice(0, 200)}` }),
   );

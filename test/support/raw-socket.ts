@@ -102,6 +102,12 @@ export class RawSocket implements AsyncDisposable {
     return frames;
   }
 
+  /** Everything received and not taken yet, once `text` is in it. */
+  async until(text: string): Promise<string> {
+    await this.#until(JSON.stringify(text), () => this.#bytes.includes(text));
+    return this.#bytes.toString();
+  }
+
   stopReading(): void {
     this.socket.pause();
   }

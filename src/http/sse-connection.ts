@@ -1,0 +1,56 @@
+/**
+ * One stream of server-sent events. Fastify and Node answer the request's head; after it the shared bytes of the
+ * blocks go straight to the socket, as they do to a WebSocket. The body has no length and no chunks: it ends with
+ * the connection (RFC 9112 6.3), so that the same bytes are right for everybody, HTTP/1.0 included.
+ */
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Subscriber } from '../broadcaster/subscriber.ts';
+import type { Transport } from '../broadcaster/transport.ts';
+import type { Staying } from './connections.ts';
+import { Outflow } from './outflow.ts';
+import { VISITS_PER_HEARTBEAT } from './timer-wheel.ts';
+
+export class SseConnection extends Outflow implements Transport, Staying {
+  wheelSlot = -1;
+  /** Who listens here. */
+  subscriber: Subscriber | null = null;
+  readonly #response: ServerResponse;
+  readonly #lingerMs: number;
+
+  /** `lingerMs`: how long what is pending may take to go out once the stream has ended. */
+  constructor(response: ServerResponse, socket: Socket, lingerMs: number) {
+    super(socket);
+    this.#response = response;
+    this.#lingerMs = lingerMs;
+  }
+
+  /** A stream has no words for why it ends: the events themselves carry where to resume. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.#response.end();
+    const timer = setTimeout(() => this.socket.destroy(), this.#lingerMs);
+    this.socket.once('close', () => clearTimeout(timer));
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** The heartbeat keeps proxies from cutting the stream, and finds out when nobody is there any more. */
+  visit(): void {
+    if (!this.isOpen || this.socket.writableLength > 0) return;
+    const position = this.subscriber?.visit(VISITS_PER_HEARTBEAT) ?? null;
+    if (position === null) return;
+    this.socket.write(position);
+    if (this.socket.writableLength > 0) this.watchDrain();
+  }
+
+  protected get isOpen(): boolean {
+    return !this.#response.writableEnded && !this.socket.destroyed;
+  }
+
+  protected flushed(): void {
+    this.subscriber?.drained();
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The door for server-sent events: `GET /sse?channel=&after=`, one channel.
+ *
+ * A browser that reconnects sends the last id it saw, which is a cursor, and goes on from there by itself. It
+ * gives up for good on any status but 200; so whatever passes by itself (the log is down, too many are catching
+ * up, the server is stopping) is an empty stream that says when to come back, and a gap met by a browser that
+ * resumes is an event.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Admission, Broadcaster } from '../broadcaster/broadcaster.ts';
+import { SSE } from '../broadcaster/formats/sse.ts';
+import type { Clock } from '../clock.ts';
+import { ERRORS, RivercastError } from '../errors.ts';
+import { formatCursor, parseCursor } from '../protocol/cursor.ts';
+import { positionEvent, retryField } from '../protocol/sse.ts';
+import type { Start } from '../protocol/start.ts';
+import type { Connections } from './connections.ts';
+import { guard } from './guard.ts';
+import type { OriginPolicy } from './origin.ts';
+import { sendProblem } from './problem.ts';
+import { channelOf, onGapOf, startOf, targetOf, want } from './request.ts';
+import { SseConnection } from './sse-connection.ts';
+
+const PATH = '/sse';
+const HEADERS = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-cache, no-transform',
+  // nginx: pass every event on at once.
+  'X-Accel-Buffering': 'no',
+};
+/** When to come back, each browser at another time: after a restart they all do. */
+const MIN_RETRY_MS = 500;
+const MAX_RETRY_MS = 2500;
+
+export interface SseOptions {
+  readonly role: string;
+  /** Null when this process delivers nothing. */
+  readonly broadcaster: Broadcaster | null;
+  readonly connections: Connections;
+  readonly clock: Clock;
+  readonly policy: OriginPolicy;
+  readonly defaultChannel: string;
+  readonly lingerMs: number;
+  readonly isDraining: () => boolean;
+}
+
+interface Asked {
+  readonly channel: string;
+  readonly start: Start;
+  readonly onGap: 'fail' | 'skip';
+}
+
+export function registerSse(app: FastifyInstance, options: SseOptions): void {
+  const { broadcaster, role } = options;
+  app.register(async (scope) => {
+    // Not refused while draining: a browser would never come back.
+    guard(scope, { policy: options.policy, isDraining: () => false }, PATH);
+    scope.get(PATH, { exposeHeadRoute: false }, async (request, reply) => {
+      if (broadcaster !== null) return listen(request, reply, options, broadcaster);
+      return sendProblem(reply, {
+        code: 'not_found',
+        detail: `no events here; this process has ROLE=${role}`,
+      });
+    });
+  });
+}
+
+async function listen(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: SseOptions,
+  broadcaster: Broadcaster,
+): Promise<FastifyReply> {
+  if (request.raw.socket !== reply.raw.socket) {
+    const detail = 'a stream of events cannot follow a request whose answer is not out yet';
+    return sendProblem(reply, { code: 'bad_request', detail });
+  }
+  const asked = askedOf(request, options);
+  if (options.isDraining()) return comeBack(reply);
+  let admission: Admission;
+  try {
+    admission = await broadcaster.admit(asked.channel, asked.start);
+  } catch (error) {
+    if (error instanceof RivercastError && ERRORS[error.code].retry) return comeBack(reply);
+    throw error;
+  }
+  if (options.isDraining() || admission.tail.isGone) return comeBack(reply);
+  const { gap } = admission;
+  if (gap !== null && asked.onGap === 'fail') {
+    const { reason, lost, floor } = gap;
+    const extra = { reason, lost, floor, cursor: formatCursor(gap.resumeAt) };
+    const detail = 'entries after this position are gone; go on with after=<cursor>';
+    return sendProblem(reply, { code: 'gap', detail, extra });
+  }
+  stream(reply, options, broadcaster, { admission, onGap: asked.onGap });
+  return reply;
+}
+
+function askedOf(request: FastifyRequest, { clock, defaultChannel }: SseOptions): Asked {
+  const { query } = targetOf(request.raw);
+  const channel = want(channelOf(query, defaultChannel));
+  const start = want(startOf(query, clock.now()));
+  const onGap = want(onGapOf(query, 'skip'));
+  const lastEventId = request.headers['last-event-id'];
+  if (lastEventId === undefined || lastEventId === '') return { channel, start, onGap };
+  const cursor = typeof lastEventId === 'string' ? parseCursor(lastEventId) : null;
+  if (cursor === null) throw new RivercastError('bad_cursor', 'Last-Event-ID is none of our ids');
+  return { channel, start: { at: 'cursor', cursor }, onGap: 'skip' };
+}
+
+function stream(
+  reply: FastifyReply,
+  options: SseOptions,
+  broadcaster: Broadcaster,
+  { admission, onGap }: { readonly admission: Admission; readonly onGap: 'fail' | 'skip' },
+): void {
+  const { connections, lingerMs } = options;
+  reply.hijack();
+  const response = reply.raw;
+  const { socket } = response;
+  if (socket === null || socket.destroyed) return;
+  const connection = new SseConnection(response, socket, lingerMs);
+  const subscriber = broadcaster.join(connection, SSE);
+  connection.subscriber = subscriber;
+  connections.add(connection);
+  response.once('close', () => {
+    connections.remove(connection);
+    subscriber.detach();
+  });
+  writeHead(reply);
+  subscriber.write(Buffer.from(`${retryField(retryMs())}${startId(admission)}`));
+  broadcaster.subscribe(subscriber, admission, onGap === 'fail' ? 'close' : 'skip');
+}
+
+/** The first id is where it starts; after a gap it is the event of the gap that moves it. */
+function startId({ cursor, gap, tail }: Admission): string {
+  return gap === null ? positionEvent(cursor ?? tail.ring.end) : '';
+}
+
+function writeHead(reply: FastifyReply): void {
+  const response = reply.raw;
+  response.useChunkedEncodingByDefault = false;
+  response.shouldKeepAlive = false;
+  response.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...HEADERS });
+  response.flushHeaders();
+}
+
+function comeBack(reply: FastifyReply): FastifyReply {
+  return reply.code(200).headers(HEADERS).send(retryField(retryMs()));
+}
+
+function retryMs(): number {
+  return MIN_RETRY_MS + Math.floor(Math.random() * (MAX_RETRY_MS - MIN_RETRY_MS));
+}
