@@ -1,5 +1,7 @@
 /** What a question answers: a table, figures by name, and a verdict on each thing that must hold. */
 
+import type { Chart } from './chart.ts';
+
 export interface Verdict {
   readonly must: string;
   readonly measured: string;
@@ -13,6 +15,9 @@ export interface Answer {
   readonly rows: readonly (readonly string[])[];
   readonly verdicts: readonly Verdict[];
   readonly notes: readonly string[];
+  readonly charts?: readonly Chart[];
+  /** Where somebody else does better, whether or not it must not be so. */
+  readonly losses?: readonly string[];
   readonly figures: Readonly<Record<string, number | readonly number[]>>;
 }
 

@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import type { Answer, Bench } from './answer.ts';
 import { machine } from './machine.ts';
 import { QUESTIONS } from './questions/index.ts';
-import { asMarkdown, asText } from './report.ts';
+import { asText, writeDocs } from './report.ts';
 import { askInside, canBeEthernet } from './support/ethernet.ts';
 import { endAll } from './support/processes.ts';
 
@@ -68,7 +68,7 @@ async function main(): Promise<number> {
   await mkdir('build', { recursive: true });
   const results = { at: new Date().toISOString(), quick: bench.quick, machine: machine(), answers, failed };
   await writeFile(join('build', 'bench-results.json'), `${JSON.stringify(results, null, 2)}\n`);
-  if (options['write-docs']) await writeFile(join('docs', 'benchmarks.md'), asMarkdown(results));
+  if (options['write-docs']) await writeDocs('docs', results);
   const missed = answers.flatMap((answer) => answer.verdicts.filter((verdict) => !verdict.pass));
   bench.say(
     `\n${missed.length + failed.length === 0 ? 'Everything that must hold holds.' : 'Something failed.'}`,

@@ -8,6 +8,7 @@
  * nor log: its latency is that of the write loop alone.
  */
 import { type Answer, type Bench, median, times, type Verdict } from '../answer.ts';
+import type { Chart } from '../chart.ts';
 import { type Pace, type Paced, pace, paceFloor } from '../measure.ts';
 import { natsTarget, PEERS } from '../peers/index.ts';
 import { baseline, RIVERCAST_ROWS, rivercast, type Target } from '../targets.ts';
@@ -26,6 +27,8 @@ interface Cell {
   readonly repeats: number;
   readonly always: readonly Target[];
   readonly others: readonly Target[];
+  /** Whether the floor takes part in every repeat too. */
+  readonly floor: 'always' | 'once';
 }
 
 const NATS: readonly Target[] = natsTarget === null ? [] : [natsTarget];
@@ -33,24 +36,27 @@ const REST: readonly Target[] = [baseline, ...PEERS];
 const QUIET: Cell = {
   perSecond: 50,
   subscribers: 1000,
-  seconds: 10,
+  seconds: 8,
   repeats: 3,
-  always: [rivercast, ...RIVERCAST_ROWS, baseline],
-  others: PEERS,
+  always: [rivercast],
+  others: [...RIVERCAST_ROWS, ...REST],
+  floor: 'always',
 };
 const STEADY: Cell = {
   perSecond: 300,
   subscribers: 100,
-  seconds: 6,
+  seconds: 5,
   repeats: 5,
   always: [rivercast, ...NATS],
   others: [],
+  floor: 'once',
 };
+const SINGLE = { subscribers: 100, seconds: 5, repeats: 1, always: [rivercast], floor: 'once' } as const;
 const CELLS: readonly Cell[] = [
   QUIET,
   STEADY,
-  { perSecond: 1000, subscribers: 100, seconds: 6, repeats: 1, always: [rivercast], others: REST },
-  { perSecond: 10_000, subscribers: 100, seconds: 6, repeats: 1, always: [rivercast], others: NATS },
+  { ...SINGLE, perSecond: 1000, others: REST },
+  { ...SINGLE, perSecond: 10_000, others: NATS },
 ];
 const QUICK_SECONDS = 3;
 
@@ -81,7 +87,7 @@ async function takeCell(bench: Bench, cell: Cell): Promise<Runs> {
   const repeats = bench.quick ? 1 : cell.repeats;
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (const target of cell.always) note(target.name, await pace(target, ask));
-    note(FLOOR, await paceFloor(ask));
+    if (repeat === 0 || cell.floor === 'always') note(FLOOR, await paceFloor(ask));
     if (repeat > 0) continue;
     for (const target of cell.others) note(target.name, await pace(target, ask));
   }
@@ -133,8 +139,61 @@ function answerOf(runs: readonly (readonly [Cell, Runs])[]): Answer {
       'Load: messages a second × subscribers. Latency counts from the moment a message was due; the floor has neither publisher nor log.',
       `The publisher's latest message left after its time by ${lateMs.join(', ')} (median run of Rivercast).`,
     ],
+    charts: [cpuChart(runs), latencyChart(runs)],
+    losses: runs.flatMap(lossesOf),
     figures: figuresOf(runs),
   };
+}
+
+type Rows = readonly (readonly [Cell, Runs])[];
+
+function chartOf(
+  runs: Rows,
+  chart: Omit<Chart, 'groups'>,
+  pick: (run: Paced) => number,
+  unit: string,
+): Chart {
+  const groups = runs.map(([{ perSecond, subscribers }, cell]) => ({
+    label: `${perSecond} a second to ${subscribers}`,
+    bars: Object.keys(cell).map((label) => {
+      const value = of(cell, label, pick);
+      return { label, value, text: `${value.toFixed(2)} ${unit}` };
+    }),
+  }));
+  return { ...chart, groups };
+}
+
+function cpuChart(runs: Rows): Chart {
+  const chart = {
+    file: 'cpu',
+    title: 'CPU of the server a delivery',
+    axis: 'microseconds; shorter is better',
+  };
+  return chartOf(runs, chart, (run) => run.cpuUsPerDelivery, 'µs');
+}
+
+function latencyChart(runs: Rows): Chart {
+  const axis = 'milliseconds from when a message was due, logarithmic; shorter is better';
+  const chart = { file: 'latency', title: 'Latency at fixed rates, p99', axis, logarithmic: true };
+  return chartOf(runs, chart, (run) => run.p99Ms, 'ms');
+}
+
+function lossesOf([{ perSecond, subscribers }, runs]: readonly [Cell, Runs]): string[] {
+  const compared: readonly [string, string, (run: Paced) => number][] = [
+    ['CPU a delivery', 'µs', (run) => run.cpuUsPerDelivery],
+    ['p50', 'ms', (run) => run.p50Ms],
+    ['p99', 'ms', (run) => run.p99Ms],
+  ];
+  return compared.flatMap(([what, unit, pick]) => {
+    const own = of(runs, rivercast.name, pick);
+    const better = Object.keys(runs)
+      .filter((name) => !name.startsWith('Rivercast') && name !== FLOOR && of(runs, name, pick) < own)
+      .map((name) => `${name} ${of(runs, name, pick).toFixed(2)} ${unit}`);
+    if (better.length === 0) return [];
+    return [
+      `${perSecond}/s to ${subscribers}, ${what}: ${own.toFixed(2)} ${unit} against ${better.join(', ')}.`,
+    ];
+  });
 }
 
 function verdictsOf(runs: readonly (readonly [Cell, Runs])[]): Verdict[] {

@@ -116,6 +116,26 @@ function answerOf({ bare, own, others, count }: Outcome): Answer {
     notes: [
       `After a warm-up of ${WARM_UP} connections that went again; ours and the bare server's after garbage collection.`,
     ],
+    charts: [
+      {
+        file: 'idle-memory',
+        title: `Resident memory of an idle subscriber, of ${count}`,
+        axis: 'KiB each; shorter is better',
+        groups: [
+          {
+            label: '',
+            bars: all.map(({ name, residentBytes }) => ({
+              label: name,
+              value: residentBytes,
+              text: bytes(residentBytes),
+            })),
+          },
+        ],
+      },
+    ],
+    losses: others
+      .filter((one) => one.residentBytes < (own[0]?.residentBytes ?? 0))
+      .map((one) => `${one.name} keeps ${bytes(one.residentBytes)} resident for an idle subscriber.`),
     figures: Object.fromEntries(all.map((one) => [one.name, [one.residentBytes, one.heapAndExternalBytes]])),
   };
 }

@@ -211,6 +211,20 @@ function answerOf(runs: readonly (readonly [Store, Measured])[], messages: numbe
     notes: [
       `Live: ${LIVE.perSecond} messages a second to ${LIVE.subscribers} subscribers, on a server restarted before, so that nothing is in its memory.`,
     ],
+    charts: [
+      {
+        file: 'replay',
+        title: `Replay of ${MESSAGE_BYTES} B entries to one subscriber`,
+        axis: 'entries a second; longer is better',
+        groups: runs.map(([store, { fromRing, fromLog }]) => ({
+          label: store === 'redis' ? 'Redis' : 'embedded',
+          bars: [
+            { label: 'from memory', value: rate(fromRing), text: short(rate(fromRing)) },
+            { label: 'from the log', value: rate(fromLog), text: short(rate(fromLog)) },
+          ],
+        })),
+      },
+    ],
     figures: Object.fromEntries(
       runs.flatMap(([store, { fromRing, fromLog }]) => [
         [`${store}: from memory`, fromRing.map((run) => run.perSecond)],

@@ -8,6 +8,7 @@
  * around them run once, and only for the fast.
  */
 import { type Answer, type Bench, median, percent, short, times, type Verdict } from '../answer.ts';
+import type { Chart } from '../chart.ts';
 import { type Cell, type Saturated, saturate, saturateFloor } from '../measure.ts';
 import { natsTarget, PEERS } from '../peers/index.ts';
 import { baseline, RIVERCAST_ROWS, rivercast, type Target } from '../targets.ts';
@@ -159,8 +160,57 @@ function answerOf(matrix: Matrix, repeats: number): Answer {
       'NATS core stores nothing and drops for a slow subscriber: its publisher is held back by what its slowest one has, with a window that suits it.',
       'A load CPU near 100 % means that the generator limits that row: the server could do more.',
     ],
+    charts: [crowdChart(matrix), natsChart(matrix)].filter((chart) => chart.groups.length > 0),
+    losses: lossesOf(matrix),
     figures: matrix.figures(),
   };
+}
+
+function crowdChart(matrix: Matrix): Chart {
+  const bars = Object.keys(matrix.runs(MAIN)).map((label) => {
+    const value = matrix.rate(MAIN, label);
+    return { label, value, text: short(value) };
+  });
+  return {
+    file: 'throughput',
+    title: `Saturated: ${MAIN.subscribers} subscribers, ${MAIN.bytes} B`,
+    axis: 'deliveries a second; longer is better',
+    groups: [{ label: '', bars: bars.toSorted((left, right) => right.value - left.value) }],
+  };
+}
+
+function natsChart(matrix: Matrix): Chart {
+  const { name: nats = '' } = natsTarget ?? {};
+  const bars = (subscribers: number) =>
+    SIZES.map((bytes) => {
+      const value =
+        matrix.rate({ subscribers, bytes }, rivercast.name) / matrix.rate({ subscribers, bytes }, nats);
+      return { label: `${bytes} B`, value, text: times(value) };
+    });
+  return {
+    file: 'throughput-nats',
+    title: 'Rivercast against NATS core, which stores nothing',
+    axis: 'times the deliveries a second of NATS',
+    groups:
+      nats === ''
+        ? []
+        : SUBSCRIBERS.map((subscribers) => ({
+            label: `${subscribers} subscribers`,
+            bars: bars(subscribers),
+          })),
+  };
+}
+
+function lossesOf(matrix: Matrix): string[] {
+  return SHAPES.flatMap((shape) =>
+    Object.keys(matrix.runs(shape))
+      .filter((name) => !name.startsWith('Rivercast') && !name.startsWith('floor'))
+      .filter((name) => matrix.rate(shape, name) > matrix.rate(shape, rivercast.name))
+      .map((name) => {
+        const ratio = times(matrix.rate(shape, name) / matrix.rate(shape, rivercast.name));
+        return `${name} delivers ${ratio} as much to ${shape.subscribers} subscribers at ${shape.bytes} B.`;
+      }),
+  );
 }
 
 function rowsOf(matrix: Matrix, shape: Shape): string[][] {
