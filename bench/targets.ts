@@ -47,6 +47,7 @@ const INSTRUMENTED = join(here, 'support/instrumented-server.js');
 export const RIVERCAST_DOORS: Readonly<Record<string, (port: number) => Door>> = {
   Rivercast: (port) => ({ dialect: 'raw', port, path: '/ws/broadcast' }),
   'Rivercast, v1': (port) => ({ dialect: 'v1', port, path: '/ws/broadcast?channel=local-q' }),
+  'Rivercast, SSE': (port) => ({ dialect: 'events', port, path: '/sse?channel=local-q' }),
 };
 
 function doors(port: number): Pick<RunningTarget, 'publish' | 'subscribe'> {

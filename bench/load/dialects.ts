@@ -3,12 +3,13 @@
  * publisher wraps a message is in envelope.ts.
  */
 import type { Counter, Line } from './counter.ts';
+import { EventsCounter } from './events-counter.ts';
 import { FrameCounter } from './frame-counter.ts';
 import { NatsCounter } from './nats-counter.ts';
 import { socketIoCounter } from './socket-io-counter.ts';
 import { V1Counter } from './v1-counter.ts';
 
-export type Dialect = 'raw' | 'v1' | 'nats' | 'socket.io';
+export type Dialect = 'raw' | 'v1' | 'events' | 'nats' | 'socket.io';
 
 /** Where a server takes or gives messages. */
 export interface Door {
@@ -36,6 +37,7 @@ export const READING: Readonly<Record<Dialect, Reading>> = {
       }),
   },
   v1: { subprotocol: 'rivercast.v1', opensAtOnce: false, counter: (line) => new V1Counter(line) },
+  events: { events: true, opensAtOnce: false, counter: (line) => new EventsCounter(line) },
   nats: { opensAtOnce: false, counter: (line) => new NatsCounter(line) },
   'socket.io': { opensAtOnce: false, counter: socketIoCounter },
 };
