@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Entry, Gap, Log, Page } from '../../src/log/log.ts';
 import { type Cursor, formatCursor, parseCursor } from '../../src/protocol/cursor.ts';
+import type { EntryId } from '../../src/protocol/id.ts';
 import { LIMITS } from '../support/redis-log.ts';
 
 /** What a client may bring: the id of a message alone, with its epoch, or the whole cursor. */
@@ -45,22 +46,45 @@ export async function followToEnd(log: Log, channel: string, after: Cursor, max 
 }
 
 /** Follows with wait() until there are `count` entries; with 0, until there is any news. */
-export async function followLive(log: Log, channel: string, after: Cursor, count: number): Promise<Followed> {
-  const followed: Followed = { texts: [], entries: [], told: [], gaps: [], end: after };
-  let end = after;
-  for (let pages = 0; pages < MAX_PAGES; pages++) {
-    const found = await log.wait(new Map([[channel, end]]), LIMITS, AbortSignal.timeout(20_000));
-    const page = found.get(channel);
-    if (page === undefined) break;
+export function followLive(log: Log, channel: string, after: Cursor, count: number): Promise<Followed> {
+  return follow(
+    log,
+    channel,
+    after,
+    ({ entries, told }) => entries.length >= count && entries.length + told.length > 0,
+  );
+}
+
+/** Follows with wait() until it is at `tip`, of the history that is there now. */
+export async function followTo(log: Log, channel: string, after: Cursor, tip: EntryId): Promise<Followed> {
+  const { epoch } = await log.bounds(channel);
+  return follow(
+    log,
+    channel,
+    after,
+    ({ end }) => end.id === tip && (end.epoch === epoch || end.epoch === null),
+  );
+}
+
+async function follow(
+  log: Log,
+  channel: string,
+  after: Cursor,
+  isDone: (followed: Followed) => boolean,
+): Promise<Followed> {
+  let followed: Followed = { texts: [], entries: [], told: [], gaps: [], end: after };
+  for (let pages = 0; !isDone(followed); pages++) {
+    assert.ok(pages < MAX_PAGES, `no end after ${MAX_PAGES} pages: ${followed.told.join(', ')}`);
+    const found = await log.wait(new Map([[channel, followed.end]]), LIMITS, AbortSignal.timeout(20_000));
+    const page = found.get(channel) ?? assert.fail('nothing came');
     add(
       followed,
       page.entries,
       page.gaps.map(({ gap }) => gap),
     );
-    end = page.end;
-    if (followed.entries.length >= count) break;
+    followed = { ...followed, end: page.end };
   }
-  return { ...followed, end };
+  return followed;
 }
 
 /** Everything up to the first gap that has entries after it; returns where to go on. */

@@ -141,7 +141,7 @@ test('the embedded log answers as the log in memory does, whatever is done', {
 }, async (t) => {
   const parent = await tempDir(t);
   let runs = 0;
-  const property = fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+  const property = fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
     const clock = new ManualClock(BEGIN_MS);
     const retention = (): typeof RETENTION => RETENTION;
     const dataDir = `${parent}/${++runs}`;

@@ -12,6 +12,7 @@ import {
   numbered,
   onlyGap,
   openDefault,
+  passTime,
   readAll,
   text,
   texts,
@@ -20,6 +21,7 @@ import {
 export function gapTests(open: OpenLog): void {
   trimmedTests(open);
   resetTests(open);
+  lastingTests(open);
   foreignHandTests(open);
 }
 
@@ -156,6 +158,59 @@ function resetTests(open: OpenLog): void {
     assert.equal(onlyGap(page).reason, 'reset');
     assert.equal(page.entries[0]?.id, ids[0]);
     assert.deepEqual((await readAll(log, channel, onlyGap(page).resumeAt)).gaps, []);
+  });
+}
+
+const DAY_MS = 86_400_000;
+
+function lastingTests(open: OpenLog): void {
+  test('a cursor at the tip of an idle channel is good a day later, when nothing is left of it', async (t) => {
+    const fixture = await openDefault(open, t);
+    const channel = newChannel();
+    await fixture.log.append(channel, numbered(3));
+    const { end } = await readAll(fixture.log, channel, FROM_ZERO);
+    await passTime(fixture, fixture.clock === undefined ? 2 : DAY_MS);
+    await fixture.log.trim(channel, { maxAgeMs: fixture.clock === undefined ? 1 : DAY_MS / 2 });
+    assert.equal((await fixture.log.bounds(channel)).length, 0);
+    const log = (await fixture.reopen?.()) ?? fixture.log;
+    const forms = [end, { ...end, ordinal: null }, { id: end.id, epoch: null, ordinal: null }];
+    for (const cursor of forms) assert.deepEqual((await log.read(channel, cursor, LIMITS)).gaps, []);
+    await log.append(channel, numbered(1, 4));
+    for (const cursor of forms) {
+      const { entries, gaps } = await readAll(log, channel, cursor);
+      assert.deepEqual([texts(entries), gaps], [['4'], []]);
+    }
+  });
+
+  test('whoever waits is told what was trimmed before it came to them, with the count', async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    await log.append(channel, numbered(2));
+    const { end } = await readAll(log, channel, FROM_ZERO);
+    await log.append(channel, numbered(5, 3));
+    await log.trim(channel, { maxEntries: 2 });
+    const waited = await log.wait(new Map([[channel, end]]), LIMITS, AbortSignal.timeout(20_000));
+    const page = waited.get(channel) ?? assert.fail('nothing came');
+    assert.deepEqual([onlyGap(page).reason, onlyGap(page).lost], ['trimmed', 3]);
+    assert.deepEqual(texts(page.entries), ['6', '7']);
+  });
+
+  test('a forged cursor changes nothing for anybody else', async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    const ids = await appendIds(log, channel, numbered(3));
+    const { epoch } = await log.bounds(channel);
+    const cursor = await cursorAfter(log, channel, ids[0] as string);
+    const forged: Cursor[] = [
+      { id: '99999999999999-0', epoch, ordinal: 99 },
+      { id: ids[2] as string, epoch: 'forged', ordinal: 3 },
+      { id: '5-5', epoch, ordinal: 999 },
+      { id: `${ids[2]}7`, epoch: null, ordinal: null },
+    ];
+    for (const after of forged) assert.equal((await readAll(log, channel, after)).gaps.length, 1);
+    assert.equal((await log.bounds(channel)).epoch, epoch);
+    const { entries, gaps } = await readAll(log, channel, cursor);
+    assert.deepEqual([texts(entries), gaps], [['2', '3'], []]);
   });
 }
 
