@@ -36,6 +36,7 @@ export interface HttpConfig {
   readonly heartbeatMs: number;
   readonly idleTimeoutMs: number;
   readonly lingerMs: number;
+  readonly compression: boolean;
 }
 
 export interface LogConfig {
@@ -113,6 +114,8 @@ export interface Setting {
   readonly boolean: boolean;
 }
 
+const BOOLEAN = z.stringbool({ truthy: ['true', '1', 'yes', 'on'], falsy: ['false', '0', 'no', 'off'] });
+
 const PROCESS = {
   ROLE: oneOf(
     'all',
@@ -145,7 +148,7 @@ const HTTP = {
     description: 'The ports to listen on. The first must be free; for the others a taken port is a warning.',
   },
   ALLOW_ANONYMOUS: {
-    schema: z.stringbool({ truthy: ['true', '1', 'yes', 'on'], falsy: ['false', '0', 'no', 'off'] }),
+    schema: BOOLEAN,
     initial: 'false',
     allowed: '`true`, `false`',
     description: 'Whether anybody who reaches a `HOST` that is not loopback may publish and subscribe.',
@@ -173,6 +176,14 @@ const HTTP = {
     [0, MAX_TIMER_MS],
     'How long a subscriber closed as too slow may still read what was sent, and the close.',
   ),
+  COMPRESSION: {
+    schema: BOOLEAN,
+    initial: 'off',
+    allowed: '`on`, `off`',
+    description:
+      'Whether subscribers on `/ws/broadcast` that offer `permessage-deflate` are sent compressed messages, each compressed once for all. Costs the process time; gains nothing for messages below 1 KiB or compressed already.',
+    boolean: true,
+  },
 };
 
 const LOG = {
@@ -376,6 +387,7 @@ function assemble(values: Values): Config {
       heartbeatMs: values.HEARTBEAT_MS,
       idleTimeoutMs: values.IDLE_TIMEOUT_MS,
       lingerMs: values.LINGER_MS,
+      compression: values.COMPRESSION,
     },
     log: {
       store: values.STORE ?? (values.REDIS_URL === undefined ? 'embedded' : 'redis'),

@@ -32,6 +32,7 @@ describe('defaults', () => {
       heartbeatMs: 25_000,
       idleTimeoutMs: 60_000,
       lingerMs: 30_000,
+      compression: false,
     });
     assert.equal(config.log.store, 'embedded');
     assert.equal(config.log.redisUrl, null);

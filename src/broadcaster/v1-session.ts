@@ -27,7 +27,7 @@ import {
 } from '../protocol/v1.ts';
 import { textFrame } from '../protocol/websocket-frame.ts';
 import type { Admission, Broadcaster } from './broadcaster.ts';
-import { V1 } from './formats/v1.ts';
+import type { Format } from './format.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { OnGap, Subscription } from './subscription.ts';
 import type { Transport } from './transport.ts';
@@ -47,6 +47,8 @@ export interface V1SessionOptions {
   readonly connection: V1Connection;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** One of those that speak v1. */
+  readonly format: Format;
   readonly hello: { readonly server: string; readonly heartbeat: number };
 }
 
@@ -59,7 +61,7 @@ export class V1Session {
 
   constructor(options: V1SessionOptions) {
     this.#options = options;
-    this.#subscriber = options.broadcaster.join(options.connection, V1);
+    this.#subscriber = options.broadcaster.join(options.connection, options.format);
     this.#subscriber.onEnded = (subscription, gap) => this.#ended(subscription, gap);
     this.#say(helloFrame(options.hello));
   }
@@ -69,9 +71,9 @@ export class V1Session {
     for (const admission of admissions) this.#follow(admission, onGap, null);
   }
 
-  /** A message came. `null`: a binary one, which means nothing here. */
-  receive(text: string | null): void {
-    this.#asks.push(text === null ? BINARY : slim(readSubscriberAsk(text)));
+  /** A message came. A binary one means nothing here. */
+  receive(data: Buffer, isBinary: boolean): void {
+    this.#asks.push(isBinary ? BINARY : slim(readSubscriberAsk(data.toString())));
     if (this.#asks.length >= MAX_WAITING_ASKS && !this.#isPaused) {
       this.#isPaused = true;
       this.#options.connection.pause();

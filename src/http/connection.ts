@@ -1,24 +1,38 @@
 /**
- * One WebSocket connection. `ws` does the handshake and reads the incoming frames; data frames are made by
- * the broadcaster and go whole to the socket, so that the control frames of `ws` never land inside one.
+ * One WebSocket connection. `ws` does the handshake and reads what comes in; data frames are made by the
+ * broadcaster and go whole to the socket, so that the control frames of `ws` never land inside one.
+ *
+ *   asleep ──first frame but a pong, or a close of ours──▶ awake
+ *
+ * A subscriber that says nothing stays asleep: its connection is a socket with a few listeners that all share,
+ * and takes less than half of what one with a socket of `ws` does. Its pongs are recognised and need none.
  *
  * Any byte received or taken by the kernel counts as life. A connection silent for the heartbeat is pinged
  * (never while bytes are pending, which are a probe already, nor while a publisher is paused and its pong
  * unread); one silent for the idle time-out is ended.
  */
 import type { Socket } from 'node:net';
-import { WebSocket } from 'ws';
+import { type RawData, WebSocket } from 'ws';
 import type { Transport } from '../broadcaster/transport.ts';
 import type { Clock } from '../clock.ts';
 import { closeReason } from '../protocol/close.ts';
-import { PING_FRAME } from '../protocol/websocket-frame.ts';
+import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
+import { Inflater } from './deflate.ts';
 import { Outflow } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
+import type { ReasonedSocket, WsServer } from './ws-server.ts';
 
-export interface HeartbeatOptions {
+const NOTHING = Buffer.alloc(0);
+
+/** What all connections of a door share. */
+export interface ConnectionContext {
+  readonly server: WsServer;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   readonly idleTimeoutMs: number;
+  readonly maxMessageBytes: number;
+  /** The connection has ended. */
+  readonly gone: (connection: Connection) => void;
 }
 
 export interface ConnectionUser {
@@ -28,65 +42,86 @@ export interface ConnectionUser {
   detach(): void;
   /** What it is to be sent on a regular visit; null: nothing. */
   visit(quietVisits: number): Buffer | null;
+  /** A message came. Absent: what comes is checked and discarded. */
+  receive?(data: Buffer, isBinary: boolean): void;
   /** What a close by the server says when nothing else is to be said. */
   readonly closeReason: string;
-}
-
-/** A WebSocket that also says why when `ws` itself closes it, for a frame that breaks the protocol. */
-export class ReasonedSocket extends WebSocket {
-  connection: Connection | null = null;
-
-  override close(code?: number, reason?: string | Buffer): void {
-    const said = code === undefined ? reason : (reason ?? this.connection?.user?.closeReason);
-    super.close(code, said);
-  }
 }
 
 export class Connection extends Outflow implements Transport, Visited {
   wheelSlot = -1;
   /** Who is told what happens to the connection. */
   user: ConnectionUser | null = null;
-  readonly #ws: WebSocket;
-  readonly #heartbeat: HeartbeatOptions;
+  readonly #context: ConnectionContext;
+  readonly #deflate: boolean;
+  #ws: ReasonedSocket | null = null;
   #lastBytes = 0;
   #lastLifeMs: number;
   /** The payload of the last ping that was not answered yet. */
   #ping: Buffer | null = null;
 
-  constructor(ws: WebSocket, socket: Socket, heartbeat: HeartbeatOptions) {
+  /** `deflate`: whether what comes in may be compressed. */
+  constructor(socket: Socket, context: ConnectionContext, deflate: boolean) {
     super(socket);
+    this.#context = context;
+    this.#deflate = deflate;
+    this.#lastLifeMs = context.clock.monotonic();
+    sleepers.set(socket, this);
+    socket.on('data', heard).on('end', ended).on('error', ignore).on('close', closed);
+  }
+
+  /** Begins to read messages, starting with what was received already. */
+  wake(head: Buffer = NOTHING): ReasonedSocket {
+    if (this.#ws !== null) return this.#ws;
+    const { socket } = this;
+    sleepers.delete(socket);
+    socket.off('data', heard).off('end', ended).off('error', ignore).off('close', closed);
+    const { server, maxMessageBytes, gone } = this.#context;
+    const inflater = this.#deflate ? new Inflater(maxMessageBytes, (code) => this.#ws?.close(code)) : null;
+    const ws = server.socket(socket, head, inflater);
     this.#ws = ws;
-    this.#heartbeat = heartbeat;
-    this.#lastLifeMs = heartbeat.clock.monotonic();
+    ws.reason = () => this.user?.closeReason;
+    ws.on('message', (data: RawData, isBinary: boolean) => this.user?.receive?.(data as Buffer, isBinary));
+    ws.on('ping', (payload: Buffer) => this.#pinged(payload));
+    // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
+    ws.on('error', ignore);
+    ws.on('close', () => gone(this));
+    return ws;
   }
 
   close(code: number, reason: string): void {
-    this.#ws.close(code, closeReason(reason));
+    if (this.#ws !== null || this.isOpen) this.wake().close(code, closeReason(reason));
   }
 
   destroy(): void {
-    this.#ws.terminate();
+    if (this.#ws === null) this.socket.destroy();
+    else this.#ws.terminate();
   }
 
   pause(): void {
-    this.#ws.pause();
+    this.wake().pause();
   }
 
   resume(): void {
-    this.#ws.resume();
+    this.wake().resume();
   }
 
-  /**
-   * A ping came. One pong answers all that come in one turn, with the last one's payload (RFC 6455 5.5.3),
-   * and only when nothing is pending: whoever does not read cannot make pongs pile up.
-   */
-  pinged(payload: Buffer): void {
-    if (this.#ping === null) queueMicrotask(() => this.#pong());
-    this.#ping = payload;
+  /** Bytes came while asleep. */
+  heard(chunk: Buffer): void {
+    if (holdsOnlyPongs(chunk)) return;
+    this.wake();
+    // The listener of `ws` was not there yet when these bytes came.
+    this.socket.emit('data', chunk);
+  }
+
+  /** The connection ended while asleep. */
+  closed(): void {
+    sleepers.delete(this.socket);
+    this.#context.gone(this);
   }
 
   visit(): void {
-    const { clock, heartbeatMs, idleTimeoutMs } = this.#heartbeat;
+    const { clock, heartbeatMs, idleTimeoutMs } = this.#context;
     if (this.isOpen) {
       const said = this.user?.visit(VISITS_PER_HEARTBEAT) ?? null;
       if (said !== null) this.#probe(said);
@@ -98,26 +133,35 @@ export class Connection extends Outflow implements Transport, Visited {
       this.#lastLifeMs = now;
       return;
     }
-    if (this.socket.writableLength > 0 || this.#ws.isPaused || !this.isOpen) {
+    if (this.socket.writableLength > 0 || this.#ws?.isPaused === true || !this.isOpen) {
       // Its silence is ours: it begins to count when we read, or have written, again.
       this.#lastLifeMs = now;
       return;
     }
     const silentMs = now - this.#lastLifeMs;
     if (silentMs >= idleTimeoutMs) {
-      this.#ws.terminate();
+      this.destroy();
     } else if (silentMs >= heartbeatMs) {
       this.#probe(PING_FRAME);
     }
   }
 
   protected get isOpen(): boolean {
-    return this.#ws.readyState === WebSocket.OPEN;
+    return this.#ws === null ? this.socket.writable : this.#ws.readyState === WebSocket.OPEN;
   }
 
   protected flushed(): void {
     this.#pong();
     this.user?.drained();
+  }
+
+  /**
+   * A ping came. One pong answers all that come in one turn, with the last one's payload (RFC 6455 5.5.3),
+   * and only when nothing is pending: whoever does not read cannot make pongs pile up.
+   */
+  #pinged(payload: Buffer): void {
+    if (this.#ping === null) queueMicrotask(() => this.#pong());
+    this.#ping = payload;
   }
 
   /** Sends what is no sign of life of the other side. */
@@ -136,6 +180,24 @@ export class Connection extends Outflow implements Transport, Visited {
     }
     const payload = this.#ping;
     this.#ping = null;
-    this.#ws.pong(payload);
+    this.#ws?.pong(payload);
   }
 }
+
+/** Found by their sockets, so that a thousand of them share four listeners. */
+const sleepers = new WeakMap<Socket, Connection>();
+
+function heard(this: Socket, chunk: Buffer): void {
+  sleepers.get(this)?.heard(chunk);
+}
+
+/** Its side is closed without a word: so is ours, after what is pending. */
+function ended(this: Socket): void {
+  this.end();
+}
+
+function closed(this: Socket): void {
+  sleepers.get(this)?.closed();
+}
+
+function ignore(): void {}

@@ -7,10 +7,10 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { type RawData, WebSocketServer } from 'ws';
 import type { Admission, Broadcaster } from '../broadcaster/broadcaster.ts';
+import { RAW_DEFLATED, V1_DEFLATED } from '../broadcaster/formats/deflated.ts';
 import { RAW } from '../broadcaster/formats/raw.ts';
+import { V1 } from '../broadcaster/formats/v1.ts';
 import { V1Session } from '../broadcaster/v1-session.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
@@ -18,12 +18,13 @@ import { ERRORS, RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Manager } from '../manager/manager.ts';
 import { Publisher } from '../manager/publisher.ts';
-import { CLOSE, closeReason, cursorReason } from '../protocol/close.ts';
+import { CLOSE, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import { V1_PROTOCOL } from '../protocol/v1.ts';
 import { VERSION } from '../version.ts';
-import { Connection, type HeartbeatOptions, ReasonedSocket } from './connection.ts';
+import { Connection, type ConnectionContext, type ConnectionUser } from './connection.ts';
 import { type Connections, untilEmpty } from './connections.ts';
+import { agreesToDeflate } from './deflate.ts';
 import { isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import {
@@ -37,17 +38,13 @@ import {
   targetOf,
   want,
 } from './request.ts';
+import { type Agreed, WsServer } from './ws-server.ts';
 
 const PUBLISH_PATH = '/ws/manager';
 const SUBSCRIBE_PATHS: ReadonlySet<string> = new Set(['/ws/broadcast', '/ws/broadcaster']);
 
 /** Subscribers have nothing to say; this is for clients that send their own pings as messages. */
 const MAX_SUBSCRIBER_MESSAGE_BYTES = 64 * 1024;
-/** One-byte fragments and chunks cost far more memory than they carry. */
-const MAX_FRAGMENTS = 128;
-const MIN_BUFFERED_CHUNKS = 1024;
-/** A large message comes in pieces of one packet each when the network is slow; some are well below 1,460 bytes. */
-const MIN_CHUNK_BYTES = 512;
 /** How long a publisher may take to answer a close; what it sends until then is stored. */
 export const PUBLISHER_CLOSE_MS = 2000;
 
@@ -70,9 +67,8 @@ interface Knock {
 
 export class Doors {
   readonly #options: DoorsOptions;
-  readonly #heartbeat: HeartbeatOptions;
-  readonly #publishing: WebSocketServer;
-  readonly #subscribing: WebSocketServer;
+  readonly #publishing: ConnectionContext;
+  readonly #subscribing: ConnectionContext;
   readonly #publishers = new Set<Connection>();
   #draining = false;
 
@@ -80,9 +76,16 @@ export class Doors {
     const { clock, config } = options;
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     this.#options = options;
-    this.#heartbeat = { clock, heartbeatMs, idleTimeoutMs };
-    this.#publishing = webSocketServer(config.manager.maxMessageBytes, PUBLISHER_CLOSE_MS);
-    this.#subscribing = webSocketServer(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs);
+    const context = (maxMessageBytes: number, closeMs: number): ConnectionContext => ({
+      server: new WsServer(maxMessageBytes, closeMs),
+      clock,
+      heartbeatMs,
+      idleTimeoutMs,
+      maxMessageBytes,
+      gone: this.#gone,
+    });
+    this.#publishing = context(config.manager.maxMessageBytes, PUBLISHER_CLOSE_MS);
+    this.#subscribing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs);
   }
 
   /** The paths that lead somewhere in this process. */
@@ -134,7 +137,10 @@ export class Doors {
   async #openPublisher(knock: Knock, manager: Manager): Promise<void> {
     const channel = this.#channel(knock);
     const protocol = want(protocolOf(knock.request.headers['sec-websocket-protocol']));
-    accept(this.#publishing, knock, protocol, (ws) => this.#publisher(ws, knock.socket, manager, channel));
+    this.#accept(this.#publishing, knock, { protocol, deflate: false }, (connection, head) => {
+      this.#publisher(connection, manager, channel);
+      connection.wake(head);
+    });
   }
 
   async #openSubscriber(knock: Knock, broadcaster: Broadcaster): Promise<void> {
@@ -158,10 +164,12 @@ export class Doors {
       return;
     }
     const close = onGap === 'fail' ? 'close' : 'skip';
-    accept(this.#subscribing, knock, protocol, (ws) => {
-      const connection = this.#connect(ws, knock.socket);
-      if (isV1) this.#converse(ws, connection, broadcaster).begin(admissions, close);
-      else this.#listen(connection, broadcaster, admissions[0] as Admission, close);
+    const extensions = knock.request.headers['sec-websocket-extensions'];
+    const deflate = this.#options.config.http.compression && agreesToDeflate(extensions);
+    this.#accept(this.#subscribing, knock, { protocol, deflate }, (connection, head) => {
+      if (isV1) this.#converse(connection, broadcaster, deflate).begin(admissions, close);
+      else this.#listen(connection, broadcaster, deflate, { admission: admissions[0] as Admission, close });
+      if (head.length > 0) connection.wake(head);
     });
   }
 
@@ -176,57 +184,59 @@ export class Doors {
   #listen(
     connection: Connection,
     broadcaster: Broadcaster,
-    admission: Admission,
-    onGap: 'skip' | 'close',
+    deflate: boolean,
+    start: { readonly admission: Admission; readonly close: 'skip' | 'close' },
   ): void {
-    const subscriber = broadcaster.join(connection, RAW);
+    const subscriber = broadcaster.join(connection, deflate ? RAW_DEFLATED : RAW);
     connection.user = subscriber;
-    broadcaster.subscribe(subscriber, admission, onGap);
+    broadcaster.subscribe(subscriber, start.admission, start.close);
   }
 
-  #converse(ws: ReasonedSocket, connection: Connection, broadcaster: Broadcaster): V1Session {
+  #converse(connection: Connection, broadcaster: Broadcaster, deflate: boolean): V1Session {
     const { clock, logger, config } = this.#options;
     const hello = { server: `rivercast/${VERSION}`, heartbeat: config.http.heartbeatMs / 1000 };
-    const session = new V1Session({ broadcaster, connection, clock, logger, hello });
+    const format = deflate ? V1_DEFLATED : V1;
+    const session = new V1Session({ broadcaster, connection, clock, logger, format, hello });
     connection.user = session;
-    ws.on('message', (data: RawData, isBinary: boolean) => {
-      session.receive(isBinary ? null : (data as Buffer).toString());
-    });
     return session;
   }
 
-  #publisher(ws: ReasonedSocket, socket: Socket, manager: Manager, channel: string): void {
-    const connection = this.#connect(ws, socket);
+  #publisher(connection: Connection, manager: Manager, channel: string): void {
     const publisher = new Publisher(manager, channel, connection);
     this.#publishers.add(connection);
-    ws.on('message', (data: RawData, isBinary: boolean) => {
-      publisher.publish(isBinary ? 'binary' : 'text', data as Buffer);
-    });
-    connection.user = {
+    const user: ConnectionUser = {
       drained: ignore,
       detach: () => this.#publishers.delete(connection),
       visit: nothing,
+      receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
       closeReason: '',
     };
+    connection.user = user;
   }
 
   /**
-   * What listens lives as long as the connection does, and keeps all of the scope it was made in: here that is
-   * not the request with its headers, which would be a third of what an idle subscriber takes.
+   * Lets somebody in. What lives as long as the connection does must not hold the request with its headers, which
+   * would be a third of what an idle subscriber takes.
    */
-  #connect(ws: ReasonedSocket, socket: Socket): Connection {
-    const connection = new Connection(ws, socket, this.#heartbeat);
-    ws.connection = connection;
-    this.#options.connections.add(connection);
-    ws.on('ping', (payload: Buffer) => connection.pinged(payload));
-    // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
-    ws.on('error', ignore);
-    ws.on('close', () => {
-      this.#options.connections.remove(connection);
-      connection.user?.detach();
+  #accept(
+    context: ConnectionContext,
+    knock: Knock,
+    agreed: Agreed,
+    opened: (connection: Connection, head: Buffer) => void,
+  ): void {
+    const { socket } = knock;
+    socket.off('error', destroyThis);
+    context.server.accept(knock, agreed, (head) => {
+      const connection = new Connection(socket, context, agreed.deflate);
+      this.#options.connections.add(connection);
+      opened(connection, head);
     });
-    return connection;
   }
+
+  readonly #gone = (connection: Connection): void => {
+    this.#options.connections.remove(connection);
+    connection.user?.detach();
+  };
 
   #channel(knock: Knock): string {
     return want(channelOf(knock.target.query, this.#options.config.log.stream));
@@ -239,47 +249,12 @@ export class Doors {
       refuseUpgrade(socket, problem);
       return;
     }
-    const offered = offeredProtocolOf(request.headers['sec-websocket-protocol']);
-    accept(this.#subscribing, knock, offered, (ws) => {
-      ws.on('error', ignore);
-      ws.close(ERRORS[problem.code].close, closeReason(reason));
+    const protocol = offeredProtocolOf(request.headers['sec-websocket-protocol']);
+    this.#accept(this.#subscribing, knock, { protocol, deflate: false }, (connection, head) => {
+      connection.wake(head);
+      connection.close(ERRORS[problem.code].close, reason);
     });
   }
-}
-
-function webSocketServer(maxPayload: number, closeTimeout: number): WebSocketServer {
-  const options = {
-    noServer: true,
-    WebSocket: ReasonedSocket,
-    clientTracking: false,
-    perMessageDeflate: false,
-    autoPong: false,
-    maxPayload,
-    maxFragments: MAX_FRAGMENTS,
-    maxBufferedChunks: Math.max(MIN_BUFFERED_CHUNKS, Math.ceil(maxPayload / MIN_CHUNK_BYTES)),
-    closeTimeout,
-    handleProtocols: (_offered: Set<string>, request: IncomingMessage) => chosen.get(request) ?? false,
-  };
-  const server = new WebSocketServer(options);
-  // What `ws` itself finds wrong with a handshake is refused as everything else is.
-  server.on('wsClientError', (error: Error, socket: Duplex) => {
-    refuseUpgrade(socket, { code: 'bad_request', detail: error.message });
-  });
-  return server;
-}
-
-/** The subprotocol decided for a request, until `ws` asks for it in the same turn. */
-const chosen = new WeakMap<IncomingMessage, string>();
-
-function accept(
-  server: WebSocketServer,
-  { request, socket, head }: Knock,
-  protocol: string | null,
-  opened: (ws: ReasonedSocket) => void,
-): void {
-  if (protocol !== null) chosen.set(request, protocol);
-  socket.off('error', destroyThis);
-  server.handleUpgrade(request, socket, head, (ws) => opened(ws as ReasonedSocket));
 }
 
 function problemOf(error: unknown, logger: Logger): Problem {

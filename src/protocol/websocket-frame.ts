@@ -6,10 +6,28 @@
 export const OPCODE_TEXT = 0x1;
 export const OPCODE_BINARY = 0x2;
 
+/** Beside the opcode: the payload is compressed (RFC 7692). */
+export const RSV1 = 0x40;
+
 const FIN = 0x80;
+const OPCODE_PONG = 0xa;
+const MASKED = 0x80;
+const MASK_BYTES = 4;
+const MAX_CONTROL_BYTES = 125;
 
 /** An unsolicited or answering ping and pong without a payload, ready to write. */
 export const PING_FRAME: Buffer = Buffer.from([FIN | 0x9, 0]);
+
+/** Whether a client's bytes are nothing but whole pongs: FIN and the opcode, a masked length, the mask. */
+export function holdsOnlyPongs(bytes: Buffer): boolean {
+  let at = 0;
+  while (at < bytes.length) {
+    const length = (bytes[at + 1] ?? 0) - MASKED;
+    if (bytes[at] !== (FIN | OPCODE_PONG) || length < 0 || length > MAX_CONTROL_BYTES) return false;
+    at += 2 + MASK_BYTES + length;
+  }
+  return at === bytes.length;
+}
 
 /** How many bytes the header of a frame with this payload takes. */
 export function frameHeaderLength(payloadLength: number): number {
