@@ -60,9 +60,19 @@ async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  const timer = setTimeout(() => killGroup(child), STOP_TIMEOUT_MS);
   await gone;
   clearTimeout(timer);
+}
+
+/** With what it started itself: nginx leaves a worker behind. Each child leads a group of its own. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has just ended by itself.
+  }
 }
 
 /** A directory that is gone after the run. */
@@ -74,7 +84,7 @@ export function scratchDirectory(): string {
 
 /** Ends whatever this run started; called once, at the end or on a signal. */
 export function endAll(): void {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) killGroup(child);
   for (const directory of scratchDirectories) rmSync(directory, { recursive: true, force: true });
 }
 
