@@ -138,7 +138,7 @@ export class MemoryLog implements Log {
       case 'latest':
         return state.entries.length;
       case 'last':
-        return Math.max(state.start, state.entries.length - start.count);
+        return Math.max(state.start, endIndex(state, start.until) - start.count);
       case 'time':
         return indexAfter(state, idBefore(`${Math.ceil(start.ms)}-0`));
     }
@@ -177,6 +177,10 @@ function look(state: Channel | undefined, after: EntryId): Look {
     floor,
     cursorKept: floor !== null && compareIds(floor, after) <= 0,
   };
+}
+
+function endIndex(state: Channel, until: EntryId | undefined): number {
+  return until === undefined ? state.entries.length : indexAfter(state, until);
 }
 
 /** The index of the first kept entry whose id is above `id`. */
