@@ -1,6 +1,7 @@
 /** What is said of a gap in a history, and when it is a refusal. */
 import type { Gap } from '../log/log.ts';
 import { formatCursor } from '../protocol/cursor.ts';
+import { gapMembers } from '../protocol/gap-json.ts';
 import type { Problem } from './problem.ts';
 
 /** Deleting an entry is somebody's intent: that is told, and nobody is refused for it. */
@@ -9,15 +10,7 @@ export function isRefused({ reason }: Gap, onGap: 'fail' | 'skip'): boolean {
 }
 
 export function gapJson(gap: Gap | null): string {
-  if (gap === null) return 'null';
-  const { requested, floor, lost, reason, resumeAt } = gap;
-  return JSON.stringify({
-    requested: formatCursor(requested),
-    floor,
-    lost,
-    reason,
-    cursor: formatCursor(resumeAt),
-  });
+  return JSON.stringify(gap === null ? null : gapMembers(gap));
 }
 
 /** The same members as an upgrade that is refused has. */

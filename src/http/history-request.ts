@@ -1,7 +1,7 @@
 /** What a request for history asks for: pure reading of its query and headers, every one of them hostile. */
 import { isChannelName } from '../channels.ts';
 import { MAX_LAST_COUNT, parseStart, type Start } from '../protocol/start.ts';
-import { type Asked, type Refusal, startOf } from './request.ts';
+import { type Asked, onGapOf, type Refusal, startOf } from './request.ts';
 
 /** One JSON object, or one line per entry as they are read. */
 export type HistoryForm = 'json' | 'ndjson';
@@ -39,7 +39,8 @@ export function readHistoryAsk({ channel, query, accept, nowMs }: HistoryQuery):
   if ('refused' in before) return before;
   const limit = limitOf(query, form);
   if ('refused' in limit) return limit;
-  const onGap = onGapOf(query);
+  // Unlike at a raw WebSocket a gap can be told along with the entries, so that is what is done unless asked.
+  const onGap = onGapOf(query, 'skip');
   if ('refused' in onGap) return onGap;
   const ask = {
     channel: name.ok,
@@ -99,15 +100,6 @@ function limitOf(query: URLSearchParams, form: HistoryForm): Asked<number> {
     'bad_request',
     `limit= must be 1 to ${json}, or to ${ndjson} with Accept: application/x-ndjson`,
   );
-}
-
-/** Unlike at a raw WebSocket, a gap can be told along with the entries, so that is what is done unless asked. */
-function onGapOf(query: URLSearchParams): Asked<'fail' | 'skip'> {
-  const values = query.getAll('on_gap');
-  if (values.length === 0) return { ok: 'skip' };
-  const [value] = values;
-  if (values.length === 1 && (value === 'fail' || value === 'skip')) return { ok: value };
-  return refuse('bad_request', 'on_gap= must be fail or skip');
 }
 
 function refuse(code: Refusal['code'], detail: string): { readonly refused: Refusal } {
