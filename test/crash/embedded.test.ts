@@ -196,6 +196,15 @@ test('entries damaged on disk are told with their exact count, and their neighbo
   assert.deepEqual((await again.read('c', next.end, small)).gaps, []);
   const last = await again.locate('c', { at: 'last', count: 3 });
   assert.equal((await again.read('c', last, small)).entries[0]?.data.toString(), texts[7]);
+  // Counted back from among them, damaged entries count as well.
+  for (const [until, count, before] of [
+    [5, 2, 3],
+    [4, 1, 3],
+    [9, 1, 8],
+  ] as const) {
+    const back = { at: 'last', count, until: ids[until - 1]?.id as string } as const;
+    assert.deepEqual(await again.locate('c', back), cursor(before));
+  }
 });
 
 test('a damaged record of a channel stops the start with one clear line', async (t) => {
