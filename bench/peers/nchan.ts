@@ -7,6 +7,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, listening, type Started, scratchDirectory, start } from '../support/processes.ts';
 import { startRedis } from '../support/redis.ts';
 import type { Target } from '../targets.ts';
@@ -14,6 +15,8 @@ import { versionOf } from './installed.ts';
 
 const SERVER = 'nginx';
 const WINDOW = 1000;
+const WORKER_LOOKS = 200;
+const WORKER_POLL_MS = 5;
 const MODULE = '/usr/lib/nginx/modules/ngx_nchan_module.so';
 
 export function nchanVersion(): string | null {
@@ -41,7 +44,7 @@ export const nchan: Target = {
       await redis.stop();
     };
     return {
-      pid: workerOf(server),
+      pid: await workerOf(server),
       redisPid: redis.pid,
       publish: { dialect: 'raw', port, path: '/publish' },
       subscribe: { dialect: 'raw', port, path: '/subscribe' },
@@ -51,14 +54,19 @@ export const nchan: Target = {
   },
 };
 
-/** The master only waits: CPU and memory are the worker's. */
-function workerOf({ pid }: Started): number {
-  try {
-    const [worker] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-    return Number(worker ?? pid);
-  } catch {
-    return pid;
+/**
+ * The master only waits: CPU and memory are those of the worker, which it starts after it has begun to listen.
+ * Where a process cannot be asked for its children it is the master after all.
+ */
+async function workerOf({ pid }: Started): Promise<number> {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  if (!existsSync(file)) return pid;
+  for (let look = 0; look < WORKER_LOOKS; look++) {
+    const worker = Number.parseInt(readFileSync(file, 'utf8'), 10);
+    if (worker > 0) return worker;
+    await sleep(WORKER_POLL_MS);
   }
+  throw new Error('nginx has no worker');
 }
 
 function configuration(directory: string, port: number, redisUrl: string): string {
