@@ -272,7 +272,7 @@ export class Broadcaster {
   }
 
   async #open(channel: string): Promise<Tail> {
-    if (this.#tails.size >= MAX_TAILS) {
+    if (this.#tails.size >= MAX_TAILS && !this.#makeRoom()) {
       throw new RivercastError('limit_reached', `this process follows ${MAX_TAILS} channels already`);
     }
     const { tip, epoch, tipOrdinal } = await this.#options.log.bounds(channel);
@@ -291,6 +291,17 @@ export class Broadcaster {
     }
     if (!this.#closed) waiter.watch(tail);
     return tail;
+  }
+
+  /** Or one who asks for ever new channels and leaves them would keep all others out. */
+  #makeRoom(): boolean {
+    let longest: Tail | null = null;
+    for (const tail of this.#tails.values()) {
+      if (tail.idleSinceMs === null || tail.arriving > 0) continue;
+      if (longest === null || tail.idleSinceMs < (longest.idleSinceMs ?? 0)) longest = tail;
+    }
+    if (longest !== null) this.#giveUp(longest);
+    return longest !== null;
   }
 
   #giveUp(tail: Tail): void {

@@ -28,7 +28,8 @@ export interface Stall {
   /** What the pending write is a view of. */
   readonly memory: ArrayBufferLike;
   readonly sinceMs: number;
-  readonly marks: readonly Mark[];
+  /** Of its subscriptions; those that begin during the stall are added. */
+  readonly marks: Mark[];
 }
 
 export class Stalls<Member extends Stallable> {

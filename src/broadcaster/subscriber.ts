@@ -15,7 +15,7 @@ import { formatCursor } from '../protocol/cursor.ts';
 import type { Format } from './format.ts';
 import type { Pumpable } from './passes.ts';
 import type { Lag } from './slow-reader.ts';
-import type { Stallable, Stalls } from './stalls.ts';
+import type { Mark, Stallable, Stalls } from './stalls.ts';
 import { type OnGap, type Outlet, PUMP_BYTES, type Subscription } from './subscription.ts';
 import type { Transport, WriteOutcome } from './transport.ts';
 import type { Turns } from './turns.ts';
@@ -33,12 +33,15 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   readonly format: Format;
   /** Told when a gap ended a subscription that asked for that. */
   onEnded: ((subscription: Subscription, gap: Gap) => void) | null = null;
+  /** Told when the socket takes bytes again, before entries do: what else is to be said would never have its turn. */
+  onReady: (() => void) | null = null;
   readonly #context: SubscriberContext;
   readonly #transport: Transport;
   readonly #subscriptions: Subscription[] = [];
   #state: 'ready' | 'stalled' | 'closing' | 'closed' = 'ready';
-  /** Whose turn is next. */
+  /** Whose turn it was last. */
   #turn = 0;
+  #writtenBytes = 0;
 
   constructor(context: SubscriberContext, transport: Transport, format: Format) {
     this.#context = context;
@@ -61,6 +64,7 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
 
   add(subscription: Subscription): void {
     this.#subscriptions.push(subscription);
+    this.#context.stalls.get(this)?.marks.push(markOf(subscription));
   }
 
   /** Ends one subscription; the connection stays. */
@@ -72,9 +76,10 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
 
   /** Goes on with all subscriptions, in turns of about one write each. */
   pump(): void {
-    let left = PUMP_BYTES;
+    const end = this.#writtenBytes + PUMP_BYTES;
     let parked = 0;
     while (this.#state === 'ready' && parked < this.#subscriptions.length) {
+      const left = end - this.#writtenBytes;
       if (left <= 0) {
         this.#context.turns.add(this);
         return;
@@ -83,14 +88,15 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
       const subscription = this.#subscriptions[this.#turn] as Subscription;
       const quantum = this.#subscriptions.length === 1 ? left : subscription.feed.writeBytes;
       const hasMore = subscription.advance(quantum);
-      left -= quantum;
-      parked = hasMore ? 0 : parked + 1;
+      // One that ended has moved the others up a place.
+      parked = hasMore || subscription.hasEnded ? 0 : parked + 1;
     }
   }
 
   /** Writes bytes that go to this connection, now or as soon as it drains. */
   write(bytes: Buffer): WriteOutcome {
     const outcome = this.#transport.write(bytes);
+    this.#writtenBytes += bytes.length;
     if (outcome === 'pending') this.#stall(bytes);
     // Nobody must wait for it: its peer may take its time to end the connection.
     if (outcome === 'closed') this.detach();
@@ -102,6 +108,7 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     this.#context.stalls.remove(this);
     if (this.#state !== 'stalled') return;
     this.#state = 'ready';
+    this.onReady?.();
     this.pump();
   }
 
@@ -119,12 +126,12 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
    */
   visit(quietVisits: number): Buffer | null {
     if (this.#state !== 'ready') return null;
-    let said: Buffer | null = null;
+    const said: Buffer[] = [];
     for (const subscription of this.#subscriptions) {
       const position = subscription.visit(quietVisits);
-      if (position !== null) said = said === null ? position : Buffer.concat([said, position]);
+      if (position !== null) said.push(position);
     }
-    return said;
+    return said.length === 0 ? null : Buffer.concat(said);
   }
 
   /** How far it has fallen behind since it stalled, or was behind already: the worst of its channels. */
@@ -133,6 +140,7 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     if (stall === undefined) return { stalledMs: 0, entries: 0, bytes: 0 };
     const lag = { stalledMs: this.#context.clock.monotonic() - stall.sinceMs, entries: 0, bytes: 0 };
     for (const { subscription, entries, bytes } of stall.marks) {
+      if (subscription.hasEnded) continue;
       const { feed, cursor } = subscription;
       const behind = (feed.ring.end.ordinal ?? 0) - (cursor.ordinal ?? Number.POSITIVE_INFINITY);
       lag.entries = Math.max(lag.entries, behind, feed.entries - entries);
@@ -177,11 +185,13 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   #stall(pending: Buffer): void {
     if (this.#state !== 'ready') return;
     this.#state = 'stalled';
-    const marks = this.#subscriptions.map((subscription) => {
-      const { entries, bytes } = subscription.feed;
-      return { subscription, entries, bytes };
-    });
+    const marks = this.#subscriptions.map(markOf);
     const sinceMs = this.#context.clock.monotonic();
     this.#context.stalls.add(this, { memory: pending.buffer, sinceMs, marks });
   }
+}
+
+function markOf(subscription: Subscription): Mark {
+  const { entries, bytes } = subscription.feed;
+  return { subscription, entries, bytes };
 }

@@ -5,6 +5,7 @@
  * What it asks is done in order, one thing at a time. A client that asks faster than that, or does not read the
  * answers, is not read: the asks that wait are bounded, and so are the answers.
  */
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import { background } from '../background.ts';
 import { isChannelName } from '../channels.ts';
 import type { Clock } from '../clock.ts';
@@ -16,10 +17,8 @@ import { parseStart, type Start } from '../protocol/start.ts';
 import {
   errorFrame,
   helloFrame,
-  type Misasked,
   type Ref,
   readSubscriberAsk,
-  type SubscribeAsk,
   type SubscriberAsk,
   subscribedFrame,
   type UnsubscribeAsk,
@@ -30,11 +29,13 @@ import type { Admission, Broadcaster } from './broadcaster.ts';
 import type { Format } from './format.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { OnGap, Subscription } from './subscription.ts';
-import type { Transport } from './transport.ts';
+import type { Transport, WriteOutcome } from './transport.ts';
 
 /** Each costs a place in every pass of its channel. */
 export const MAX_CHANNELS = 100;
 const MAX_WAITING_ASKS = 64;
+/** Answered in a row before others have their turn: well below 1 ms. */
+const ASKS_PER_TURN = 32;
 
 export interface V1Connection extends Transport {
   /** Stops and restarts reading from the socket. */
@@ -52,17 +53,41 @@ export interface V1SessionOptions {
   readonly hello: { readonly server: string; readonly heartbeat: number };
 }
 
-export class V1Session {
+/** What is to be answered. Whatever the client sent, it is small: a valid channel, a start that was read. */
+type Ask =
+  | {
+      readonly type: 'subscribe';
+      readonly channel: string;
+      readonly start: Start;
+      readonly onGap: 'fail' | 'skip';
+      readonly ref: Ref | null;
+    }
+  | UnsubscribeAsk
+  | Refused;
+
+interface Refused {
+  readonly type: 'refused';
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly ref: Ref | null;
+  readonly channel: string | undefined;
+  /** Where to go on, when a gap is the reason. */
+  readonly cursor?: string;
+}
+
+export class V1Session implements Transport {
   readonly #options: V1SessionOptions;
   readonly #subscriber: Subscriber;
-  readonly #asks: SubscriberAsk[] = [];
+  #asks: Ask[] = [];
+  #answered = 0;
   #isWorking = false;
   #isPaused = false;
 
   constructor(options: V1SessionOptions) {
     this.#options = options;
-    this.#subscriber = options.broadcaster.join(options.connection, options.format);
+    this.#subscriber = options.broadcaster.join(this, options.format);
     this.#subscriber.onEnded = (subscription, gap) => this.#ended(subscription, gap);
+    this.#subscriber.onReady = () => this.#start();
     this.#say(helloFrame(options.hello));
   }
 
@@ -73,7 +98,9 @@ export class V1Session {
 
   /** A message came. A binary one means nothing here. */
   receive(data: Buffer, isBinary: boolean): void {
-    this.#asks.push(isBinary ? BINARY : slim(readSubscriberAsk(data.toString())));
+    if (!this.#subscriber.isOpen) return;
+    const now = this.#options.clock.now();
+    this.#asks.push(isBinary ? BINARY : askOf(readSubscriberAsk(data.toString()), now));
     if (this.#asks.length >= MAX_WAITING_ASKS && !this.#isPaused) {
       this.#isPaused = true;
       this.#options.connection.pause();
@@ -84,12 +111,11 @@ export class V1Session {
   /** The connection's pending bytes are gone. */
   drained(): void {
     this.#subscriber.drained();
-    this.#start();
   }
 
   /** The connection is gone. */
   detach(): void {
-    this.#asks.length = 0;
+    this.#asks = [];
     this.#subscriber.detach();
   }
 
@@ -99,6 +125,21 @@ export class V1Session {
 
   get closeReason(): string {
     return this.#subscriber.closeReason;
+  }
+
+  write(bytes: Buffer): WriteOutcome {
+    return this.#options.connection.write(bytes);
+  }
+
+  /** Reads on, or the client's own close would never be seen. */
+  close(code: number, reason: string): void {
+    this.#asks = [];
+    this.#options.connection.close(code, reason);
+    this.#readOn();
+  }
+
+  destroy(): void {
+    this.#options.connection.destroy();
   }
 
   #start(): void {
@@ -113,9 +154,15 @@ export class V1Session {
       while (this.#subscriber.isReady) {
         const ask = this.#asks.shift();
         if (ask === undefined) break;
-        await this.#answer(ask);
+        const answering = this.#answer(ask);
+        if (answering !== null) await answering;
         this.#readOn();
+        this.#answered += 1;
+        if (this.#answered % ASKS_PER_TURN === 0) await othersTurn();
       }
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'answering a subscriber failed; its connection is ended');
+      this.#subscriber.destroy();
     } finally {
       this.#isWorking = false;
     }
@@ -127,60 +174,80 @@ export class V1Session {
     this.#options.connection.resume();
   }
 
-  async #answer(ask: SubscriberAsk): Promise<void> {
-    switch (ask.type) {
-      case 'subscribe':
-        return this.#subscribe(ask);
-      case 'unsubscribe':
-        return this.#unsubscribe(ask);
-      case 'misasked':
-        return this.#refuse(ask, 'bad_request', ask.message);
+  /** Null: done. Waiting for nothing would give the socket away to entries before the next answer. */
+  #answer(ask: Ask): Promise<void> | null {
+    if (ask.type === 'refused') this.#refuse(ask);
+    else if (ask.type === 'unsubscribe') this.#unsubscribe(ask);
+    else {
+      const refused = this.#refusalOf(ask);
+      if (refused === null) return this.#subscribe(ask);
+      this.#refuse(refused);
     }
+    return null;
   }
 
-  async #subscribe(ask: SubscribeAsk): Promise<void> {
-    const { channel, onGap, ref } = ask;
-    if (!isChannelName(channel)) return this.#refuse(ask, 'bad_channel', CHANNEL_RULE);
-    const start: Start | null =
-      ask.after === null ? { at: 'latest' } : parseStart(ask.after, this.#options.clock.now());
-    if (start === null) return this.#refuse(ask, 'bad_cursor', 'after is no start position');
-    if (this.#find(channel) !== undefined) return this.#refuse(ask, 'bad_request', 'already subscribed');
-    if (this.#subscriber.subscriptions.length >= MAX_CHANNELS) {
-      return this.#refuse(ask, 'limit_reached', `one connection follows ${MAX_CHANNELS} channels at most`);
+  #refusalOf({ channel, ref }: Ask & { readonly type: 'subscribe' }): Refused | null {
+    if (this.#find(channel) !== undefined) {
+      return refused('bad_request', 'already subscribed', { channel, ref });
     }
+    if (this.#subscriber.subscriptions.length < MAX_CHANNELS) return null;
+    const message = `one connection follows ${MAX_CHANNELS} channels at most`;
+    return refused('limit_reached', message, { channel, ref });
+  }
+
+  async #subscribe({ channel, start, onGap, ref }: Ask & { readonly type: 'subscribe' }): Promise<void> {
     let admission: Admission;
     try {
       admission = await this.#options.broadcaster.admit(channel, start);
+      // Between the two turns others may have needed its place.
+      if (admission.tail.isGone) throw new RivercastError('log_unavailable', 'too much at once; try again');
     } catch (error) {
-      if (!(error instanceof RivercastError)) throw error;
-      return this.#refuse(ask, error.code, error.message);
+      this.#failed(error, { channel, ref });
+      return;
     }
     if (!this.#subscriber.isOpen) return;
     if (admission.gap !== null && onGap === 'fail') {
       const cursor = formatCursor(admission.gap.resumeAt);
-      return this.#refuse(ask, 'gap', GAP_ADVICE, cursor);
+      this.#refuse({ ...refused('gap', GAP_ADVICE, { channel, ref }), cursor });
+      return;
     }
     this.#follow(admission, onGap === 'fail' ? 'end' : 'skip', ref);
   }
 
+  #failed(error: unknown, asked: { readonly channel: string; readonly ref: Ref | null }): void {
+    if (!(error instanceof RivercastError)) {
+      this.#options.logger.error({ err: error }, 'a subscription failed');
+      this.#refuse(refused('internal', 'the server failed to subscribe', asked));
+      return;
+    }
+    const { code, message } = error;
+    this.#refuse(refused(code, message, asked));
+    if (code !== 'log_unavailable') return;
+    // Those that waited meanwhile would each wait as long again, one after the other.
+    this.#asks = this.#asks.map((ask) => (ask.type === 'subscribe' ? refused(code, message, ask) : ask));
+  }
+
   #unsubscribe(ask: UnsubscribeAsk): void {
     const subscription = this.#find(ask.channel);
-    if (subscription === undefined) return this.#refuse(ask, 'bad_request', 'not subscribed');
+    if (subscription === undefined) return this.#refuse(refused('bad_request', 'not subscribed', ask));
     this.#subscriber.leave(subscription);
     this.#say(unsubscribedFrame(ask.channel, subscription.cursor, ask.ref));
   }
 
   #follow(admission: Admission, onGap: OnGap, ref: Ref | null): void {
     const { channel, ring } = admission.tail;
-    const cursor = admission.cursor ?? ring.end;
+    // Before a gap, which is told next: who is cut off between the two must be told of it again.
+    const cursor = admission.gap?.requested ?? admission.cursor ?? ring.end;
     this.#say(subscribedFrame({ channel, epoch: ring.end.epoch, cursor, tip: ring.end.id, ref }));
     this.#options.broadcaster.subscribe(this.#subscriber, admission, onGap);
   }
 
   /** A gap ended a subscription that had asked for that. */
   #ended({ feed: { channel }, cursor }: Subscription, gap: Gap): void {
-    const told = { channel, cursor: formatCursor(gap.resumeAt) };
-    this.#say(errorFrame({ code: 'gap', message: GAP_ADVICE, retry: false, ...told }));
+    this.#refuse({
+      ...refused('gap', GAP_ADVICE, { channel, ref: null }),
+      cursor: formatCursor(gap.resumeAt),
+    });
     this.#say(unsubscribedFrame(channel, cursor, null));
   }
 
@@ -188,25 +255,10 @@ export class V1Session {
     return this.#subscriber.subscriptions.find(({ feed }) => feed.channel === channel);
   }
 
-  #refuse(
-    ask: { readonly ref: Ref | null; readonly channel?: string },
-    code: ErrorCode,
-    message: string,
-    cursor?: string,
-  ): void {
+  #refuse({ code, message, ref, channel, cursor }: Refused): void {
     const { retry } = ERRORS[code];
-    const { ref, channel } = ask;
-    this.#say(
-      errorFrame({
-        code,
-        message,
-        retry,
-        ...(retry ? { retryAfter: retryAfterS(code) } : {}),
-        ...(channel === undefined ? {} : { channel }),
-        ...(cursor === undefined ? {} : { cursor }),
-        ref,
-      }),
-    );
+    const retryAfter = retry ? retryAfterS(code) : undefined;
+    this.#say(errorFrame({ code, message, retry, retryAfter, channel, cursor, ref }));
   }
 
   #say(text: string): void {
@@ -215,14 +267,26 @@ export class V1Session {
 }
 
 const CHANNEL_RULE = 'channel must be 1 to 128 characters of A-Z a-z 0-9 _ . : -';
+const START_RULE = 'after must be latest, earliest, last:N, a cursor, an ISO time, or a time ago such as -5m';
 const GAP_ADVICE =
   'entries after this position are gone; subscribe again after the cursor with "on_gap":"skip"';
-const BINARY: Misasked = { type: 'misasked', message: 'a frame must be text: one JSON object', ref: null };
+const BINARY: Refused = refused('bad_request', 'a frame must be text: one JSON object', { ref: null });
 
-/** What waits must be small: a name that is none is not kept whole. */
-function slim(ask: SubscriberAsk): SubscriberAsk {
-  if (ask.type === 'misasked' || ask.channel.length <= MAX_KEPT_LENGTH) return ask;
-  return { type: 'misasked', message: CHANNEL_RULE, ref: ask.ref };
+function refused(
+  code: ErrorCode,
+  message: string,
+  { ref, channel }: { readonly ref: Ref | null; readonly channel?: string },
+): Refused {
+  return { type: 'refused', code, message, ref, channel };
 }
 
-const MAX_KEPT_LENGTH = 128;
+function askOf(ask: SubscriberAsk, nowMs: number): Ask {
+  const { ref } = ask;
+  if (ask.type === 'misasked') return refused('bad_request', ask.message, { ref });
+  if (!isChannelName(ask.channel)) return refused('bad_channel', CHANNEL_RULE, { ref });
+  if (ask.type === 'unsubscribe') return ask;
+  const { type, channel, after, onGap } = ask;
+  const start: Start | null = after === null ? { at: 'latest' } : parseStart(after, nowMs);
+  if (start === null) return refused('bad_cursor', START_RULE, { ref, channel });
+  return { type, channel, start, onGap, ref };
+}

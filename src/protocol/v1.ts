@@ -47,11 +47,11 @@ export interface V1Error {
   readonly message: string;
   readonly retry: boolean;
   /** Seconds. */
-  readonly retryAfter?: number;
-  readonly ref?: Ref | null;
-  readonly channel?: string;
+  readonly retryAfter?: number | undefined;
+  readonly ref: Ref | null;
+  readonly channel?: string | undefined;
   /** Where to go on, when the error is a gap. */
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
 }
 
 /** What a subscriber's message asks for. Never throws, whatever the text. */
@@ -60,7 +60,7 @@ export function readSubscriberAsk(text: string): SubscriberAsk {
   if (frame === null) return { type: 'misasked', message: 'a frame must be one JSON object', ref: null };
   const ref = readRef(frame);
   if (ref === undefined) {
-    const message = `ref must be a string of at most ${MAX_REF_LENGTH} characters, or a number`;
+    const message = `ref must be a string of at most ${MAX_REF_LENGTH} characters, or a number that JSON keeps`;
     return { type: 'misasked', message, ref: null };
   }
   try {
@@ -158,8 +158,13 @@ function own(frame: Frame, name: string): unknown {
 function readRef(frame: Frame): Ref | null | undefined {
   const ref = own(frame, 'ref');
   if (ref === undefined || ref === null) return null;
-  if (typeof ref === 'number') return ref;
+  if (typeof ref === 'number') return isKept(ref) ? ref : undefined;
   return typeof ref === 'string' && ref.length <= MAX_REF_LENGTH ? ref : undefined;
+}
+
+/** Whether the number comes back as it was sent: beyond 2^53 the client could not know its answer by it. */
+function isKept(ref: number): boolean {
+  return Number.isFinite(ref) && (!Number.isInteger(ref) || Number.isSafeInteger(ref));
 }
 
 function readChannel(frame: Frame): string {
