@@ -295,7 +295,7 @@ test('Redis: told if and only if something is missing, whatever others do to it'
     };
     return store;
   };
-  await fc.assert(holds(open, [...own, ...hands]), { numRuns: 15 });
+  await fc.assert(holds(open, [...own, ...hands]), { numRuns: 15, interruptAfterTimeLimit: 20_000 });
 });
 
 const IDS = `

@@ -194,7 +194,7 @@ export class Reader {
       const isSame = look.epoch === seen.epoch;
       bounds.push(isSame && compareIds(seen.tip, look.metaTip) > 0 ? seen.tip : look.metaTip);
       if (isSame) bounds.push(...(await this.#lastSame(stream, look, seen.fingerprints)));
-      if (isReplaced(look)) bounds.push(ID_ZERO);
+      if (isReplaced(look) && look.floor !== null) bounds.push(idBefore(look.floor));
     }
     const from = bounds.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
     const call = { script: ROTATE, keys: [stream, meta], args: [look.epoch ?? '', newEpoch(), from] };

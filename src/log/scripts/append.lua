@@ -69,7 +69,8 @@ else
   local known = tip
   if ARGV[3] == epoch and isBefore(known, ARGV[4]) then known = ARGV[4] end
   local metaIsAhead = isBefore(last, tip) or added < tonumber(state[4] or 0)
-  if metaIsAhead and not hasOurs then from = '0-0'
+  -- Somebody else made the stream anew: all it holds belongs to the new epoch.
+  if metaIsAhead and length > 0 and not hasOurs then from = '0-0'
   elseif isBefore(last, known) then from = last
   elseif metaIsAhead then from = known
   end
