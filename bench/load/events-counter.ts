@@ -35,8 +35,6 @@ class EventsGrammar implements Grammar {
   readonly tally: Tally;
   readonly keptBytes: number = KEPT_BYTES;
   readonly #line: Line;
-  /** Length of the last cursor: the next one most likely has the same. */
-  #cursorBytes = 0;
 
   constructor(line: Line) {
     this.#line = line;
@@ -46,13 +44,9 @@ class EventsGrammar implements Grammar {
   item(bytes: Uint8Array, at: number, end: number): number {
     if (bytes[at] === LETTER_R) return this.#untilBlank(bytes, at, end);
     if (bytes[at] !== LETTER_I) this.#line.refused('a byte where no event begins');
-    const cursor = at + ID_LEAD;
-    let feed = cursor + this.#cursorBytes;
-    if (bytes[feed] !== LINE_FEED) {
-      feed = bytes.indexOf(LINE_FEED, cursor);
-      this.#cursorBytes = feed - cursor;
-    }
-    if (feed < cursor || feed + 1 >= end) return 0;
+    let feed = at + ID_LEAD;
+    while (feed < end && bytes[feed] !== LINE_FEED) feed++;
+    if (feed + 1 >= end) return 0;
     const next = bytes[feed + 1];
     if (next === LETTER_D) return this.#message(feed + 1 + DATA_LEAD, at, { bytes, end });
     if (next === LINE_FEED) this.#line.opened();

@@ -46,8 +46,6 @@ class V1Grammar implements Grammar {
   readonly tally: Tally;
   readonly keptBytes: number = KEPT_BYTES;
   readonly #line: Line;
-  /** Length of the last id: the next one most likely has the same. */
-  #idBytes = 0;
 
   constructor(line: Line) {
     this.#line = line;
@@ -64,15 +62,11 @@ class V1Grammar implements Grammar {
   }
 
   #message(bytes: Uint8Array, at: number, end: number): number {
-    const id = at + ID_LEAD;
-    let idEnd = id + this.#idBytes;
-    if (bytes[idEnd] !== QUOTE || bytes[idEnd + 1] !== COMMA) {
-      idEnd = bytes.indexOf(QUOTE, id);
-      this.#idBytes = idEnd - id;
-    }
+    let idEnd = at + ID_LEAD;
+    while (idEnd < end && bytes[idEnd] !== QUOTE) idEnd++;
     const start = idEnd + ID_TO_DATA;
     const { messageBytes } = this.#line;
-    if (idEnd < id || start + Math.min(messageBytes, this.tally.prefix) > end) return 0;
+    if (start + Math.min(messageBytes, this.tally.prefix) > end) return 0;
     this.tally.note(bytes, start, messageBytes);
     return start + messageBytes + MESSAGE_END - at;
   }
