@@ -175,7 +175,7 @@ function look(state: Channel | undefined, after: EntryId): Look {
     tipOrdinal: state.tipOrdinal,
     length: state.entries.length - state.start,
     floor,
-    cursorKept: floor !== null && compareIds(floor, after) <= 0,
+    cursorKept: state.entries[indexAfter(state, after) - 1]?.id === after,
   };
 }
 
