@@ -8,6 +8,7 @@
  * last message.
  */
 import { type Answer, type Bench, median, short, type Verdict } from '../answer.ts';
+import type { Chart } from '../chart.ts';
 import type { SubscriberCalls } from '../load/calls.ts';
 import { connectGroup, type Load, reachedOrThrow, startLoad, startSubscribers } from '../load/load.ts';
 import { fill } from '../measure.ts';
@@ -44,6 +45,8 @@ interface Beside extends Replayed {
 
 interface Measured {
   readonly fromRing: readonly Replayed[];
+  /** The same, asked for as `last:N`. */
+  readonly counted: readonly Replayed[];
   readonly fromLog: readonly Beside[];
 }
 
@@ -53,7 +56,7 @@ async function replayOnce(
   ask: { readonly after: string; readonly messages: number; readonly first: number },
 ): Promise<Replayed> {
   const group = 'late';
-  const path = `${server.subscribe.path}?after=${ask.after}`;
+  const path = `${server.subscribe.path}?after=${encodeURIComponent(ask.after)}`;
   const startedUs = nowUs();
   await connectGroup(late, { ...server.subscribe, path, count: 1, group });
   const reached = await late.call('reach', { group, messages: ask.messages, timeoutMs: TIMEOUT_MS });
@@ -66,6 +69,14 @@ async function replayOnce(
     perSecond: ask.messages / ((reached.atUs - startedUs) / 1e6),
     wrong: inOrder ? null : `${breaks} breaks of order, first ${lowestFirst}`,
   };
+}
+
+/** The cursor that a subscriber has who misses so many entries. */
+async function cursorBefore({ subscribe }: RunningTarget, entries: number): Promise<string> {
+  const ask = `after=last:${entries + 1}&limit=1`;
+  const response = await fetch(`http://127.0.0.1:${subscribe.port}/api/channels/local-q/messages?${ask}`);
+  const { cursor } = (await response.json()) as { readonly cursor: string };
+  return cursor;
 }
 
 /** A hundred who receive live messages, one sequence on from what the log holds. */
@@ -135,9 +146,12 @@ async function measure(store: Store, messages: number, repeats: number): Promise
   try {
     await fill(load, server, { messages, bytes: MESSAGE_BYTES });
     const fromRing: Replayed[] = [];
-    const recent = { after: `last:${RING_ENTRIES}`, messages: RING_ENTRIES, first: messages - RING_ENTRIES };
+    const counted: Replayed[] = [];
+    const recent = { messages: RING_ENTRIES, first: messages - RING_ENTRIES };
+    const cursor = await cursorBefore(server, RING_ENTRIES);
     for (let repeat = 0; repeat < repeats * 2 + 1; repeat++) {
-      fromRing.push(await replayOnce(late, server, recent));
+      fromRing.push(await replayOnce(late, server, { ...recent, after: cursor }));
+      counted.push(await replayOnce(late, server, { ...recent, after: `last:${RING_ENTRIES}` }));
     }
     await server.stop();
     server = await start();
@@ -148,7 +162,7 @@ async function measure(store: Store, messages: number, repeats: number): Promise
     for (let repeat = 0; repeat < repeats; repeat++) {
       fromLog.push(await besideLive(live, () => replayOnce(late, server, all)));
     }
-    return { fromRing, fromLog };
+    return { fromRing, counted, fromLog };
   } finally {
     await Promise.all([load.stop(), lateProcess.stop()]);
     await server.stop();
@@ -180,7 +194,7 @@ function p99(runs: readonly Beside[], pick: (run: Beside) => number): number {
 
 function answerOf(runs: readonly (readonly [Store, Measured])[], messages: number): Answer {
   const wrong = runs
-    .flatMap(([, run]) => [...run.fromRing, ...run.fromLog])
+    .flatMap(([, run]) => [...run.fromRing, ...run.counted, ...run.fromLog])
     .find((run) => run.wrong !== null);
   const ms = (value: number) => `${value.toFixed(1)} ms`;
   return {
@@ -189,13 +203,15 @@ function answerOf(runs: readonly (readonly [Store, Measured])[], messages: numbe
     head: [
       'log',
       `newest ${short(RING_ENTRIES)}, from memory`,
+      'asked as last:N',
       `all ${short(messages)}, from the log`,
       'live p99, usual',
       'live p99 during it',
     ],
-    rows: runs.map(([store, { fromRing, fromLog }]) => [
+    rows: runs.map(([store, { fromRing, counted, fromLog }]) => [
       store,
       `${short(rate(fromRing))}/s`,
+      `${short(rate(counted))}/s`,
       `${short(rate(fromLog))}/s`,
       ms(p99(fromLog, (run) => run.usualP99Ms)),
       ms(p99(fromLog, (run) => run.p99Ms)),
@@ -209,30 +225,33 @@ function answerOf(runs: readonly (readonly [Store, Measured])[], messages: numbe
       },
     ],
     notes: [
+      'From memory: by a cursor, as a subscriber has it that comes back. For last:N the log has to count first.',
       `Live: ${LIVE.perSecond} messages a second to ${LIVE.subscribers} subscribers, on a server restarted before, so that nothing is in its memory.`,
     ],
-    charts: [
-      {
-        file: 'replay',
-        title: `Replay of ${MESSAGE_BYTES} B entries to one subscriber`,
-        axis: 'entries a second; longer is better',
-        groups: runs.map(([store, { fromRing, fromLog }]) => ({
-          label: store === 'redis' ? 'Redis' : 'embedded',
-          bars: [
-            { label: 'from memory', value: rate(fromRing), text: short(rate(fromRing)) },
-            { label: 'from the log', value: rate(fromLog), text: short(rate(fromLog)) },
-          ],
-        })),
-      },
-    ],
+    charts: [chartOf(runs)],
     figures: Object.fromEntries(
-      runs.flatMap(([store, { fromRing, fromLog }]) => [
+      runs.flatMap(([store, { fromRing, counted, fromLog }]) => [
         [`${store}: from memory`, fromRing.map((run) => run.perSecond)],
+        [`${store}: last:N`, counted.map((run) => run.perSecond)],
         [`${store}: from the log`, fromLog.map((run) => run.perSecond)],
         [`${store}: usual p99 ms`, fromLog.map((run) => run.usualP99Ms)],
         [`${store}: p99 ms during it`, fromLog.map((run) => run.p99Ms)],
       ]),
     ),
+  };
+}
+
+function chartOf(runs: readonly (readonly [Store, Measured])[]): Chart {
+  const bar = (label: string, value: number) => ({ label, value, text: `${short(value)}/s` });
+  return {
+    file: 'replay',
+    title: `Replay of ${MESSAGE_BYTES} B entries to one subscriber`,
+    axis: 'entries a second, logarithmic; longer is better',
+    logarithmic: true,
+    groups: runs.map(([store, { fromRing, fromLog }]) => ({
+      label: store === 'redis' ? 'Redis' : 'embedded',
+      bars: [bar('from memory', rate(fromRing)), bar('from the log', rate(fromLog))],
+    })),
   };
 }
 
