@@ -17,7 +17,7 @@ const PENDING_BYTES = 512e6;
 const LINE_BYTES = 20;
 
 export function natsVersion(): string | null {
-  return versionOf(SERVER, ['--version'], /v(\S+)/);
+  return versionOf(SERVER, ['--version'], /v(\d\S*)/);
 }
 
 export const nats: Target = {
