@@ -102,6 +102,10 @@ export class Block implements Encodable {
     return { id, epoch, ordinal: ordinal === null ? null : ordinal - (last - index) };
   }
 
+  has(format: Format): boolean {
+    return this.#encodings?.has(format) === true;
+  }
+
   /** The whole block in a format: made once. */
   encoded(format: Format): Encoding {
     const made = this.#encodings?.get(format);

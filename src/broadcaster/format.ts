@@ -28,6 +28,8 @@ export interface Encoding {
   readonly unitEnds: Uint32Array;
   /** Units 0 to i hold so many of the encoded entries; null: unit i is entry i. */
   readonly entryEnds: Uint32Array | null;
+  /** What making it took beyond its bytes, in bytes that could have been written instead; absent: nothing. */
+  readonly work?: number;
 }
 
 export interface Format {

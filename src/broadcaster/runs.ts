@@ -8,7 +8,7 @@
  */
 import type { Cursor } from '../protocol/cursor.ts';
 import type { Block, GapMark } from './block.ts';
-import { type Format, firstEntry, unitOf, unitStart } from './format.ts';
+import { type Encoding, type Format, firstEntry, unitOf, unitStart } from './format.ts';
 import type { Place, Source } from './ring.ts';
 
 export interface Run {
@@ -17,6 +17,8 @@ export interface Run {
   /** The cursor and the place after the run. */
   readonly end: Cursor;
   readonly next: Place;
+  /** What it counts of a turn, in bytes: for who made it, also the work that took. */
+  readonly weight: number;
 }
 
 /** How a run is to be made. */
@@ -27,6 +29,8 @@ export interface RunShape {
 
 /** Runs made lately; more places than this are seldom busy at once, and each run is one write at most. */
 const KEPT_RUNS = 8;
+/** A run of small blocks is made in one go; beyond this much work the rest of them is left to the next one. */
+const MAX_RUN_WORK = 64 * 1024;
 
 interface KeptRun extends RunShape {
   readonly source: Source;
@@ -52,7 +56,9 @@ export class Runs {
     if (item.kind === 'gap') return item;
     const from = { no, index };
     const run = makeRun(source, item, from, { format, maxBytes });
-    this.#keep({ source, from, format, maxBytes, nextNo: source.nextNo, run });
+    const weight = run.bytes.length;
+    const shared = run.weight === weight ? run : { ...run, weight };
+    this.#keep({ source, from, format, maxBytes, nextNo: source.nextNo, run: shared });
     return run;
   }
 
@@ -70,55 +76,75 @@ export class Runs {
 
 function makeRun(source: Source, block: Block, from: Place, shape: RunShape): Run {
   const { format, maxBytes } = shape;
-  const encoding = block.encoded(format);
+  const { encoding, work: spent } = encoded(block, format);
   const unit = unitOf(encoding, from.index);
-  if (firstEntry(encoding, unit) !== from.index) return restOfUnit(block, from, shape);
+  if (firstEntry(encoding, unit) !== from.index) return restOfUnit(block, from, shape, spent);
   const start = unitStart(encoding, unit);
   const left = encoding.bytes.length - start;
-  if (left > maxBytes) return partOf(block, from, shape);
+  if (left > maxBytes) return partOf(block, from, shape, spent);
   const parts = [start === 0 ? encoding.bytes : encoding.bytes.subarray(start)];
   let bytes = left;
+  let work = spent;
   let end = block.end;
   let no = from.no + 1;
   for (;;) {
     const item = source.item(no);
     if (item === undefined || item.kind === 'gap') break;
-    const more = item.encoded(format).bytes;
-    if (bytes + more.length > maxBytes) break;
-    parts.push(more);
-    bytes += more.length;
+    if (work > MAX_RUN_WORK && !item.has(format)) break;
+    const more = encoded(item, format);
+    work += more.work;
+    if (bytes + more.encoding.bytes.length > maxBytes) break;
+    parts.push(more.encoding.bytes);
+    bytes += more.encoding.bytes.length;
     end = item.end;
     no += 1;
   }
   const whole = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, bytes);
-  return { kind: 'run', bytes: whole, end, next: { no, index: 0 } };
+  return { kind: 'run', bytes: whole, end, next: { no, index: 0 }, weight: bytes + work };
+}
+
+/** The block in the format, and the work that took: none when it was made before. */
+function encoded(block: Block, format: Format): { readonly encoding: Encoding; readonly work: number } {
+  const isMade = block.has(format);
+  const encoding = block.encoded(format);
+  return { encoding, work: isMade ? 0 : (encoding.work ?? 0) };
 }
 
 /** As many units of the block as fit, but at least one. */
-function partOf(block: Block, from: Place, { format, maxBytes }: RunShape): Run {
+function partOf(block: Block, from: Place, { format, maxBytes }: RunShape, work: number): Run {
   const encoding = block.encoded(format);
   const { bytes, unitEnds } = encoding;
   const first = unitOf(encoding, from.index);
   const start = unitStart(encoding, first);
   let to = first + 1;
   while (to < unitEnds.length && (unitEnds[to] as number) <= start + maxBytes) to += 1;
-  return runTo(block, from, firstEntry(encoding, to), bytes.subarray(start, unitEnds[to - 1]));
+  return runTo(block, from, firstEntry(encoding, to), {
+    bytes: bytes.subarray(start, unitEnds[to - 1]),
+    work,
+  });
 }
 
 /** For who starts inside a unit, the rest of it is encoded apart; after that it shares what all others write. */
-function restOfUnit(block: Block, from: Place, { format }: RunShape): Run {
+function restOfUnit(block: Block, from: Place, { format }: RunShape, spent: number): Run {
   const encoding = block.encoded(format);
   const to = firstEntry(encoding, unitOf(encoding, from.index) + 1);
-  return runTo(block, from, to, format.encode(block, from.index, to).bytes);
+  const { bytes, work = 0 } = format.encode(block, from.index, to);
+  return runTo(block, from, to, { bytes, work: spent + work });
 }
 
 /** The run that ends before entry `to` of the block. */
-function runTo(block: Block, from: Place, to: number, bytes: Buffer): Run {
+function runTo(
+  block: Block,
+  from: Place,
+  to: number,
+  { bytes, work }: { readonly bytes: Buffer; readonly work: number },
+): Run {
   const whole = to === block.ids.length;
   return {
     kind: 'run',
     bytes,
     end: block.cursorAt(to - 1),
     next: whole ? { no: from.no + 1, index: 0 } : { no: from.no, index: to },
+    weight: bytes.length + work,
   };
 }

@@ -94,9 +94,9 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   }
 
   /** Writes bytes that go to this connection, now or as soon as it drains. */
-  write(bytes: Buffer): WriteOutcome {
+  write(bytes: Buffer, weight: number = bytes.length): WriteOutcome {
     const outcome = this.#transport.write(bytes);
-    this.#writtenBytes += bytes.length;
+    this.#writtenBytes += weight;
     if (outcome === 'pending') this.#stall(bytes);
     // Nobody must wait for it: its peer may take its time to end the connection.
     if (outcome === 'closed') this.detach();

@@ -50,7 +50,8 @@ export interface Outlet {
   /** Whether the socket takes bytes. */
   readonly isReady: boolean;
   readonly lag: Lag;
-  write(bytes: Buffer): WriteOutcome;
+  /** `weight`: what it counts of a turn; absent: its length. */
+  write(bytes: Buffer, weight?: number): WriteOutcome;
   /** I have come to a gap that is a loss to me. */
   met(subscription: Subscription, gap: Gap, onGap: OnGap): void;
   destroy(): void;
@@ -118,7 +119,7 @@ export class Subscription implements Pumpable {
         continue;
       }
       if (!this.#write(step)) return false;
-      left -= step.bytes.length;
+      left -= step.weight;
     }
     return false;
   }
@@ -217,7 +218,7 @@ export class Subscription implements Pumpable {
   }
 
   #write(run: Run): boolean {
-    const outcome = this.subscriber.write(run.bytes);
+    const outcome = this.subscriber.write(run.bytes, run.weight);
     if (outcome === 'closed') return false;
     this.#fresh = false;
     this.#cursor = run.end;
