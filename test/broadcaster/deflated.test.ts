@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Block } from '../../src/broadcaster/block.ts';
 import type { Encoding, Format } from '../../src/broadcaster/format.ts';
 import { RAW_DEFLATED, V1_DEFLATED } from '../../src/broadcaster/formats/deflated.ts';
