@@ -6,7 +6,7 @@
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import type { Cursor } from '../../protocol/cursor.ts';
-import { compareIds, type EntryId, ID_ZERO, idBefore, idMs } from '../../protocol/id.ts';
+import { compareIds, type EntryId, ID_ZERO, idBefore, idMs, idSeq } from '../../protocol/id.ts';
 import { judgePage, type Look } from '../judge.ts';
 import type { Entry, FreshStart, Page, PageLimits } from '../log.ts';
 import {
@@ -18,6 +18,7 @@ import {
   readOrdinal,
   readPrev,
   readType,
+  writeKey,
   writeKeyAfter,
 } from '../record.ts';
 import { type ChannelState, lookAt, MARK_ZERO } from './channel.ts';
@@ -172,10 +173,12 @@ export class Reader {
 
   /** The entry before `id`: kept, or the last one trimmed. The ordinal is null when the entry is damaged. */
   #lastBefore(state: ChannelState, id: EntryId): { id: EntryId; ordinal: number | null } {
-    writeKeyAfter(this.#start, state.number, state.trimmed.id);
+    const { trimmed } = state;
+    // The lower end of a range that is run over backwards is not in it.
+    writeKey(this.#start, state.number, idMs(trimmed.id), idSeq(trimmed.id));
     writeKeyAfter(this.#end, state.number, idBefore(id));
     const found = this.#store.lastBefore(this.#end, this.#start);
-    if (found === null) return state.trimmed;
+    if (found === null) return trimmed;
     const ordinal = isWhole(found.value, found) ? readOrdinal(found.value) : null;
     return { id: `${found.ms}-${found.seq}`, ordinal };
   }

@@ -100,6 +100,17 @@ export function startingTests(open: OpenLog): void {
     assert.deepEqual((await readFrom(log, channel, below))[0], '11');
   });
 
+  test('a time is after the first kept entry, although its neighbour was trimmed', async (t) => {
+    const fixture = await openDefault(open, t);
+    const { log } = fixture;
+    const channel = newChannel();
+    await appendIds(log, channel, numbered(2, 1));
+    await passTime(fixture, 2);
+    const [third] = await appendIds(log, channel, numbered(1, 3));
+    await log.trim(channel, { maxEntries: 2 });
+    assert.deepEqual(await readFrom(log, channel, { at: 'time', ms: idMs(third as string) }), ['3']);
+  });
+
   test('last:N counts exactly over entries of one and of many milliseconds', async (t) => {
     const fixture = await openDefault(open, t);
     const { log } = fixture;
