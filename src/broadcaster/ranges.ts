@@ -15,11 +15,16 @@ import { Turnstile } from './turnstile.ts';
 /** More would only make each slower: one read at a time keeps a store about busy. */
 const MAX_READS = 4;
 const MAX_RANGE_ENTRIES = 8192;
+/**
+ * Reading one takes this process, and Redis, about a millisecond, for which what is live waits. Larger ones
+ * would replay faster: 256 KiB by about a third.
+ */
+const MAX_RANGE_BYTES = 64 * 1024;
 
 interface RangesOptions {
   readonly log: Log;
   readonly budget: Budget;
-  /** Payload bytes of the next range. */
+  /** Payload bytes of the next range; never more than MAX_RANGE_BYTES. */
   readonly rangeBytes: () => number;
 }
 
@@ -88,7 +93,8 @@ export class Ranges {
   async #read({ channel }: Channel, cursor: Cursor): Promise<Found> {
     const { log, rangeBytes } = this.#options;
     this.reads += 1;
-    const page = await log.read(channel, cursor, { maxEntries: MAX_RANGE_ENTRIES, maxBytes: rangeBytes() });
+    const maxBytes = Math.min(MAX_RANGE_BYTES, rangeBytes());
+    const page = await log.read(channel, cursor, { maxEntries: MAX_RANGE_ENTRIES, maxBytes });
     // Kept under the epoch it is of: a plain id may be found in another one later.
     const start = { ...cursor, epoch: cursor.epoch ?? page.epoch };
     const range = new Range(start, itemsOf(channel, page), page.end);
