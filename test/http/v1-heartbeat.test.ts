@@ -66,7 +66,7 @@ test('a busy channel is told nothing beside its messages, while a quiet one of t
 
 test('a channel that was left is told nothing more', async () => {
   const log = new GatedLog();
-  await using server = await TestServer.start(QUICK, log);
+  await using server = await TestServer.start({ HEARTBEAT_MS: '100', IDLE_TIMEOUT_MS: '1s' }, log);
   await using client = await V1Client.open(server, '?channel=a&channel=b');
   for (let i = 0; i < 2; i++) await client.expect('subscribed');
   client.send({ type: 'unsubscribe', channel: 'a' });
