@@ -156,7 +156,7 @@ export class Broadcaster {
     if (deep) this.#catchUp.goDeep(subscription);
     const notice = gap === null ? null : subscriber.format.notice(tail.channel, gap);
     if (notice !== null) subscriber.write(notice);
-    subscription.pump();
+    this.#context.passes.pump(subscription);
     return subscription;
   }
 

@@ -13,7 +13,7 @@ import type { Gap } from '../log/log.ts';
 import { CLOSE, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import type { Format } from './format.ts';
-import type { Pumpable } from './passes.ts';
+import type { Passes, Pumpable } from './passes.ts';
 import type { Lag } from './slow-reader.ts';
 import type { Mark, Stallable, Stalls } from './stalls.ts';
 import { type OnGap, type Outlet, PUMP_BYTES, type Subscription } from './subscription.ts';
@@ -25,6 +25,7 @@ export interface SubscriberContext {
   readonly clock: Clock;
   readonly stalls: Stalls<Subscriber>;
   readonly turns: Turns;
+  readonly passes: Passes;
   /** It takes no more entries. */
   readonly gone: (subscriber: Subscriber) => void;
 }
@@ -109,7 +110,7 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     if (this.#state !== 'stalled') return;
     this.#state = 'ready';
     this.onReady?.();
-    this.pump();
+    this.#context.passes.pump(this);
   }
 
   /** A subscription has come to a gap that is a loss to it. */

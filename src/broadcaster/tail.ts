@@ -6,7 +6,7 @@ import type { Page } from '../log/log.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { type Item, itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
-import type { Passes, Passing } from './passes.ts';
+import type { Passing } from './passes.ts';
 import { Ring } from './ring.ts';
 import type { Runs } from './runs.ts';
 import type { SubscriberContext } from './subscriber.ts';
@@ -24,7 +24,6 @@ export interface Fetcher {
 /** What all tails of a process share. */
 export interface TailContext extends SubscriberContext {
   readonly budget: Budget;
-  readonly passes: Passes;
   readonly runs: Runs;
   readonly catchUp: Fetcher;
 }

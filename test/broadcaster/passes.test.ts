@@ -216,6 +216,19 @@ test('a subscriber whose pump fails is cut, and the others go on', () => {
   assert.equal(good.transport.texts.length, 2);
 });
 
+test('one whose pump fails when it has drained is cut, and costs nobody else anything', () => {
+  const rig = new Rig();
+  const { subscriber, transport } = rig.subscribe();
+  transport.outcome = 'pending';
+  rig.tail.push(pageOf([entry(1)]));
+  rig.tail.push(pageOf([entry(2)]));
+  transport.onWrite = () => {
+    throw new Error('a fault of ours');
+  };
+  subscriber.drained();
+  assert.deepEqual([transport.destroyed, rig.tail.count], [true, 0]);
+});
+
 test('a thousand whose range has come at once are written a few at a time, between turns of the event loop', async () => {
   const rig = new Rig({ ringBytes: 1 });
   await rig.append('a', 'b');
