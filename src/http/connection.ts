@@ -9,7 +9,7 @@
  *
  * Any byte received or taken by the kernel counts as life. A connection silent for the heartbeat is pinged
  * (never while bytes are pending, which are a probe already, nor while a publisher is paused and its pong
- * unread); one silent for the idle time-out is ended.
+ * unread); one silent for the idle time-out is ended, and so is one that has ended its side and takes nothing more.
  */
 import type { Socket } from 'node:net';
 import { type RawData, WebSocket } from 'ws';
@@ -72,8 +72,12 @@ export class Connection extends Outflow implements Transport, Visited {
 
   /** Begins to read messages, starting with what was received already. */
   wake(head: Buffer = NOTHING): ReasonedSocket {
-    if (this.#ws !== null) return this.#ws;
     const { socket } = this;
+    if (this.#ws !== null) {
+      // Its user closed it before what came with the handshake was read: a close of the client may be in there.
+      if (head.length > 0) socket.unshift(head);
+      return this.#ws;
+    }
     sleepers.delete(socket);
     socket.off('data', heard).off('end', ended).off('error', ignore).off('close', closed);
     const { server, maxMessageBytes, gone } = this.#context;
@@ -133,7 +137,8 @@ export class Connection extends Outflow implements Transport, Visited {
       this.#lastLifeMs = now;
       return;
     }
-    if (this.socket.writableLength > 0 || this.#ws?.isPaused === true || !this.isOpen) {
+    // One whose side has ended owes us nothing but to take what is pending.
+    if (!this.socket.readableEnded && this.#isWaitingForUs()) {
       // Its silence is ours: it begins to count when we read, or have written, again.
       this.#lastLifeMs = now;
       return;
@@ -153,6 +158,10 @@ export class Connection extends Outflow implements Transport, Visited {
   protected flushed(): void {
     this.#pong();
     this.user?.drained();
+  }
+
+  #isWaitingForUs(): boolean {
+    return this.socket.writableLength > 0 || this.#ws?.isPaused === true || !this.isOpen;
   }
 
   /**

@@ -61,16 +61,19 @@ export class Inflater {
 
   /** Called for each frame of a message; the answer comes later, as `ws` expects. */
   decompress(data: Buffer, isLast: boolean, done: (error: Error | null, message?: Buffer) => void): void {
-    this.#parts.push(data);
     if (!isLast) {
+      // A copy: a fragment of one byte must not keep the packet alive that it came in.
+      this.#parts.push(Buffer.from(data));
       process.nextTick(done, null, NOTHING);
       return;
     }
+    this.#parts.push(data);
     const whole = Buffer.concat([...this.#parts, FLUSH_MARK]);
     this.#parts.length = 0;
     try {
       const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.#maxBytes };
-      process.nextTick(done, null, inflateRawSync(whole, options));
+      // One message a turn: a packet holds hundreds of small ones that inflate to the bound.
+      setImmediate(done, null, inflateRawSync(whole, options));
     } catch (error) {
       const isTooLarge = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
       this.#fail(isTooLarge ? CLOSE.tooLarge : CLOSE.invalidPayload);

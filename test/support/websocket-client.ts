@@ -25,6 +25,8 @@ export interface Refused {
 export interface ClientOptions {
   readonly protocols?: readonly string[];
   readonly origin?: string;
+  /** Offers permessage-deflate, as `ws` does by itself and a browser too. */
+  readonly deflate?: boolean;
 }
 
 export class WebSocketClient implements AsyncDisposable {
@@ -37,9 +39,9 @@ export class WebSocketClient implements AsyncDisposable {
   #isClosed = false;
   #wake: (() => void) | null = null;
 
-  private constructor(url: string, { protocols = [], origin }: ClientOptions) {
+  private constructor(url: string, { protocols = [], origin, deflate = false }: ClientOptions) {
     const headers = origin === undefined ? {} : { origin };
-    this.#ws = new WebSocket(url, [...protocols], { headers, perMessageDeflate: false });
+    this.#ws = new WebSocket(url, [...protocols], { headers, perMessageDeflate: deflate });
     this.#ws.on('message', (data: Buffer, isBinary) => {
       this.#received.push({ type: isBinary ? 'binary' : 'text', data });
       this.#wake?.();
@@ -98,6 +100,11 @@ export class WebSocketClient implements AsyncDisposable {
   /** The subprotocol that the server chose; empty for none. */
   get protocol(): string {
     return this.#ws.protocol;
+  }
+
+  /** The extensions that were agreed; empty for none. */
+  get extensions(): string {
+    return this.#ws.extensions;
   }
 
   /** False once the server, or this side, has begun to close: what is sent then goes nowhere. */
