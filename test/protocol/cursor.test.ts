@@ -21,6 +21,10 @@ describe('cursors', () => {
     assert.deepEqual(parseCursor(`${id}@e1.42`), { id, epoch: 'e1', ordinal: 42 });
   });
 
+  test('the cursor before all entries is written with its ordinal, which is 0', () => {
+    assert.equal(formatCursor({ id: '0-0', epoch: 'e1', ordinal: 0 }), '0-0@e1.0');
+  });
+
   test('an ordinal without an epoch is not written', () => {
     assert.equal(formatCursor({ id: '5-0', epoch: null, ordinal: 3 }), '5-0');
   });

@@ -21,6 +21,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #timers = new Set<NodeJS.Timeout>();
   #delayMs = 0;
   #onBytes: ((direction: Direction, bytes: Buffer) => void) | null = null;
+  #interruption: { readonly before: string; readonly work: () => Promise<void> } | null = null;
 
   private constructor(server: Server, target: number) {
     this.#server = server;
@@ -76,6 +77,11 @@ export class TcpProxy implements AsyncDisposable {
     this.#onBytes = onBytes;
   }
 
+  /** Once: what comes up before this text is passed on, and the rest only when `work` is done. */
+  interrupt(before: string, work: () => Promise<void>): void {
+    this.#interruption = { before, work };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
     for (const timer of this.#timers) clearTimeout(timer);
@@ -94,12 +100,29 @@ export class TcpProxy implements AsyncDisposable {
     from.on('data', (bytes: Buffer) => {
       this.#onBytes?.(direction, bytes);
       if (this.#dropping.has(direction)) return;
+      if (direction === 'up' && this.#isInterrupted(pair, bytes)) return;
       if (this.#delayMs === 0) this.#write(from, to, bytes);
       else this.#later(() => this.#write(from, to, bytes));
     });
     from.on('drain', () => to.resume());
     from.on('close', () => this.#end(pair));
     from.on('error', () => this.#end(pair));
+  }
+
+  #isInterrupted(pair: Pair, bytes: Buffer): boolean {
+    const interruption = this.#interruption;
+    const at = interruption === null ? -1 : bytes.indexOf(interruption.before);
+    if (interruption === null || at < 0) return false;
+    this.#interruption = null;
+    const { client, upstream } = pair;
+    client.pause();
+    this.#write(client, upstream, bytes.subarray(0, at));
+    const goOn = (): void => {
+      this.#write(client, upstream, bytes.subarray(at));
+      client.resume();
+    };
+    interruption.work().then(goOn, () => this.#end(pair));
+    return true;
   }
 
   #write(from: Socket, to: Socket, bytes: Buffer): void {

@@ -140,6 +140,7 @@ export function startingTests(open: OpenLog): void {
     assert.deepEqual(await readFrom(log, channel, { at: 'time', ms: times[1] }), ['2', '3']);
     assert.deepEqual(await readFrom(log, channel, { at: 'time', ms: times[1] + 1 }), ['3']);
     assert.deepEqual(await readFrom(log, channel, { at: 'time', ms: times[1] - 0.5 }), ['2', '3']);
+    assert.deepEqual(await readFrom(log, channel, { at: 'time', ms: times[2] }), ['3']);
   });
 
   test('a time below the floor begins with the first entry kept', async (t) => {

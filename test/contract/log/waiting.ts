@@ -1,6 +1,8 @@
 /** Waiting for what comes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Page } from '../../../src/log/log.ts';
+import { within } from '../../support/within.ts';
 import type { OpenLog } from './fixture.ts';
 import {
   appendIds,
@@ -14,6 +16,9 @@ import {
   texts,
   WAITS,
 } from './support.ts';
+
+/** Less than the 3 s after which a store that was not woken looks again by itself. */
+const WAKE_MS = 2000;
 
 export function waitingTests(open: OpenLog): void {
   const never = new AbortController().signal;
@@ -31,7 +36,7 @@ export function waitingTests(open: OpenLog): void {
     const channel = newChannel();
     const waiting = log.wait(new Map([[channel, FROM_ZERO]]), LIMITS, never);
     await log.append(channel, [text('first')]);
-    const pages = await waiting;
+    const pages = await within('the append to wake the wait', waiting, WAKE_MS);
     assert.deepEqual(texts(pages.get(channel)?.entries ?? []), ['first']);
     const tip = pages.get(channel)?.end ?? FROM_ZERO;
     const again = log.wait(new Map([[channel, tip]]), LIMITS, never);
@@ -108,6 +113,30 @@ export function waitingTests(open: OpenLog): void {
     }
     await writing;
     assert.deepEqual(seen, texts(numbered(count)));
+  });
+
+  test('what comes between two waits is there for the second at once', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    await log.append(channel, [text('before')]);
+    const { end } = (await log.wait(new Map([[channel, FROM_ZERO]]), LIMITS, never)).get(channel) as Page;
+    await log.append(channel, [text('between')]);
+    const waiting = log.wait(new Map([[channel, end]]), LIMITS, never);
+    const pages = await within('what came before the wait', waiting, WAKE_MS);
+    assert.deepEqual(texts(pages.get(channel)?.entries ?? []), ['between']);
+  });
+
+  test('a wait that is given up leaves another on its channel to be woken', WAITS, async (t) => {
+    const { log } = await openDefault(open, t);
+    const channel = newChannel();
+    const abort = new AbortController();
+    const after = new Map([[channel, FROM_ZERO]]);
+    const [given, kept] = [log.wait(after, LIMITS, abort.signal), log.wait(after, LIMITS, never)];
+    abort.abort();
+    assert.equal((await given).size, 0);
+    await log.append(channel, [text('for who stayed')]);
+    const pages = await within('the append to wake the other wait', kept, WAKE_MS);
+    assert.deepEqual(texts(pages.get(channel)?.entries ?? []), ['for who stayed']);
   });
 
   test('several waits on one channel all wake', WAITS, async (t) => {
