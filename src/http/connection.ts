@@ -13,12 +13,12 @@
  */
 import type { Socket } from 'node:net';
 import { type RawData, WebSocket } from 'ws';
-import type { Transport } from '../broadcaster/transport.ts';
+import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
 import type { Clock } from '../clock.ts';
 import { closeReason } from '../protocol/close.ts';
 import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
 import { Inflater } from './deflate.ts';
-import { Outflow } from './outflow.ts';
+import { type Outflow, watchDrain, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
 
@@ -48,7 +48,9 @@ export interface ConnectionUser {
   readonly closeReason: string;
 }
 
-export class Connection extends Outflow implements Transport, Visited {
+export class Connection implements Outflow, Transport, Visited {
+  readonly socket: Socket;
+  isDraining = false;
   wheelSlot = -1;
   /** Who is told what happens to the connection. */
   user: ConnectionUser | null = null;
@@ -62,7 +64,7 @@ export class Connection extends Outflow implements Transport, Visited {
 
   /** `deflate`: whether what comes in may be compressed. */
   constructor(socket: Socket, context: ConnectionContext, deflate: boolean) {
-    super(socket);
+    this.socket = socket;
     this.#context = context;
     this.#deflate = deflate;
     this.#lastLifeMs = context.clock.monotonic();
@@ -91,6 +93,10 @@ export class Connection extends Outflow implements Transport, Visited {
     ws.on('error', ignore);
     ws.on('close', () => gone(this));
     return ws;
+  }
+
+  write(bytes: Buffer): WriteOutcome {
+    return writeShared(this, bytes);
   }
 
   close(code: number, reason: string): void {
@@ -151,11 +157,11 @@ export class Connection extends Outflow implements Transport, Visited {
     }
   }
 
-  protected get isOpen(): boolean {
+  get isOpen(): boolean {
     return this.#ws === null ? this.socket.writable : this.#ws.readyState === WebSocket.OPEN;
   }
 
-  protected flushed(): void {
+  flushed(): void {
     this.#pong();
     this.user?.drained();
   }
@@ -178,13 +184,13 @@ export class Connection extends Outflow implements Transport, Visited {
     if (!this.socket.writable || this.socket.writableLength > 0) return;
     this.socket.write(bytes);
     this.#lastBytes += bytes.length;
-    if (this.socket.writableLength > 0) this.watchDrain();
+    if (this.socket.writableLength > 0) watchDrain(this);
   }
 
   #pong(): void {
     if (this.#ping === null || !this.isOpen) return;
     if (this.socket.writableLength > 0) {
-      this.watchDrain();
+      watchDrain(this);
       return;
     }
     const payload = this.#ping;

@@ -6,12 +6,14 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Subscriber } from '../broadcaster/subscriber.ts';
-import type { Transport } from '../broadcaster/transport.ts';
+import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
 import type { Staying } from './connections.ts';
-import { Outflow } from './outflow.ts';
+import { type Outflow, watchDrain, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT } from './timer-wheel.ts';
 
-export class SseConnection extends Outflow implements Transport, Staying {
+export class SseConnection implements Outflow, Transport, Staying {
+  readonly socket: Socket;
+  isDraining = false;
   wheelSlot = -1;
   /** Who listens here. */
   subscriber: Subscriber | null = null;
@@ -20,9 +22,13 @@ export class SseConnection extends Outflow implements Transport, Staying {
 
   /** `lingerMs`: how long what is pending may take to go out once the stream has ended. */
   constructor(response: ServerResponse, socket: Socket, lingerMs: number) {
-    super(socket);
+    this.socket = socket;
     this.#response = response;
     this.#lingerMs = lingerMs;
+  }
+
+  write(bytes: Buffer): WriteOutcome {
+    return writeShared(this, bytes);
   }
 
   /** A stream has no words for why it ends: the events themselves carry where to resume. */
@@ -43,14 +49,14 @@ export class SseConnection extends Outflow implements Transport, Staying {
     const position = this.subscriber?.visit(VISITS_PER_HEARTBEAT) ?? null;
     if (position === null) return;
     this.socket.write(position);
-    if (this.socket.writableLength > 0) this.watchDrain();
+    if (this.socket.writableLength > 0) watchDrain(this);
   }
 
-  protected get isOpen(): boolean {
+  get isOpen(): boolean {
     return !this.#response.writableEnded && !this.socket.destroyed;
   }
 
-  protected flushed(): void {
+  flushed(): void {
     this.subscriber?.drained();
   }
 }
