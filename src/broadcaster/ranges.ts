@@ -6,6 +6,7 @@
  */
 import type { Log } from '../log/log.ts';
 import { type Cursor, formatCursor } from '../protocol/cursor.ts';
+import { compareIds } from '../protocol/id.ts';
 import { itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
 import { Range } from './range.ts';
@@ -98,8 +99,7 @@ export class Ranges {
     // Kept under the epoch it is of: a plain id may be found in another one later.
     const start = { ...cursor, epoch: cursor.epoch ?? page.epoch };
     const range = new Range(start, itemsOf(channel, page), page.end);
-    // An empty range says "nothing newer yet", which the next entry makes untrue.
-    if (range.nextNo > 0) this.#keep(channel, range);
+    if (staysTrue(range)) this.#keep(channel, range);
     return { range, place: { no: 0, index: 0 } };
   }
 
@@ -120,6 +120,14 @@ export class Ranges {
     ofChannel.set(key, kept);
     budget.hold(kept, range.memoryBytes);
   }
+}
+
+/**
+ * An empty range says "nothing newer yet", which the next entry makes untrue; and that a cursor lies ahead of its
+ * history is so until the history has come to it. Whoever forged one must not have the gap told to others.
+ */
+function staysTrue({ nextNo, start, end }: Range): boolean {
+  return nextNo > 0 && !(start.epoch === end.epoch && compareIds(end.id, start.id) < 0);
 }
 
 class KeptRange implements Holding, Keeper {

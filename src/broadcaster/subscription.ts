@@ -11,6 +11,7 @@
  */
 import type { Gap } from '../log/log.ts';
 import type { Cursor } from '../protocol/cursor.ts';
+import { compareIds } from '../protocol/id.ts';
 import type { GapMark } from './block.ts';
 import type { Format } from './format.ts';
 import type { Pumpable } from './passes.ts';
@@ -140,7 +141,8 @@ export class Subscription implements Pumpable {
     // Nothing newer in the log: parked, although the ring does not know the cursor yet.
     this.#cursor = range.end;
     this.#park();
-    return missed;
+    // A read that was shared may have looked before this one asked, and before the ring moved.
+    return missed || compareIds(this.feed.ring.end.id, range.end.id) > 0;
   }
 
   /** The socket pushed back: a stalled subscriber keeps nothing alive but its pending write. */

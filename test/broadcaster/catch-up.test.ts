@@ -1,7 +1,8 @@
 /** Reading older entries back: shared, few at a time, and tried again. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FollowedLog, turn } from '../support/followed-log.ts';
+import { Rig } from '../support/broadcast-rig.ts';
+import { CHANNEL, FollowedLog, turn } from '../support/followed-log.ts';
 import { until } from '../support/within.ts';
 
 function numbers(from: number, to: number): string[] {
@@ -94,6 +95,26 @@ test('what comes while a read is under way is neither missed nor written twice',
   followed.log.release('read');
   await followed.settled([follower]);
   assert.deepEqual(follower.transport.texts, numbers(3, 9));
+});
+
+test('a read that looked before an entry came does not keep it from one who asks after it came', async (t) => {
+  const rig = new Rig({ ringBytes: 1 });
+  const limits = { maxEntries: 10, maxBytes: 1024 };
+  await rig.append('m1');
+  rig.tail.push(await rig.log.read(CHANNEL, rig.tail.ring.end, limits));
+  const cursor = rig.tail.ring.end;
+  const looked = await rig.log.read(CHANNEL, cursor, limits);
+  const slow = async () => turn().then(() => looked);
+  t.mock.method(rig.log, 'read', slow, { times: 1 });
+  const early = rig.ranges.after(rig.tail, cursor);
+  await rig.append('m2');
+  rig.tail.push(await rig.log.inner.read(CHANNEL, cursor, limits));
+  // Other channels take the memory.
+  while (rig.tail.release() > 0);
+  const late = rig.subscribe({ cursor });
+  assert.equal((await early).range.nextNo, 0);
+  await until('it has the entry', () => late.transport.texts.length > 0, 1000);
+  assert.deepEqual(late.transport.texts, ['m2']);
 });
 
 test('a resume reads the log once: the page that judged it is the page that is written', async () => {

@@ -71,6 +71,20 @@ describe('many who come back with cursors of their own', () => {
     assert.equal(rig.context.budget.bytes > 0, true);
   });
 
+  test('are not told of somebody who claimed to have been there before the entry was', async () => {
+    const rig = new Rig();
+    await rig.append('first');
+    const { epoch, tip } = await rig.log.bounds(CHANNEL);
+    const forged = { id: `${tip.split('-')[0]}-1`, epoch, ordinal: null };
+    const early = await rig.ranges.after(rig.tail, forged);
+    assert.equal(early.range.item(0)?.kind, 'gap');
+    await rig.append('second', 'third');
+    for (const cursor of [forged, plain(forged)]) {
+      const { range, place } = await rig.ranges.after(rig.tail, cursor);
+      assert.deepEqual([range.item(place.no)?.kind, range.start.id], ['block', forged.id]);
+    }
+  });
+
   test('a plain id is looked for only in the present history', async () => {
     const rig = new Rig();
     await rig.append(...ALL);

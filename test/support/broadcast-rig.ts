@@ -70,7 +70,7 @@ export interface RigOptions {
 /** A tail whose log and clock the test moves; nothing follows the log: the test pushes pages. */
 export class Rig {
   readonly clock: ManualClock = new ManualClock();
-  readonly log: GatedLog = new GatedLog();
+  readonly log: GatedLog = new GatedLog({ clock: this.clock });
   readonly context: TailContext;
   readonly tail: Tail;
   readonly ranges: Ranges;
