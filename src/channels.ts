@@ -2,6 +2,9 @@
 
 const CHANNEL_PATTERN = /^[A-Za-z0-9_.:-]{1,128}$/;
 
+/** The grammar in words, for who got it wrong. */
+export const CHANNEL_RULE = '1 to 128 characters of A-Z a-z 0-9 _ . : -';
+
 export function isChannelName(name: string): boolean {
   return CHANNEL_PATTERN.test(name);
 }

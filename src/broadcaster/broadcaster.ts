@@ -179,21 +179,20 @@ export class Broadcaster {
   }
 
   /**
-   * Resolves once every subscriber that reads has been sent what the log held when it was called; tells
-   * whether that was reached before `signal` aborted.
+   * Resolves once every subscriber that reads has been sent what the log held when it was called, or `signal`
+   * aborted. Rejects as `Log.bounds` does.
    */
-  async settle(signal: AbortSignal): Promise<boolean> {
+  async settle(signal: AbortSignal): Promise<void> {
     const tips = new Map<Tail, EntryId>();
     for (const tail of this.#tails.values()) {
       if (tail.count > 0) tips.set(tail, (await this.#options.log.bounds(tail.channel)).tip);
     }
     for (const [tail, tip] of tips) {
       while (!isSettled(tail, tip)) {
-        if (signal.aborted) return false;
+        if (signal.aborted) return;
         await pause(SETTLE_CHECK_MS, signal);
       }
     }
-    return true;
   }
 
   /** Closes every subscriber, in waves; each is told where to resume. */

@@ -7,13 +7,13 @@
  */
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import { background } from '../background.ts';
-import { isChannelName } from '../channels.ts';
+import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { Clock } from '../clock.ts';
 import { ERRORS, type ErrorCode, RivercastError, retryAfterS } from '../errors.ts';
 import type { Gap } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { formatCursor } from '../protocol/cursor.ts';
-import { parseStart, type Start } from '../protocol/start.ts';
+import { parseStart, START_FORMS, type Start } from '../protocol/start.ts';
 import {
   errorFrame,
   helloFrame,
@@ -266,8 +266,6 @@ export class V1Session implements Transport {
   }
 }
 
-const CHANNEL_RULE = 'channel must be 1 to 128 characters of A-Z a-z 0-9 _ . : -';
-const START_RULE = 'after must be latest, earliest, last:N, a cursor, an ISO time, or a time ago such as -5m';
 const GAP_ADVICE =
   'entries after this position are gone; subscribe again after the cursor with "on_gap":"skip"';
 const BINARY: Refused = refused('bad_request', 'a frame must be text: one JSON object', { ref: null });
@@ -283,10 +281,10 @@ function refused(
 function askOf(ask: SubscriberAsk, nowMs: number): Ask {
   const { ref } = ask;
   if (ask.type === 'misasked') return refused('bad_request', ask.message, { ref });
-  if (!isChannelName(ask.channel)) return refused('bad_channel', CHANNEL_RULE, { ref });
+  if (!isChannelName(ask.channel)) return refused('bad_channel', `channel must be ${CHANNEL_RULE}`, { ref });
   if (ask.type === 'unsubscribe') return ask;
   const { type, channel, after, onGap } = ask;
   const start: Start | null = after === null ? { at: 'latest' } : parseStart(after, nowMs);
-  if (start === null) return refused('bad_cursor', START_RULE, { ref, channel });
+  if (start === null) return refused('bad_cursor', `after must be ${START_FORMS}`, { ref, channel });
   return { type, channel, start, onGap, ref };
 }

@@ -3,7 +3,7 @@
  * all, and the headers that let the page read the answer. The same rules as for WebSockets (origin.ts).
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import { isHostAllowed, isOriginAllowed, type OriginPolicy } from './origin.ts';
+import { FOREIGN_PAGE, isHostAllowed, isOriginAllowed, type OriginPolicy } from './origin.ts';
 import type { Problem } from './problem.ts';
 
 type Headers = Readonly<Record<string, string>>;
@@ -36,8 +36,7 @@ export function accessOf({ host, origin }: IncomingHttpHeaders, policy: OriginPo
     return { refused: { code: 'forbidden', detail }, headers: VARY };
   }
   if (!isOriginAllowed(origin, host, policy)) {
-    const detail = 'pages of this origin may not connect; see ALLOWED_ORIGINS';
-    return { refused: { code: 'forbidden', detail }, headers: VARY };
+    return { refused: FOREIGN_PAGE, headers: VARY };
   }
   if (origin === undefined) return { refused: null, headers: VARY };
   const headers = {

@@ -25,7 +25,8 @@ import { VERSION } from '../version.ts';
 import { Connection, type ConnectionContext, type ConnectionUser } from './connection.ts';
 import { type Connections, untilEmpty } from './connections.ts';
 import { agreesToDeflate } from './deflate.ts';
-import { isOriginAllowed } from './origin.ts';
+import { gapProblem } from './gap.ts';
+import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import {
   channelOf,
@@ -110,8 +111,7 @@ export class Doors {
     if (this.#draining) {
       refuseUpgrade(socket, { code: 'draining', detail: 'this server is stopping; connect again' });
     } else if (!isOriginAllowed(headers.origin, headers.host, this.#options.config.http)) {
-      const detail = 'pages of this origin may not connect; see ALLOWED_ORIGINS';
-      refuseUpgrade(socket, { code: 'forbidden', detail });
+      refuseUpgrade(socket, FOREIGN_PAGE);
     } else {
       this.#open(knock).catch((error: unknown) =>
         this.#refuse(knock, problemOf(error, this.#options.logger)),
@@ -157,10 +157,7 @@ export class Doors {
     this.#mayEnter(admissions);
     const gap = admissions.find((admission) => admission.gap !== null)?.gap;
     if (gap && onGap === 'fail') {
-      const { reason, lost, floor } = gap;
-      const extra = { reason, lost, floor, cursor: formatCursor(gap.resumeAt) };
-      const detail = 'entries after this position are gone; go on with after=<cursor>&on_gap=skip';
-      this.#refuse(knock, { code: 'gap', detail, extra }, cursorReason(extra.cursor));
+      this.#refuse(knock, gapProblem(gap), cursorReason(formatCursor(gap.resumeAt)));
       return;
     }
     const close = onGap === 'fail' ? 'close' : 'skip';

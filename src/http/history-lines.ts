@@ -8,7 +8,7 @@
 import { formatCursor } from '../protocol/cursor.ts';
 import type { EntryId } from '../protocol/id.ts';
 import { messageJson } from '../protocol/message-json.ts';
-import { gapJson, isRefused } from './history-gap.ts';
+import { gapJson, isRefused } from './gap.ts';
 import type { Piece, Range } from './history-read.ts';
 import type { HistoryAsk } from './history-request.ts';
 

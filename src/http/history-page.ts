@@ -11,8 +11,8 @@ import type { Gap, Log } from '../log/log.ts';
 import { type Cursor, formatCursor } from '../protocol/cursor.ts';
 import type { EntryId } from '../protocol/id.ts';
 import { messageJson } from '../protocol/message-json.ts';
+import { gapJson, isRefused } from './gap.ts';
 import type { Answered } from './history-cache.ts';
-import { gapJson, isRefused } from './history-gap.ts';
 import { cursorInside, type Entries, isReached, type Range, readRange } from './history-read.ts';
 import type { HistoryAsk } from './history-request.ts';
 

@@ -1,5 +1,5 @@
 /** What a request for history asks for: pure reading of its query and headers, every one of them hostile. */
-import { isChannelName } from '../channels.ts';
+import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import { MAX_LAST_COUNT, parseStart, type Start } from '../protocol/start.ts';
 import { type Asked, onGapOf, type Refusal, startOf } from './request.ts';
 
@@ -56,7 +56,7 @@ export function readHistoryAsk({ channel, query, accept, nowMs }: HistoryQuery):
 /** The channel in a path, which the router has decoded. */
 export function pathChannelOf(name: string): Asked<string> {
   if (isChannelName(name)) return { ok: name };
-  return refuse('bad_channel', 'a channel is 1 to 128 characters of A-Z a-z 0-9 _ . : -');
+  return refuse('bad_channel', `a channel is ${CHANNEL_RULE}`);
 }
 
 /**

@@ -15,6 +15,7 @@ import { RivercastError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import type { EntryId } from '../protocol/id.ts';
+import { gapProblem, isRefused } from './gap.ts';
 import {
   type Answered,
   cacheControl,
@@ -23,7 +24,6 @@ import {
   type Keeping,
   pinned,
 } from './history-cache.ts';
-import { gapProblem, isRefused } from './history-gap.ts';
 import { linesOf } from './history-lines.ts';
 import { readPage } from './history-page.ts';
 import { isReached, locateRange, type Piece, type Range, readRange } from './history-read.ts';

@@ -6,8 +6,15 @@
  */
 import { isIP } from 'node:net';
 import type { HttpConfig } from '../config.ts';
+import type { Problem } from './problem.ts';
 
 export type OriginPolicy = Pick<HttpConfig, 'allowedOrigins' | 'allowAnonymous'>;
+
+/** What a page is told that may not. */
+export const FOREIGN_PAGE: Problem = {
+  code: 'forbidden',
+  detail: 'pages of this origin may not connect; see ALLOWED_ORIGINS',
+};
 
 /**
  * `host` is the request's Host header. With no list, pages on loopback are allowed and pages of the same

@@ -1,9 +1,9 @@
-/** What an upgrade request asks for: pure reading of its URL and headers, every one of them hostile. */
+/** What a request asks for, at any door: pure reading of its URL and headers, every one of them hostile. */
 import type { IncomingMessage } from 'node:http';
 import { MAX_CHANNELS } from '../broadcaster/v1-session.ts';
-import { isChannelName } from '../channels.ts';
+import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import { type ErrorCode, RivercastError } from '../errors.ts';
-import { parseStart, type Start } from '../protocol/start.ts';
+import { parseStart, START_FORMS, type Start } from '../protocol/start.ts';
 import { V1_PROTOCOL } from '../protocol/v1.ts';
 
 const RAW_PROTOCOL = 'rivercast.raw';
@@ -43,7 +43,7 @@ export function channelOf(query: URLSearchParams, defaultChannel: string): Asked
   const [name] = names as [string];
   if (names.length > 1) return refuse('bad_channel', 'one channel only: channel= is given more than once');
   if (isChannelName(name)) return { ok: name };
-  return refuse('bad_channel', 'channel= must be 1 to 128 characters of A-Z a-z 0-9 _ . : -');
+  return refuse('bad_channel', `channel= must be ${CHANNEL_RULE}`);
 }
 
 /** The channels of a connection that can follow several; none for `channel=` with nothing behind it. */
@@ -52,7 +52,7 @@ export function channelsOf(query: URLSearchParams, defaultChannel: string): Aske
   if (names.length === 0) return { ok: [defaultChannel] };
   if (names.length === 1 && names[0] === '') return { ok: [] };
   if (!names.every(isChannelName)) {
-    return refuse('bad_channel', 'each channel= must be 1 to 128 characters of A-Z a-z 0-9 _ . : -');
+    return refuse('bad_channel', `each channel= must be ${CHANNEL_RULE}`);
   }
   if (new Set(names).size < names.length) return refuse('bad_channel', 'the same channel= is given twice');
   if (names.length > MAX_CHANNELS) {
@@ -66,8 +66,7 @@ export function startOf(query: URLSearchParams, nowMs: number): Asked<Start> {
   if (values.length === 0) return { ok: { at: 'latest' } };
   const start = values.length === 1 ? parseStart(values[0] as string, nowMs) : null;
   if (start !== null) return { ok: start };
-  const forms = 'latest, earliest, last:N, a cursor, an ISO time, or a time ago such as -30s, -5m, -2h';
-  return refuse('bad_cursor', `after= must be one of: ${forms}`);
+  return refuse('bad_cursor', `after= must be one of: ${START_FORMS}`);
 }
 
 export function onGapOf(query: URLSearchParams, absent: 'fail' | 'skip'): Asked<'fail' | 'skip'> {

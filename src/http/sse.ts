@@ -11,10 +11,11 @@ import type { Admission, Broadcaster } from '../broadcaster/broadcaster.ts';
 import { SSE } from '../broadcaster/formats/sse.ts';
 import type { Clock } from '../clock.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
-import { formatCursor, parseCursor } from '../protocol/cursor.ts';
+import { parseCursor } from '../protocol/cursor.ts';
 import { positionEvent, retryField } from '../protocol/sse.ts';
 import type { Start } from '../protocol/start.ts';
 import type { Connections } from './connections.ts';
+import { gapProblem } from './gap.ts';
 import { guard } from './guard.ts';
 import type { OriginPolicy } from './origin.ts';
 import { sendProblem } from './problem.ts';
@@ -86,12 +87,7 @@ async function listen(
   }
   if (options.isDraining() || admission.tail.isGone) return comeBack(reply);
   const { gap } = admission;
-  if (gap !== null && asked.onGap === 'fail') {
-    const { reason, lost, floor } = gap;
-    const extra = { reason, lost, floor, cursor: formatCursor(gap.resumeAt) };
-    const detail = 'entries after this position are gone; go on with after=<cursor>';
-    return sendProblem(reply, { code: 'gap', detail, extra });
-  }
+  if (gap !== null && asked.onGap === 'fail') return sendProblem(reply, gapProblem(gap));
   stream(reply, options, broadcaster, { admission, onGap: asked.onGap });
   return reply;
 }

@@ -18,6 +18,10 @@ export type Start =
 /** `last:N` walks N entries backwards; beyond this a time or a cursor is the right tool. */
 export const MAX_LAST_COUNT = 1_000_000;
 
+/** The forms in words, for who got them wrong. */
+export const START_FORMS =
+  'latest, earliest, last:N, a cursor, an ISO time, or a time ago such as -30s, -5m, -2h';
+
 const LAST_PATTERN = /^last:([1-9][0-9]{0,6}|0)$/;
 const AGO_PATTERN = /^-([0-9]{1,9})(ms|s|m|h|d)$/;
 const ISO_PATTERN =

@@ -1,4 +1,4 @@
-/** What is said of a gap in a history, and when it is a refusal. */
+/** What a door over HTTP says of a gap, and when it is a refusal. */
 import type { Gap } from '../log/log.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import { gapMembers } from '../protocol/gap-json.ts';
@@ -13,8 +13,9 @@ export function gapJson(gap: Gap | null): string {
   return JSON.stringify(gap === null ? null : gapMembers(gap));
 }
 
-/** The same members as an upgrade that is refused has. */
+/** A request or an upgrade is refused for it. Without `on_gap=skip` the next one could be, for what went meanwhile. */
 export function gapProblem({ reason, lost, floor, resumeAt }: Gap): Problem {
   const extra = { reason, lost, floor, cursor: formatCursor(resumeAt) };
-  return { code: 'gap', detail: 'entries after this position are gone; go on with after=<cursor>', extra };
+  const detail = 'entries after this position are gone; go on with after=<cursor>&on_gap=skip';
+  return { code: 'gap', detail, extra };
 }
