@@ -1,5 +1,5 @@
 /**
- * Reads older entries from the log, as ranges about the size of one write. Reads are shared: whoever is at the
+ * Reads older entries from the log, as ranges that one write can carry. Reads are shared: whoever is at the
  * same cursor waits for the same read, and a range that is still kept serves everybody who is somewhere in it,
  * so that thousands who come back at once, each with a cursor of its own, cost a few reads together. A few run
  * at a time; those that wait hold no bytes. Ranges are kept as long as the memory budget allows.
