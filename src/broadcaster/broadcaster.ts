@@ -11,7 +11,7 @@ import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { BroadcasterConfig } from '../config.ts';
 import { RivercastError } from '../errors.ts';
-import type { FreshStart, Gap, Log } from '../log/log.ts';
+import type { Gap, Log } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { CLOSE } from '../protocol/close.ts';
 import type { Cursor } from '../protocol/cursor.ts';
@@ -136,7 +136,7 @@ export class Broadcaster {
     tail.arriving += 1;
     try {
       if (start.at === 'cursor') return await this.#judge(tail, start.cursor);
-      const cursor = await this.#locating.pass(() => this.#locate(tail, start));
+      const cursor = await this.#locating.pass(() => this.#options.log.locate(channel, start));
       return { tail, cursor, fresh: true, gap: null, deep: this.#isDeep(tail, cursor) };
     } finally {
       tail.arriving -= 1;
@@ -229,22 +229,13 @@ export class Broadcaster {
     await Promise.all(this.#waiters.map((waiter) => waiter.close()));
   }
 
-  /** Counting entries back takes the log many steps, and no more than a look at its tip when the ring has them. */
-  async #locate({ channel, ring }: Tail, start: FreshStart): Promise<Cursor> {
-    const { log } = this.#options;
-    if (start.at === 'last' && ring.before(start.count) !== null) {
-      const { tip, length } = await log.bounds(channel);
-      const cursor = ring.before(start.count);
-      // The ring may be a moment behind, and may still hold what was trimmed.
-      if (cursor !== null && ring.end.id === tip && length >= start.count) return cursor;
-    }
-    return log.locate(channel, start);
-  }
-
   async #judge(tail: Tail, cursor: Cursor): Promise<Admission> {
     const located = tail.ring.locate(cursor);
     const admission = { tail, cursor, fresh: false, gap: null, deep: false };
-    if (typeof located === 'object') return admission;
+    if (typeof located === 'object') {
+      // A plain id was found in the ring's history; were it replaced from now on, the id alone could not tell.
+      return { ...admission, cursor: { ...cursor, epoch: cursor.epoch ?? tail.ring.end.epoch } };
+    }
     const { range, place } = await this.#ranges.after(tail, cursor);
     const deep = this.#isDeep(tail, range.end);
     const first = place.index === 0 ? range.item(place.no) : undefined;

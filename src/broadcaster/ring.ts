@@ -92,22 +92,6 @@ export class Ring implements Source {
     return oldest;
   }
 
-  /**
-   * The cursor before the newest `count` entries; null when the ring does not hold so many in a row: then the log
-   * has to count.
-   */
-  before(count: number): Cursor | null {
-    let left = count;
-    for (let no = this.nextNo - 1; no >= this.#historyNo; no--) {
-      const item = this.item(no);
-      if (item === undefined || item.kind === 'gap') return null;
-      if (item.ids.length > left) return item.cursorAt(item.ids.length - left - 1);
-      left -= item.ids.length;
-      if (left === 0) return this.item(no - 1)?.end ?? this.#historyStart;
-    }
-    return null;
-  }
-
   /** Where a subscriber with this cursor goes on, when the ring alone can prove that nothing is missing. */
   locate(cursor: Cursor): Located {
     if (cursor.epoch !== null && cursor.epoch !== this.#end.epoch) return 'unknown';

@@ -128,30 +128,6 @@ describe('gaps in the ring', () => {
     assert.deepEqual(ring.locate(at(31)), { no: 4, index: 1 });
   });
 
-  test('the newest entries are counted back from the end, as far as they lie in the ring in a row', () => {
-    const ring = threeBlocks();
-    for (const count of [1, 2, 3, 4, 8, 9])
-      assert.deepEqual(ring.before(count), at(19 - count), `last ${count}`);
-    assert.equal(ring.before(10), null);
-    ring.shift();
-    assert.deepEqual(ring.before(6), at(13));
-    assert.equal(ring.before(7), null);
-    ring.push(gapMark('deleted', at(30)));
-    assert.equal(ring.before(1), null);
-    for (const item of items(pageOf(entries(31, 32)))) ring.push(item);
-    assert.deepEqual(ring.before(2), at(30));
-    assert.equal(ring.before(3), null);
-    assert.equal(new Ring(at(0)).before(1), null);
-  });
-
-  test('the newest entries are not counted back into a history that was replaced', () => {
-    const ring = threeBlocks();
-    ring.push(gapMark('reset', at(5, 'e2')));
-    for (const item of items(pageOf(entries(6, 8), 'e2'))) ring.push(item);
-    assert.deepEqual(ring.before(3), at(5, 'e2'));
-    assert.equal(ring.before(4), null);
-  });
-
   test('a gap at the end is the tip', () => {
     const ring = threeBlocks();
     ring.push(gapMark('deleted', at(30)));

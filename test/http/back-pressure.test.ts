@@ -53,12 +53,8 @@ test('while the log stands still a publisher is not read beyond its bound, and t
   log.release('append');
   await until('all is stored', () => socket.socket.writableLength === 0 && server.stats.unstoredBytes === 0);
   await until('all was read', () => log.running('append') === 0 && server.stats.unstoredBytes === 0);
-  let numbers = await stored(log);
-  while (numbers.length < sent) {
-    await delay(5);
-    numbers = await stored(log);
-  }
-  assert.deepEqual(numbers, range(sent));
+  await until('all is in the log', async () => (await stored(log)).length >= sent);
+  assert.deepEqual(await stored(log), range(sent));
 });
 
 test('all publishers together stay within the bound of all, a chunk each on top', async () => {
@@ -73,12 +69,9 @@ test('all publishers together stay within the bound of all, a chunk each on top'
   assert.ok(server.stats.unstoredBytes <= 256 * 1024 + 8 * 2 * CHUNK_BYTES, `${server.stats.unstoredBytes}`);
   assert.ok(total * 8 * 1024 > 2 * 256 * 1024);
   log.release('append');
-  let length = 0;
-  while (length < total) {
-    ({ length } = await log.inner.bounds(CHANNEL));
-    await delay(5);
-  }
-  assert.equal(length, total);
+  const length = async (): Promise<number> => (await log.inner.bounds(CHANNEL)).length;
+  await until('all is in the log', async () => (await length()) >= total);
+  assert.equal(await length(), total);
   for (const socket of sockets) socket.reset();
 });
 

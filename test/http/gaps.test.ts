@@ -1,11 +1,10 @@
 /** What was trimmed is told, with a cursor that goes on behind it; nobody is left with a silent hole. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { turn } from '../support/followed-log.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { TestServer } from '../support/running-server.ts';
 import { cursorOf, type Refused, WebSocketClient } from '../support/websocket-client.ts';
-import { within } from '../support/within.ts';
+import { until, within } from '../support/within.ts';
 
 const CHANNEL = 'local-q';
 
@@ -39,7 +38,7 @@ async function trimmed(): Promise<Trimmed & AsyncDisposable> {
 }
 
 async function untilStored(log: GatedLog, count: number): Promise<void> {
-  while ((await log.inner.bounds(CHANNEL)).tipOrdinal < count) await turn();
+  await until(`${count} are stored`, async () => (await log.inner.bounds(CHANNEL)).tipOrdinal >= count);
 }
 
 function gapOf({ status, body }: Refused): Record<string, unknown> {

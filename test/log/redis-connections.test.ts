@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { Keeper } from '../../src/log/redis/keeper.ts';
 import { parseTarget } from '../../src/log/redis/target.ts';
 import { LIMITS, next, openLog, START, texts } from '../support/redis-log.ts';
-import { RedisServer } from '../support/redis-server.ts';
+import { RedisServer, untilBlocked } from '../support/redis-server.ts';
 
 const CHANNEL = 'local-q';
 
@@ -17,7 +17,7 @@ describe('waits that are given up', () => {
     const giveUpAWait = async (stallMs: number): Promise<void> => {
       const abort = new AbortController();
       const waiting = log.wait(new Map([[CHANNEL, end]]), LIMITS, abort.signal);
-      await untilBlocked(server);
+      await untilBlocked(server, 1);
       abort.abort();
       // What the abort sets going is sent; then nothing is read or timed for a while.
       for (let i = 0; i < 20; i++) await Promise.resolve();
@@ -53,8 +53,4 @@ async function clientsOf(server: RedisServer): Promise<string[]> {
   return clients
     .filter((line) => line.includes('name=rivercast'))
     .map((line) => line.split(' ', 1)[0] as string);
-}
-
-async function untilBlocked(server: RedisServer): Promise<void> {
-  while (!/blocked_clients:1\b/.test(await server.cli('INFO', 'clients')));
 }

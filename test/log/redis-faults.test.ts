@@ -4,6 +4,7 @@ import type { RedisLog } from '../../src/log/redis.ts';
 import { LIMITS, next, openLog, payloads, START, texts } from '../support/redis-log.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/within.ts';
 
 const CHANNEL = 'local-q';
 const UNAVAILABLE = { code: 'log_unavailable' };
@@ -345,7 +346,7 @@ function openThrough(t: TestContext, proxy: TcpProxy): Promise<RedisLog> {
 }
 
 async function untilLength(server: RedisServer, length: number): Promise<void> {
-  while (Number(await server.cli('XLEN', CHANNEL)) !== length);
+  await until(`it holds ${length}`, async () => Number(await server.cli('XLEN', CHANNEL)) === length);
 }
 
 async function commands(server: RedisServer): Promise<number> {
@@ -355,12 +356,10 @@ async function commands(server: RedisServer): Promise<number> {
 
 /** Resolves once the probe fails with this reason. */
 async function untilProbe(log: RedisLog, reason: RegExp): Promise<void> {
-  for (;;) {
-    const failure = await log.probe().then(
-      () => null,
-      (error: Error) => error,
+  const failure = (): Promise<string> =>
+    log.probe().then(
+      () => '',
+      (error: Error) => error.message,
     );
-    if (failure !== null && reason.test(failure.message)) return;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  await until(`the probe fails with ${reason}`, async () => reason.test(await failure()));
 }

@@ -5,7 +5,7 @@ import type { Log } from '../../src/log/log.ts';
 import { compareIds, type EntryId } from '../../src/protocol/id.ts';
 import { logContract } from '../contract/log.contract.ts';
 import { LIMITS, next, openLog, ownChannel, payloads, START, texts } from '../support/redis-log.ts';
-import { RedisServer } from '../support/redis-server.ts';
+import { RedisServer, untilBlocked } from '../support/redis-server.ts';
 
 let server: RedisServer;
 
@@ -198,7 +198,7 @@ describe('what was removed is told', () => {
       // The reader waits where it has read to, and has been looked after there.
       const abort = new AbortController();
       const waiting = log.wait(new Map([[channel, end]]), LIMITS, abort.signal);
-      await untilBlocked(1);
+      await untilBlocked(server, 1);
       abort.abort();
       await waiting;
       const anew = `
@@ -309,7 +309,7 @@ describe('waiting', () => {
       const abort = new AbortController();
       const waiting = log.wait(new Map([[channel, end]]), LIMITS, abort.signal);
       // Once after XREAD has surely blocked, once before it is even sent.
-      if (settle) await untilBlocked(1);
+      if (settle) await untilBlocked(server, 1);
       const started = performance.now();
       abort.abort();
       assert.equal((await waiting).size, 0);
@@ -325,7 +325,7 @@ describe('waiting', () => {
     const channels = Array.from({ length: 100 }, () => ownChannel().channel);
     const cursors = new Map(channels.map((channel) => [channel, START]));
     const waiting = log.wait(cursors, LIMITS, AbortSignal.timeout(10_000));
-    await untilBlocked(1);
+    await untilBlocked(server, 1);
     await log.append(channels[42] as string, texts('x'));
     assert.deepEqual([...(await waiting).keys()], [channels[42]]);
   });
@@ -337,7 +337,7 @@ describe('waiting', () => {
     await server.cli('SET', bad.key, 'not a stream');
     const cursors = new Map([good, bad].map(({ channel }) => [channel, START]));
     const waiting = log.wait(cursors, LIMITS, AbortSignal.timeout(10_000));
-    await untilBlocked(1);
+    await untilBlocked(server, 1);
     await log.append(good.channel, texts('x'));
     assert.deepEqual(payloads((await waiting).get(good.channel)), ['x']);
   });
@@ -346,7 +346,7 @@ describe('waiting', () => {
     const log = await openLog(t, server.url);
     const { channel } = ownChannel();
     const waits = Array.from({ length: 6 }, () => next(log, channel, START));
-    await untilBlocked(6);
+    await untilBlocked(server, 6);
     await log.append(channel, texts('x'));
     for (const page of await Promise.all(waits)) assert.deepEqual(payloads(page), ['x']);
   });
@@ -410,11 +410,3 @@ test('retention trims by count, bytes and age, whole nodes at a time', async (t)
   assert.ok(length < 102, `kept ${length}`);
   assert.ok(compareIds(tip, '0-0') > 0);
 });
-
-/** Resolves once `count` clients of the shared server block in XREAD. */
-async function untilBlocked(count: number): Promise<void> {
-  for (;;) {
-    const info = await server.cli('INFO', 'clients');
-    if (Number(/blocked_clients:(\d+)/.exec(info)?.[1]) >= count) return;
-  }
-}

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { until } from './within.ts';
 
 const START_TRIES = 5;
 const START_MS = 10_000;
@@ -152,4 +153,12 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
+}
+
+/** Resolves once `count` clients block in a read, or more. */
+export async function untilBlocked(server: RedisServer, count: number): Promise<void> {
+  await until(`${count} clients block`, async () => {
+    const info = await server.cli('INFO', 'clients');
+    return Number(/blocked_clients:(\d+)/.exec(info)?.[1]) >= count;
+  });
 }

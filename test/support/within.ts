@@ -15,10 +15,14 @@ export async function within<T>(what: string, promise: Promise<T>, ms: number = 
   }
 }
 
-/** Resolves once `holds()`: for what nobody announces, such as a counter of the server. */
-export async function until(what: string, holds: () => boolean, ms: number = WAIT_MS): Promise<void> {
+/** Resolves once `holds()`: for what nobody announces, such as a counter of the server, or has to be asked for. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  ms: number = WAIT_MS,
+): Promise<void> {
   const deadline = performance.now() + ms;
-  while (!holds()) {
+  while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`waited ${ms} ms until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }

@@ -11,6 +11,7 @@ import { background } from '../../background.ts';
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import type { Cursor } from '../../protocol/cursor.ts';
+import { ID_ZERO } from '../../protocol/id.ts';
 import { follows } from '../judge.ts';
 import { type Entry, MAX_WATCHED, type Page, type PageLimits } from '../log.ts';
 import { Backoff, pause } from './backoff.ts';
@@ -223,6 +224,8 @@ export class Watcher {
     const witness = this.#options.witnesses.of(channel);
     const last = entries.at(-1);
     if (last === undefined || cursor.epoch === null || cursor.epoch !== witness.epoch) return null;
+    // The first entry of every history follows it, whichever was flushed just before.
+    if (cursor.id === ID_ZERO) return null;
     if (cursor.id !== witness.checkedId || !follows(cursor, entries)) return null;
     witness.see(witness.epoch, last.id, last.ordinal);
     witness.remember(entries);
