@@ -315,6 +315,8 @@ export class Broadcaster {
       background('ending a wait', waiter.close(), this.#options.logger);
     }
     tail.close();
+    // It is the tail that hears of a reset, which makes what was read before it untrue.
+    this.#ranges.forget(tail.channel);
   }
 }
 

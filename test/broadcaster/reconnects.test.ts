@@ -85,6 +85,20 @@ describe('many who come back with cursors of their own', () => {
     }
   });
 
+  test('are read for anew when nobody had followed the channel: a reset would have gone unnoticed', async () => {
+    await using followed = await restarted();
+    const cursor = await followed.cursorBefore(50);
+    for (const reads of [1, 2]) {
+      const follower = await followed.follow({ at: 'cursor', cursor });
+      await followed.settled([follower]);
+      assert.equal(followed.log.count('read'), reads);
+      follower.subscriber.detach();
+      followed.clock.advance(30_000);
+      followed.broadcaster.tick();
+    }
+    assert.equal(followed.broadcaster.stats().ringBytes, 0);
+  });
+
   test('a plain id is looked for only in the present history', async () => {
     const rig = new Rig();
     await rig.append(...ALL);
