@@ -11,12 +11,13 @@ import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { BroadcasterConfig } from '../config.ts';
 import { RivercastError } from '../errors.ts';
-import type { Gap, Log } from '../log/log.ts';
+import type { Log } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { CLOSE } from '../protocol/close.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds, type EntryId } from '../protocol/id.ts';
 import type { Start } from '../protocol/start.ts';
+import { Admission, Admissions, type Beginning } from './admission.ts';
 import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Format } from './format.ts';
@@ -52,18 +53,6 @@ export interface BroadcasterOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly config: BroadcasterConfig;
-}
-
-/** Where a subscription may start, decided before its connection is accepted. */
-export interface Admission {
-  readonly tail: Tail;
-  /** Null: at the tip, whatever it is when the subscription begins. */
-  readonly cursor: Cursor | null;
-  readonly fresh: boolean;
-  /** What the requested cursor can not have any more; `cursor` lies after it. */
-  readonly gap: Gap | null;
-  /** It has a long way to go, and is counted as one that does. */
-  readonly deep: boolean;
 }
 
 /** How subscribers are closed: so many, a pause, so many. */
@@ -131,22 +120,35 @@ export class Broadcaster {
    * `limit_reached` when no more channels can be followed, or too many are on a long way already.
    */
   async admit(channel: string, start: Start): Promise<Admission> {
-    const tail = await this.#tail(channel);
-    if (start.at === 'latest') return { tail, cursor: null, fresh: true, gap: null, deep: false };
+    let tail = await this.#tail(channel);
+    // Others may have needed its place in the very turn in which it was made.
+    while (tail.isGone) tail = await this.#tail(channel);
     tail.arriving += 1;
     try {
-      if (start.at === 'cursor') return await this.#judge(tail, start.cursor);
-      const cursor = await this.#locating.pass(() => this.#options.log.locate(channel, start));
-      return { tail, cursor, fresh: true, gap: null, deep: this.#isDeep(tail, cursor) };
-    } finally {
+      const beginning = await this.#beginning(tail, start);
+      if (beginning.deep) this.#catchUp.reserve(this.#options.config.maxCatchUps);
+      return new Admission(tail, beginning, () => {
+        tail.arriving -= 1;
+        if (beginning.deep) this.#catchUp.unreserve();
+      });
+    } catch (error) {
       tail.arriving -= 1;
+      throw error;
     }
   }
 
-  /**
-   * Begins delivery; a gap met at the start is told first. In the same turn as `admit` resolved, so that the tail
-   * is still there.
-   */
+  /** As `admit`, for several channels at once: all of them or none. */
+  async admitAll(channels: readonly string[], start: Start): Promise<Admissions> {
+    const results = await Promise.allSettled(channels.map((channel) => this.admit(channel, start)));
+    const admitted = results.filter((result) => result.status === 'fulfilled');
+    const admissions = new Admissions(admitted.map(({ value }) => value));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed === undefined) return admissions;
+    admissions[Symbol.dispose]();
+    throw failed.reason;
+  }
+
+  /** Begins delivery, and uses the admission up; a gap met at the start is told first. */
   subscribe(subscriber: Subscriber, admission: Admission, onGap: OnGap): Subscription {
     const { tail, fresh, gap, deep } = admission;
     const cursor = admission.cursor ?? tail.ring.end;
@@ -154,6 +156,7 @@ export class Broadcaster {
     subscriber.add(subscription);
     tail.add(subscription);
     if (deep) this.#catchUp.goDeep(subscription);
+    admission[Symbol.dispose]();
     const notice = gap === null ? null : subscriber.format.notice(tail.channel, gap);
     if (notice !== null) subscriber.write(notice);
     this.#context.passes.pump(subscription);
@@ -229,37 +232,27 @@ export class Broadcaster {
     await Promise.all(this.#waiters.map((waiter) => waiter.close()));
   }
 
-  async #judge(tail: Tail, cursor: Cursor): Promise<Admission> {
-    const located = tail.ring.locate(cursor);
-    const admission = { tail, cursor, fresh: false, gap: null, deep: false };
-    if (typeof located === 'object') {
-      // A plain id was found in the ring's history; were it replaced from now on, the id alone could not tell.
-      return { ...admission, cursor: { ...cursor, epoch: cursor.epoch ?? tail.ring.end.epoch } };
-    }
-    const { range, place } = await this.#ranges.after(tail, cursor);
-    const deep = this.#isDeep(tail, range.end);
-    const first = place.index === 0 ? range.item(place.no) : undefined;
-    if (first?.kind === 'gap' && first.gap.reason !== 'deleted') {
-      return { ...admission, cursor: first.gap.resumeAt, gap: first.gap, deep };
-    }
-    return { ...admission, cursor: { ...cursor, epoch: cursor.epoch ?? range.start.epoch }, deep };
+  async #beginning(tail: Tail, start: Start): Promise<Beginning> {
+    if (start.at === 'latest') return { cursor: null, fresh: true, gap: null, deep: false };
+    if (start.at === 'cursor') return this.#judge(tail, start.cursor);
+    const cursor = await this.#locating.pass(() => this.#options.log.locate(tail.channel, start));
+    return { cursor, fresh: true, gap: null, deep: isDeep(tail, cursor) };
   }
 
-  /** Whether what lies after the cursor is much, and not in memory. Throws when too many are on such a way. */
-  #isDeep(tail: Tail, cursor: Cursor): boolean {
-    const { ring } = tail;
-    if (ring.locate(cursor) !== 'unknown') return false;
-    const isNear =
-      cursor.ordinal !== null &&
-      ring.end.ordinal !== null &&
-      ring.end.ordinal - cursor.ordinal <= DEEP_ENTRIES;
-    if (isNear) return false;
-    const { maxCatchUps } = this.#options.config;
-    if (this.#catchUp.deepCount < maxCatchUps) return true;
-    throw new RivercastError(
-      'limit_reached',
-      `${maxCatchUps} others are catching up; try again a little later`,
-    );
+  async #judge(tail: Tail, cursor: Cursor): Promise<Beginning> {
+    const located = tail.ring.locate(cursor);
+    if (typeof located === 'object') {
+      // A plain id was found in the ring's history; were it replaced from now on, the id alone could not tell.
+      const epoch = cursor.epoch ?? tail.ring.end.epoch;
+      return { cursor: { ...cursor, epoch }, fresh: false, gap: null, deep: false };
+    }
+    const { range, place } = await this.#ranges.after(tail, cursor);
+    const deep = isDeep(tail, range.end);
+    const first = place.index === 0 ? range.item(place.no) : undefined;
+    if (first?.kind === 'gap' && first.gap.reason !== 'deleted') {
+      return { cursor: first.gap.resumeAt, fresh: false, gap: first.gap, deep };
+    }
+    return { cursor: { ...cursor, epoch: cursor.epoch ?? range.start.epoch }, fresh: false, gap: null, deep };
   }
 
   #tail(channel: string): Promise<Tail> {
@@ -318,6 +311,13 @@ export class Broadcaster {
     // It is the tail that hears of a reset, which makes what was read before it untrue.
     this.#ranges.forget(tail.channel);
   }
+}
+
+/** Whether what lies after the cursor is much, and not in memory. */
+function isDeep({ ring }: Tail, cursor: Cursor): boolean {
+  if (ring.locate(cursor) !== 'unknown') return false;
+  if (cursor.ordinal === null || ring.end.ordinal === null) return true;
+  return ring.end.ordinal - cursor.ordinal > DEEP_ENTRIES;
 }
 
 function isSettled(tail: Tail, tip: EntryId): boolean {

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { background } from '../background.ts';
+import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import type { Found, Ranges } from './ranges.ts';
@@ -25,15 +26,30 @@ export class CatchUp implements Fetcher {
   readonly #waiting = new Map<string, Subscription[]>();
   /** Those let in with a long way to go, until they have come to the ring. */
   readonly #deep = new Set<Subscription>();
+  /** Places of those that were let in and have not begun yet. */
+  #reserved = 0;
   readonly #stop = new AbortController();
 
   constructor(options: CatchUpOptions) {
     this.#options = options;
   }
 
-  /** How many are on a long way. */
+  /** How many are on a long way, or have a place there. */
   get deepCount(): number {
-    return this.#deep.size;
+    return this.#deep.size + this.#reserved;
+  }
+
+  /** Takes a place for one with a long way to go. Throws `limit_reached` when there is none. */
+  reserve(max: number): void {
+    if (this.deepCount >= max) {
+      throw new RivercastError('limit_reached', `${max} others are catching up; try again a little later`);
+    }
+    this.#reserved += 1;
+  }
+
+  /** Gives the place back: it has begun by now, or will not. */
+  unreserve(): void {
+    this.#reserved -= 1;
   }
 
   /** Counts one that has a long way to go. */
@@ -83,6 +99,13 @@ export class CatchUp implements Fetcher {
     }
   }
 
+  /** That the log does not answer, its own trouble tells; anything else is a fault of ours. */
+  #complain(error: unknown, channel: string): void {
+    const isExpected = error instanceof RivercastError && error.code === 'log_unavailable';
+    const level = isExpected ? 'debug' : 'error';
+    this.#options.logger[level]({ err: error, channel }, 'a read to catch up failed; trying again');
+  }
+
   /** Null once nobody waits any more. */
   async #untilRead(tail: Tail, { cursor }: Subscription, key: string): Promise<Found | null> {
     const { signal } = this.#stop;
@@ -90,7 +113,7 @@ export class CatchUp implements Fetcher {
       try {
         return await this.#options.ranges.after(tail, cursor);
       } catch (error) {
-        this.#options.logger.debug({ err: error, channel: tail.channel }, 'a read to catch up failed');
+        this.#complain(error, tail.channel);
         await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
       }
     }

@@ -25,7 +25,8 @@ import {
   unsubscribedFrame,
 } from '../protocol/v1.ts';
 import { textFrame } from '../protocol/websocket-frame.ts';
-import type { Admission, Broadcaster } from './broadcaster.ts';
+import type { Admission } from './admission.ts';
+import type { Broadcaster } from './broadcaster.ts';
 import type { Format } from './format.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { OnGap, Subscription } from './subscription.ts';
@@ -195,17 +196,23 @@ export class V1Session implements Transport {
     return refused('limit_reached', message, { channel, ref });
   }
 
-  async #subscribe({ channel, start, onGap, ref }: Ask & { readonly type: 'subscribe' }): Promise<void> {
-    let admission: Admission;
+  /** Null when it failed, and the client was told. */
+  async #admitted(asked: {
+    readonly channel: string;
+    readonly start: Start;
+    readonly ref: Ref | null;
+  }): Promise<Admission | null> {
     try {
-      admission = await this.#options.broadcaster.admit(channel, start);
-      // Between the two turns others may have needed its place.
-      if (admission.tail.isGone) throw new RivercastError('log_unavailable', 'too much at once; try again');
+      return await this.#options.broadcaster.admit(asked.channel, asked.start);
     } catch (error) {
-      this.#failed(error, { channel, ref });
-      return;
+      this.#failed(error, asked);
+      return null;
     }
-    if (!this.#subscriber.isOpen) return;
+  }
+
+  async #subscribe({ channel, start, onGap, ref }: Ask & { readonly type: 'subscribe' }): Promise<void> {
+    using admission = await this.#admitted({ channel, start, ref });
+    if (admission === null || !this.#subscriber.isOpen) return;
     if (admission.gap !== null && onGap === 'fail') {
       const cursor = formatCursor(admission.gap.resumeAt);
       this.#refuse({ ...refused('gap', GAP_ADVICE, { channel, ref }), cursor });

@@ -7,7 +7,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Admission, Broadcaster } from '../broadcaster/broadcaster.ts';
+import type { Admission } from '../broadcaster/admission.ts';
+import type { Broadcaster } from '../broadcaster/broadcaster.ts';
 import { RAW_DEFLATED, V1_DEFLATED } from '../broadcaster/formats/deflated.ts';
 import { RAW } from '../broadcaster/formats/raw.ts';
 import { V1 } from '../broadcaster/formats/v1.ts';
@@ -48,6 +49,8 @@ const SUBSCRIBE_PATHS: ReadonlySet<string> = new Set(['/ws/broadcast', '/ws/broa
 const MAX_SUBSCRIBER_MESSAGE_BYTES = 64 * 1024;
 /** How long a publisher may take to answer a close; what it sends until then is stored. */
 export const PUBLISHER_CLOSE_MS = 2000;
+
+const STOPPING = 'this server is stopping; connect again';
 
 export interface DoorsOptions {
   readonly config: Config;
@@ -109,7 +112,7 @@ export class Doors {
     const knock = { request, socket, head, target: targetOf(request) };
     const { headers } = request;
     if (this.#draining) {
-      refuseUpgrade(socket, { code: 'draining', detail: 'this server is stopping; connect again' });
+      refuseUpgrade(socket, { code: 'draining', detail: STOPPING });
     } else if (!isOriginAllowed(headers.origin, headers.host, this.#options.config.http)) {
       refuseUpgrade(socket, FOREIGN_PAGE);
     } else {
@@ -153,9 +156,10 @@ export class Doors {
       throw new RivercastError('bad_cursor', 'after= can be a cursor for one channel only');
     }
     const onGap = want(onGapOf(query, isV1 ? 'skip' : 'fail'));
-    const admissions = await Promise.all(channels.map((channel) => broadcaster.admit(channel, start)));
-    this.#mayEnter(admissions);
-    const gap = admissions.find((admission) => admission.gap !== null)?.gap;
+    using admissions = await broadcaster.admitAll(channels, start);
+    if (this.#draining) throw new RivercastError('draining', STOPPING);
+    const { list } = admissions;
+    const gap = list.find((admission) => admission.gap !== null)?.gap;
     if (gap && onGap === 'fail') {
       this.#refuse(knock, gapProblem(gap), cursorReason(formatCursor(gap.resumeAt)));
       return;
@@ -164,18 +168,10 @@ export class Doors {
     const extensions = knock.request.headers['sec-websocket-extensions'];
     const deflate = this.#options.config.http.compression && agreesToDeflate(extensions);
     this.#accept(this.#subscribing, knock, { protocol, deflate }, (connection, head) => {
-      if (isV1) this.#converse(connection, broadcaster, deflate).begin(admissions, close);
-      else this.#listen(connection, broadcaster, deflate, { admission: admissions[0] as Admission, close });
+      if (isV1) this.#converse(connection, broadcaster, deflate).begin(list, close);
+      else this.#listen(connection, broadcaster, deflate, { admission: list[0] as Admission, close });
       if (head.length > 0) connection.wake(head);
     });
-  }
-
-  /** Much may have happened while the log was asked. */
-  #mayEnter(admissions: readonly Admission[]): void {
-    if (this.#draining) throw new RivercastError('draining', 'this server is stopping; connect again');
-    if (admissions.some(({ tail }) => tail.isGone)) {
-      throw new RivercastError('log_unavailable', 'the log took too long to answer; try again');
-    }
   }
 
   #listen(

@@ -19,6 +19,7 @@ export class SseConnection implements Outflow, Transport, Staying {
   subscriber: Subscriber | null = null;
   readonly #response: ServerResponse;
   readonly #lingerMs: number;
+  #isClosing = false;
 
   /** `lingerMs`: how long what is pending may take to go out once the stream has ended. */
   constructor(response: ServerResponse, socket: Socket, lingerMs: number) {
@@ -33,7 +34,8 @@ export class SseConnection implements Outflow, Transport, Staying {
 
   /** A stream has no words for why it ends: the events themselves carry where to resume. */
   close(): void {
-    if (!this.isOpen) return;
+    if (this.#isClosing) return;
+    this.#isClosing = true;
     this.#response.end();
     const timer = setTimeout(() => this.socket.destroy(), this.#lingerMs);
     this.socket.once('close', () => clearTimeout(timer));
@@ -53,7 +55,7 @@ export class SseConnection implements Outflow, Transport, Staying {
   }
 
   get isOpen(): boolean {
-    return !this.#response.writableEnded && !this.socket.destroyed;
+    return !this.#isClosing && this.socket.writable;
   }
 
   flushed(): void {

@@ -7,7 +7,8 @@
  * resumes is an event.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Admission, Broadcaster } from '../broadcaster/broadcaster.ts';
+import type { Admission } from '../broadcaster/admission.ts';
+import type { Broadcaster } from '../broadcaster/broadcaster.ts';
 import { SSE } from '../broadcaster/formats/sse.ts';
 import type { Clock } from '../clock.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
@@ -78,18 +79,33 @@ async function listen(
   }
   const asked = askedOf(request, options);
   if (options.isDraining()) return comeBack(reply);
-  let admission: Admission;
+  const admission = await admitted(broadcaster, asked);
+  if (admission === null) return comeBack(reply);
+  return enter(reply, options, broadcaster, { admission, onGap: asked.onGap });
+}
+
+function enter(
+  reply: FastifyReply,
+  options: SseOptions,
+  broadcaster: Broadcaster,
+  { admission, onGap }: { readonly admission: Admission; readonly onGap: 'fail' | 'skip' },
+): FastifyReply {
+  using held = admission;
+  const { gap } = held;
+  if (options.isDraining()) return comeBack(reply);
+  if (gap !== null && onGap === 'fail') return sendProblem(reply, gapProblem(gap));
+  stream(reply, options, broadcaster, { admission, onGap });
+  return reply;
+}
+
+/** Null: not now. */
+async function admitted(broadcaster: Broadcaster, { channel, start }: Asked): Promise<Admission | null> {
   try {
-    admission = await broadcaster.admit(asked.channel, asked.start);
+    return await broadcaster.admit(channel, start);
   } catch (error) {
-    if (error instanceof RivercastError && ERRORS[error.code].retry) return comeBack(reply);
+    if (error instanceof RivercastError && ERRORS[error.code].retry) return null;
     throw error;
   }
-  if (options.isDraining() || admission.tail.isGone) return comeBack(reply);
-  const { gap } = admission;
-  if (gap !== null && asked.onGap === 'fail') return sendProblem(reply, gapProblem(gap));
-  stream(reply, options, broadcaster, { admission, onGap: asked.onGap });
-  return reply;
 }
 
 function askedOf(request: FastifyRequest, { clock, defaultChannel }: SseOptions): Asked {
@@ -119,6 +135,8 @@ function stream(
   const subscriber = broadcaster.join(connection, SSE);
   connection.subscriber = subscriber;
   connections.add(connection);
+  // A client that will send nothing more, a reconnect included, is not waited for longer than a closed one.
+  socket.once('end', () => connection.close());
   response.once('close', () => {
     connections.remove(connection);
     subscriber.detach();

@@ -134,6 +134,20 @@ describe('those with a long way to go', () => {
     assert.equal(third.transport.texts.length, ALL.length + 30_000);
   });
 
+  test('are counted from the moment they are let in, also when all come at once', async () => {
+    await using followed = await restarted(many);
+    for (let i = 0; i < 30; i++) await followed.publish(...Array.from({ length: 1000 }, () => 'x'));
+    const asked = Array.from({ length: 50 }, () => followed.broadcaster.admit(CHANNEL, { at: 'earliest' }));
+    const results = await Promise.allSettled(asked);
+    const admitted = results.filter((result) => result.status === 'fulfilled');
+    assert.equal(admitted.length, 2);
+    for (const { value } of admitted) value[Symbol.dispose]();
+    assert.equal(followed.broadcaster.stats().catchingUp, 0);
+    const three = [CHANNEL, CHANNEL, CHANNEL];
+    await assert.rejects(followed.broadcaster.admitAll(three, { at: 'earliest' }));
+    assert.equal(followed.broadcaster.stats().catchingUp, 0);
+  });
+
   test('that leave on the way make room', async () => {
     await using followed = await restarted(many);
     for (let i = 0; i < 30; i++) await followed.publish(...Array.from({ length: 1000 }, () => 'x'));

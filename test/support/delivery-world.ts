@@ -417,7 +417,10 @@ export class World implements AsyncDisposable {
     const [[channel, text]] = [...starts] as [[Channel, string]];
     const start = parseStart(text, this.#clock.now()) ?? assert.fail(text);
     const admission = await this.#broadcaster.admit(channel, start);
-    if (client.door === 'raw-fail' && admission.gap !== null) return client.refused(channel, admission.gap);
+    if (client.door === 'raw-fail' && admission.gap !== null) {
+      admission[Symbol.dispose]();
+      return client.refused(channel, admission.gap);
+    }
     client.connection = connection;
     const subscriber = this.#broadcaster.join(connection, client.door === 'sse' ? SSE : RAW);
     this.#served.set(connection, { subscriber, session: null });

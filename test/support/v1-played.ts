@@ -1,5 +1,5 @@
 /** A session of `rivercast.v1` over a log in memory, with a client that a test plays. */
-import type { Admission } from '../../src/broadcaster/broadcaster.ts';
+import type { Admission } from '../../src/broadcaster/admission.ts';
 import { V1 } from '../../src/broadcaster/formats/v1.ts';
 import { type V1Connection, V1Session } from '../../src/broadcaster/v1-session.ts';
 import { silent } from './broadcast-rig.ts';
