@@ -108,17 +108,28 @@ export class Block implements Encodable {
 
   /** The whole block in a format: made once. */
   encoded(format: Format): Encoding {
-    const made = this.#encodings?.get(format);
-    if (made !== undefined) return made;
+    const made = this.made(format);
+    if (made !== null) return made;
     const encoding = format.encode(this, 0, this.ids.length);
     this.#encodings ??= new Map();
-    this.#encodings.set(format, encoding);
-    if (encoding.bytes !== this.frames) {
+    if (!this.#holds(encoding.bytes)) {
       const bytes = encoding.bytes.length + encoding.unitEnds.byteLength;
       this.memoryBytes += bytes;
       this.keeper?.grew(bytes);
     }
+    this.#encodings.set(format, encoding);
     return encoding;
+  }
+
+  made(format: Format): Encoding | null {
+    return this.#encodings?.get(format) ?? null;
+  }
+
+  /** Whether the bytes are counted already, as those of another format. */
+  #holds(bytes: Buffer): boolean {
+    if (bytes === this.frames) return true;
+    for (const made of this.#encodings?.values() ?? []) if (made.bytes === bytes) return true;
+    return false;
   }
 
   typeAt(index: number): EntryType {

@@ -19,6 +19,8 @@ export interface Encodable {
   payloadAt(index: number): Buffer;
   /** The cursor after an entry. */
   cursorAt(index: number): Cursor;
+  /** The whole block in a format, when somebody has made it already. */
+  made(format: Format): Encoding | null;
 }
 
 export interface Encoding {

@@ -47,6 +47,8 @@ export class Ranges {
   readonly #kept = new Map<string, Map<string, KeptRange>>();
   readonly #reading = new Map<string, Promise<Found>>();
   readonly #turnstile = new Turnstile(MAX_READS);
+  /** How often something was forgotten. */
+  #forgotten = 0;
   /** How many reads of the log there were. */
   reads = 0;
 
@@ -72,6 +74,7 @@ export class Ranges {
 
   /** Drops what is kept of a channel: its history was replaced. */
   forget(channel: string): void {
+    this.#forgotten += 1;
     for (const kept of this.#kept.get(channel)?.values() ?? []) {
       const bytes = kept.drop();
       this.#options.budget.forget(bytes, 1);
@@ -95,11 +98,13 @@ export class Ranges {
     const { log, rangeBytes } = this.#options;
     this.reads += 1;
     const maxBytes = Math.min(MAX_RANGE_BYTES, rangeBytes());
+    const forgotten = this.#forgotten;
     const page = await log.read(channel, cursor, { maxEntries: MAX_RANGE_ENTRIES, maxBytes });
     // Kept under the epoch it is of: a plain id may be found in another one later.
     const start = { ...cursor, epoch: cursor.epoch ?? page.epoch };
     const range = new Range(start, itemsOf(channel, page), page.end);
-    if (staysTrue(range)) this.#keep(channel, range);
+    // What was asked for before a history was replaced may be of the old one.
+    if (staysTrue(range) && forgotten === this.#forgotten) this.#keep(channel, range);
     return { range, place: { no: 0, index: 0 } };
   }
 

@@ -99,6 +99,19 @@ describe('many who come back with cursors of their own', () => {
     assert.equal(followed.broadcaster.stats().ringBytes, 0);
   });
 
+  test('what was being read while the history was replaced is not kept', async () => {
+    const rig = new Rig();
+    await rig.append(...ALL);
+    const cursor = await rig.log.inner.locate(CHANNEL, { at: 'last', count: 50 });
+    rig.log.hold('read');
+    const reading = rig.ranges.after(rig.tail, cursor);
+    rig.tail.push(gapPage('reset', { ...cursor, epoch: 'another' }));
+    rig.log.release('read');
+    await reading;
+    await rig.ranges.after(rig.tail, cursor);
+    assert.equal(rig.log.count('read'), 2);
+  });
+
   test('a plain id is looked for only in the present history', async () => {
     const rig = new Rig();
     await rig.append(...ALL);

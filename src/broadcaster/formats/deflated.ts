@@ -46,7 +46,9 @@ class DeflatedFormat implements Format {
   }
 
   encode(block: Encodable, from: number, to: number): Encoding {
-    const plain = this.#plain.encode(block, from, to);
+    const isWhole = from === 0 && to === block.ids.length;
+    const made = isWhole ? block.made(this.#plain) : null;
+    const plain = made ?? this.#plain.encode(block, from, to);
     const compressor = new Compressor();
     const frames: Buffer[] = [];
     const unitEnds = new Uint32Array(plain.unitEnds.length);
