@@ -21,6 +21,7 @@ import { Admission, Admissions, type Beginning } from './admission.ts';
 import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Format } from './format.ts';
+import { Pace } from './pace.ts';
 import { Passes } from './passes.ts';
 import { Ranges } from './ranges.ts';
 import { Runs } from './runs.ts';
@@ -44,6 +45,8 @@ const MAX_TAILS = 2000;
 const MAX_LOCATING = 4;
 /** Further behind than this, one has a long way to go: thousands who lost a few seconds must not be refused. */
 const DEEP_ENTRIES = 20_000;
+/** Well below 1 ms of work, or somewhat more when each names a new channel. */
+const ASKS_PER_TURN = 16;
 const SETTLE_CHECK_MS = 10;
 /** At a stop, one that has taken nothing for so long is not waited for. */
 const NOT_READING_MS = 1000;
@@ -75,6 +78,8 @@ export interface BroadcasterStats {
 }
 
 export class Broadcaster {
+  /** What all v1 sessions together answer in one turn. */
+  readonly asks: Pace = new Pace(ASKS_PER_TURN);
   readonly #options: BroadcasterOptions;
   readonly #context: TailContext;
   readonly #ranges: Ranges;

@@ -6,7 +6,6 @@
  */
 import type { Log } from '../log/log.ts';
 import { type Cursor, formatCursor } from '../protocol/cursor.ts';
-import { compareIds } from '../protocol/id.ts';
 import { itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
 import { Range } from './range.ts';
@@ -104,7 +103,7 @@ export class Ranges {
     const start = { ...cursor, epoch: cursor.epoch ?? page.epoch };
     const range = new Range(start, itemsOf(channel, page), page.end);
     // What was asked for before a history was replaced may be of the old one.
-    if (staysTrue(range) && forgotten === this.#forgotten) this.#keep(channel, range);
+    if (isForOthers(range) && forgotten === this.#forgotten) this.#keep(channel, range);
     return { range, place: { no: 0, index: 0 } };
   }
 
@@ -128,11 +127,12 @@ export class Ranges {
 }
 
 /**
- * An empty range says "nothing newer yet", which the next entry makes untrue; and that a cursor lies ahead of its
- * history is so until the history has come to it. Whoever forged one must not have the gap told to others.
+ * Whether others may be served from it. Not an empty one: it says "nothing newer yet", which the next entry makes
+ * untrue. Nor one that begins with a gap: what is said there was reckoned from all that this cursor claimed, of
+ * which another's with the same id may claim less, more, or the truth.
  */
-function staysTrue({ nextNo, start, end }: Range): boolean {
-  return nextNo > 0 && !(start.epoch === end.epoch && compareIds(end.id, start.id) < 0);
+function isForOthers(range: Range): boolean {
+  return range.item(0)?.kind === 'block';
 }
 
 class KeptRange implements Holding, Keeper {

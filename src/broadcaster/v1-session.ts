@@ -5,7 +5,6 @@
  * What it asks is done in order, one thing at a time. A client that asks faster than that, or does not read the
  * answers, is not read: the asks that wait are bounded, and so are the answers.
  */
-import { setImmediate as othersTurn } from 'node:timers/promises';
 import { background } from '../background.ts';
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { Clock } from '../clock.ts';
@@ -35,8 +34,6 @@ import type { Transport, WriteOutcome } from './transport.ts';
 /** Each costs a place in every pass of its channel. */
 export const MAX_CHANNELS = 100;
 const MAX_WAITING_ASKS = 64;
-/** Answered in a row before others have their turn: well below 1 ms. */
-const ASKS_PER_TURN = 32;
 
 export interface V1Connection extends Transport {
   /** Stops and restarts reading from the socket. */
@@ -80,7 +77,6 @@ export class V1Session implements Transport {
   readonly #options: V1SessionOptions;
   readonly #subscriber: Subscriber;
   #asks: Ask[] = [];
-  #answered = 0;
   #isWorking = false;
   #isPaused = false;
 
@@ -152,14 +148,15 @@ export class V1Session implements Transport {
   /** Stops while the client does not read its answers; goes on once it has. */
   async #work(): Promise<void> {
     try {
-      while (this.#subscriber.isReady) {
+      while (this.#asks.length > 0) {
+        const turn = this.#options.broadcaster.asks.step();
+        if (turn !== null) await turn;
+        if (!this.#subscriber.isReady) break;
         const ask = this.#asks.shift();
         if (ask === undefined) break;
         const answering = this.#answer(ask);
         if (answering !== null) await answering;
         this.#readOn();
-        this.#answered += 1;
-        if (this.#answered % ASKS_PER_TURN === 0) await othersTurn();
       }
     } catch (error) {
       this.#options.logger.error({ err: error }, 'answering a subscriber failed; its connection is ended');

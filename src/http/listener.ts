@@ -67,6 +67,9 @@ export class Listener {
   }
 }
 
+/** The connections whose last request is not answered yet. */
+const answering = new WeakSet<Socket>();
+
 function makeServer({ routes, doors }: ListenOptions): Server {
   const server = createServer(
     {
@@ -76,11 +79,17 @@ function makeServer({ routes, doors }: ListenOptions): Server {
       maxHeaderSize: MAX_HEADER_BYTES,
       noDelay: true,
     },
-    (request, response) => routes.routing(request, response),
+    (request, response) => {
+      answering.add(request.socket);
+      response.once('close', () => answering.delete(request.socket));
+      routes.routing(request, response);
+    },
   );
   server.maxHeadersCount = MAX_HEADERS;
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
+    // Sent before the answer to a request in front of it was out: what comes would not be in order.
+    if (answering.has(socket)) socket.destroy();
+    else if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
     else answerPlainly(server, request, socket);
   });
   return server;

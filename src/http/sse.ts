@@ -111,10 +111,11 @@ async function admitted(broadcaster: Broadcaster, { channel, start }: Asked): Pr
 function askedOf(request: FastifyRequest, { clock, defaultChannel }: SseOptions): Asked {
   const { query } = targetOf(request.raw);
   const channel = want(channelOf(query, defaultChannel));
-  const start = want(startOf(query, clock.now()));
   const onGap = want(onGapOf(query, 'skip'));
   const lastEventId = request.headers['last-event-id'];
-  if (lastEventId === undefined || lastEventId === '') return { channel, start, onGap };
+  if (lastEventId === undefined || lastEventId === '') {
+    return { channel, start: want(startOf(query, clock.now())), onGap };
+  }
   const cursor = typeof lastEventId === 'string' ? parseCursor(lastEventId) : null;
   if (cursor === null) throw new RivercastError('bad_cursor', 'Last-Event-ID is none of our ids');
   return { channel, start: { at: 'cursor', cursor }, onGap: 'skip' };

@@ -112,6 +112,22 @@ describe('many who come back with cursors of their own', () => {
     assert.equal(rig.log.count('read'), 2);
   });
 
+  test('a gap is told to whoever claimed what it was reckoned from, and to nobody else at the same id', async () => {
+    await using followed = await restarted();
+    const cursor = await followed.cursorBefore(300);
+    await followed.log.trim(CHANNEL, { maxEntries: 100 });
+    const lost = async (asked: Cursor) => {
+      const { gap } = await followed.broadcaster.admit(CHANNEL, { at: 'cursor', cursor: asked });
+      return [gap?.requested.ordinal, gap?.lost];
+    };
+    const { id, epoch } = cursor;
+    // One who knows less, one who forges, and the one who has it right.
+    assert.deepEqual(await lost(plain(cursor)), [null, null]);
+    assert.deepEqual(await lost({ id, epoch, ordinal: 3 }), [3, 297]);
+    assert.deepEqual(await lost(cursor), [100, 200]);
+    assert.deepEqual(await lost(plain(cursor)), [null, null]);
+  });
+
   test('a plain id is looked for only in the present history', async () => {
     const rig = new Rig();
     await rig.append(...ALL);

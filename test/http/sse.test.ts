@@ -5,9 +5,9 @@ import { RivercastError } from '../../src/errors.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { turn } from '../support/followed-log.ts';
 import { GatedLog } from '../support/gated-log.ts';
-import { RawSocket } from '../support/raw-socket.ts';
+import { handshake, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
-import { until } from '../support/within.ts';
+import { until, within } from '../support/within.ts';
 
 const CHANNEL = 'local-q';
 
@@ -234,6 +234,26 @@ describe('a stream that cannot be', () => {
     await using stream = await sse(server, '?after=earliest');
     await stream.ended;
     assert.deepEqual([stream.status, stream.count, (stream.retryMs ?? 0) >= 500], [200, 0, true]);
+  });
+
+  test('a position in the URL does not matter to one that resumes', async () => {
+    await using server = await TestServer.start();
+    await using publisher = await server.publisher();
+    publisher.send('a');
+    await using stream = await sse(server, '?after=nonsense', { 'last-event-id': '0-0' });
+    assert.deepEqual(await stream.data(1), ['a']);
+  });
+
+  test('an upgrade behind a request that is not answered yet ends the connection, in order', async () => {
+    const log = new GatedLog();
+    await using server = await TestServer.start({}, log);
+    log.hold('bounds');
+    await using socket = await RawSocket.connect(server.address);
+    const upgrade = handshake('/ws/manager');
+    socket.write(`GET /api/channels/a HTTP/1.1\r\nHost: localhost\r\n\r\n${upgrade}`);
+    await within('the end of the connection', socket.closed);
+    log.release('bounds');
+    assert.equal(server.stats.connections, 0);
   });
 
   test('a head alone, or another method, opens none', async () => {
