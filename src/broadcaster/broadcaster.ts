@@ -99,7 +99,7 @@ export class Broadcaster {
     const stalls = new Stalls<Subscriber>({ maxBytes: config.stalledBytes, writeBytes: config.writeBytes });
     this.#options = options;
     this.#ranges = new Ranges({ log, budget, rangeBytes: () => stalls.writeBytes * PAYLOAD_SHARE });
-    this.#catchUp = new CatchUp({ ranges: this.#ranges, turns, logger });
+    this.#catchUp = new CatchUp({ ranges: this.#ranges, turns, logger, clock });
     this.#context = {
       clock,
       budget,

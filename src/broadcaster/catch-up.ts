@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { background } from '../background.ts';
+import type { Clock } from '../clock.ts';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { formatCursor } from '../protocol/cursor.ts';
@@ -13,11 +14,19 @@ import type { Fetcher, Tail } from './tail.ts';
 import type { Turns } from './turns.ts';
 
 const RETRY_MS = 200;
+/**
+ * Between two ranges of one with a long way to go, while there is live traffic: about as long as it takes to read and
+ * write one, so that this takes half of the time at most. What is live has to pass through here several times (in,
+ * stored, read, out), and would wait for a range each time.
+ */
+const PAUSE_MS = 1;
+const LIVE_MS = 1000;
 
 interface CatchUpOptions {
   readonly ranges: Ranges;
   readonly turns: Turns;
   readonly logger: Logger;
+  readonly clock: Clock;
 }
 
 export class CatchUp implements Fetcher {
@@ -28,6 +37,7 @@ export class CatchUp implements Fetcher {
   readonly #deep = new Set<Subscription>();
   /** Places of those that were let in and have not begun yet. */
   #reserved = 0;
+  #liveAtMs = Number.NEGATIVE_INFINITY;
   readonly #stop = new AbortController();
 
   constructor(options: CatchUpOptions) {
@@ -61,6 +71,11 @@ export class CatchUp implements Fetcher {
     if (this.#deep.size > 0) this.#deep.delete(subscription);
   }
 
+  /** Something new came, to some channel. */
+  live(): void {
+    this.#liveAtMs = this.#options.clock.monotonic();
+  }
+
   forget(channel: string): void {
     this.#options.ranges.forget(channel);
   }
@@ -83,6 +98,8 @@ export class CatchUp implements Fetcher {
   }
 
   async #bring(tail: Tail, first: Subscription, key: string): Promise<void> {
+    if (this.#deep.has(first) && this.#options.clock.monotonic() - this.#liveAtMs < LIVE_MS)
+      await delay(PAUSE_MS);
     const ringNo = tail.ring.nextNo;
     const found = await this.#untilRead(tail, first, key);
     const waiting = this.#waiting.get(key) ?? [];
@@ -106,12 +123,21 @@ export class CatchUp implements Fetcher {
     this.#options.logger[level]({ err: error, channel }, 'a read to catch up failed; trying again');
   }
 
+  /**
+   * Whether it is the only one on a long way: nobody will ask for what it reads, and a million entries that are kept
+   * for a while cost many times the garbage collection of as many that are forgotten at once.
+   */
+  #isAlone(subscription: Subscription): boolean {
+    return this.deepCount === 1 && this.#deep.has(subscription);
+  }
+
   /** Null once nobody waits any more. */
-  async #untilRead(tail: Tail, { cursor }: Subscription, key: string): Promise<Found | null> {
+  async #untilRead(tail: Tail, first: Subscription, key: string): Promise<Found | null> {
     const { signal } = this.#stop;
+    const { cursor } = first;
     while (!signal.aborted && this.#waiting.get(key)?.some(({ hasEnded }) => !hasEnded) === true) {
       try {
-        return await this.#options.ranges.after(tail, cursor);
+        return await this.#options.ranges.after(tail, cursor, !this.#isAlone(first));
       } catch (error) {
         this.#complain(error, tail.channel);
         await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);

@@ -55,8 +55,11 @@ export class Ranges {
     this.#options = options;
   }
 
-  /** What follows the cursor, gaps included; empty when nothing does. Rejects as `Log.read` does. */
-  after(channel: Channel, cursor: Cursor): Promise<Found> {
+  /**
+   * What follows the cursor, gaps included; empty when nothing does. `keep`: whether others may ask for it.
+   * Rejects as `Log.read` does.
+   */
+  after(channel: Channel, cursor: Cursor, keep = true): Promise<Found> {
     const kept = this.#find(channel, cursor);
     if (kept !== null) return Promise.resolve(kept);
     const key = `${channel.channel} ${formatCursor(cursor)}`;
@@ -64,7 +67,7 @@ export class Ranges {
     if (reading === undefined) {
       reading = this.#turnstile
         // While it waited for its turn, another read may have brought it.
-        .pass(() => this.#find(channel, cursor) ?? this.#read(channel, cursor))
+        .pass(() => this.#find(channel, cursor) ?? this.#read(channel, cursor, keep))
         .finally(() => this.#reading.delete(key));
       this.#reading.set(key, reading);
     }
@@ -93,7 +96,7 @@ export class Ranges {
     return null;
   }
 
-  async #read({ channel }: Channel, cursor: Cursor): Promise<Found> {
+  async #read({ channel }: Channel, cursor: Cursor, keep: boolean): Promise<Found> {
     const { log, rangeBytes } = this.#options;
     this.reads += 1;
     const maxBytes = Math.min(MAX_RANGE_BYTES, rangeBytes());
@@ -103,7 +106,7 @@ export class Ranges {
     const start = { ...cursor, epoch: cursor.epoch ?? page.epoch };
     const range = new Range(start, itemsOf(channel, page), page.end);
     // What was asked for before a history was replaced may be of the old one.
-    if (isForOthers(range) && forgotten === this.#forgotten) this.#keep(channel, range);
+    if (keep && isForOthers(range) && forgotten === this.#forgotten) this.#keep(channel, range);
     return { range, place: { no: 0, index: 0 } };
   }
 

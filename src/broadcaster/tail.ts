@@ -15,6 +15,8 @@ import type { Feed, Subscription } from './subscription.ts';
 /** Reads older entries back for a subscription (catch-up.ts). */
 export interface Fetcher {
   request(tail: Tail, subscription: Subscription): void;
+  /** Something new came. */
+  live(): void;
   /** It needs no more of them. */
   done(subscription: Subscription): void;
   /** The history of the channel was replaced. */
@@ -88,6 +90,7 @@ export class Tail implements Feed, Passing, Holding, Keeper {
       }
       this.#context.budget.hold(this, item.memoryBytes);
     }
+    this.#context.catchUp.live();
     this.#due = true;
     this.#context.passes.start(this);
   }

@@ -83,7 +83,7 @@ export class Rig {
     const turns = new Turns(this.clock, passes);
     const stalls = new Stalls<Subscriber>({ maxBytes: stalledBytes, writeBytes });
     this.ranges = new Ranges({ log: this.log, budget, rangeBytes: () => writeBytes });
-    this.catchUp = new CatchUp({ ranges: this.ranges, turns, logger: silent });
+    this.catchUp = new CatchUp({ ranges: this.ranges, turns, logger: silent, clock: this.clock });
     this.context = {
       clock: this.clock,
       budget,
