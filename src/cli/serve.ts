@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import { startServer } from '../server.ts';
 import { announce } from './welcome.ts';
+import { keepYoungGenerationSmall } from './young-generation.ts';
 
 /** npm and npx repeat a Ctrl-C that the terminal already sent to the whole group: not a second key press. */
 const SAME_KEY_PRESS_MS = 50;
@@ -19,6 +20,7 @@ const STOP_GRACE_MS = 5000;
 
 /** Resolves to the exit code once the server has stopped. `exit` ends the process at once. */
 export async function serve(config: Config, logger: Logger, exit: (code: number) => never): Promise<number> {
+  keepYoungGenerationSmall();
   const asked = stopSignal(logger, exit);
   const starting = startServer(config, logger);
   const early = await Promise.race([asked, starting]);
