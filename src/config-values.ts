@@ -4,6 +4,7 @@ export const KIB: number = 1024;
 export const MIB: number = 1024 * KIB;
 export const GIB: number = 1024 * MIB;
 const SECOND = 1000;
+export const MINUTE: number = 60 * SECOND;
 export const DAY: number = 24 * 3600 * SECOND;
 /** setTimeout fires at once above 2^31 - 1 ms, so that no timer may be set longer: 24 days. */
 export const MAX_TIMER_MS: number = 24 * DAY;

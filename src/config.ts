@@ -6,8 +6,9 @@
  */
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { isChannelName, type Retention } from './channels.ts';
+import { isChannelName } from './channels.ts';
 import { bytes, count, oneOf, parsed, type Row, time } from './config-rows.ts';
+import type { Config } from './config-shape.ts';
 import {
   DAY,
   GIB,
@@ -16,67 +17,24 @@ import {
   KIB,
   MAX_TIMER_MS,
   MIB,
+  MINUTE,
   parseOrigins,
   parsePorts,
   redactSecret,
 } from './config-values.ts';
+
 import { StartError } from './errors.ts';
 
-export type Role = 'all' | 'manager' | 'broadcaster';
-export type Store = 'memory' | 'embedded' | 'redis';
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
-
-export interface HttpConfig {
-  readonly host: string;
-  /** The first must be listened on; the others are best effort. 0 = any free port. */
-  readonly ports: readonly number[];
-  /** Exact origins or `https://*.example.com`; empty = same origin and loopback. */
-  readonly allowedOrigins: readonly string[];
-  readonly allowAnonymous: boolean;
-  readonly heartbeatMs: number;
-  readonly idleTimeoutMs: number;
-  readonly lingerMs: number;
-  readonly compression: boolean;
-}
-
-export interface LogConfig {
-  readonly store: Store;
-  /** Set exactly when `store` is `redis`. May hold a password: print it through redactUrl only. */
-  readonly redisUrl: string | null;
-  /** The stream's key, which is also the name of the default channel. */
-  readonly stream: string;
-  /** An absolute path. */
-  readonly dataDir: string;
-  readonly retention: Retention;
-}
-
-export interface ManagerConfig {
-  readonly maxMessageBytes: number;
-  readonly publisherBufferBytes: number;
-  readonly bufferBytes: number;
-  readonly batchMaxEntries: number;
-  readonly batchMaxBytes: number;
-}
-
-export interface BroadcasterConfig {
-  readonly ringBytes: number;
-  readonly writeBytes: number;
-  readonly stalledBytes: number;
-  readonly slowAfterMs: number;
-  readonly slowEntries: number;
-  readonly slowBytes: number;
-  readonly maxCatchUps: number;
-}
-
-export interface Config {
-  readonly role: Role;
-  readonly http: HttpConfig;
-  readonly log: LogConfig;
-  readonly manager: ManagerConfig;
-  readonly broadcaster: BroadcasterConfig;
-  readonly drainTimeoutMs: number;
-  readonly logLevel: LogLevel;
-}
+export type {
+  BroadcasterConfig,
+  Config,
+  HttpConfig,
+  LogConfig,
+  LogLevel,
+  ManagerConfig,
+  Role,
+  Store,
+} from './config-shape.ts';
 
 export interface ConfigInput {
   /** Default: the environment of the process. */
@@ -216,6 +174,31 @@ const LOG = {
     allowed: 'a directory, made when it is missing',
     description: 'Where the embedded log keeps its files. One process at a time.',
   },
+  DURABILITY: oneOf(
+    'memory',
+    ['memory', 'replicated', 'fsync'],
+    'What it means that a message is stored in Redis: Redis has it (`memory`), `DURABILITY_REPLICAS` replicas have it too (`replicated`), or it is on the disk of Redis (`fsync`). The embedded log always flushes to disk first.',
+  ),
+  DURABILITY_REPLICAS: count(
+    '1',
+    [1, 100],
+    'How many replicas must have a message before it is acknowledged. Only for `DURABILITY=replicated`.',
+  ),
+  DURABILITY_TIMEOUT_MS: time(
+    '1s',
+    [10, MINUTE],
+    'How long replicas, or the disk of Redis, may take; then publishers are told `not_replicated` or `not_synced`.',
+  ),
+  IDEMPOTENCY_WINDOW_MS: time(
+    '10m',
+    [1000, DAY],
+    'For how long a message published again with the same key is known, and not stored twice.',
+  ),
+  IDEMPOTENCY_MAX_KEYS: count(
+    '1000000',
+    [1000, 100_000_000],
+    'Keys a channel remembers. Above it the oldest are forgotten before the window is over, with a warning.',
+  ),
   RETENTION_MAX_ENTRIES: count(
     '1000000',
     [1, Number.MAX_SAFE_INTEGER],
@@ -250,6 +233,11 @@ const MANAGER = {
     '1mib',
     [1, 64 * MIB],
     'Bytes stored at once; a larger message is a batch of its own.',
+  ),
+  OVERLOADED_AFTER_MS: time(
+    '5s',
+    [100, MAX_TIMER_MS],
+    'When the log has accepted nothing of a channel for so long, publishers that are answered are told to try again; raw ones wait.',
   ),
 };
 
@@ -351,17 +339,8 @@ function describeProblem(setting: Setting, value: string, flags: Readonly<Record
 
 /** What is wrong with settings that are each fine alone. */
 function contradictions(values: Values): string[] {
-  const problems: string[] = [];
-  const { ROLE, STORE, REDIS_URL, HOST, HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
-  if (STORE === 'redis' && REDIS_URL === undefined) {
-    problems.push('STORE="redis" needs REDIS_URL, for example redis://127.0.0.1:6379.');
-  }
-  if (STORE !== undefined && STORE !== 'redis' && REDIS_URL !== undefined) {
-    problems.push(`STORE="${STORE}" and REDIS_URL contradict each other. Set one of them.`);
-  }
-  if (ROLE !== 'all' && REDIS_URL === undefined) {
-    problems.push(`ROLE="${ROLE}" needs REDIS_URL: only in Redis can a manager and a broadcaster meet.`);
-  }
+  const problems = logContradictions(values);
+  const { HOST, HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
   if (!values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
     const risk =
       'anybody who reaches it could publish and subscribe. If that is wanted, set ALLOW_ANONYMOUS=true.';
@@ -372,6 +351,26 @@ function contradictions(values: Values): string[] {
   }
   if (IDLE_TIMEOUT_MS <= HEARTBEAT_MS) {
     problems.push(`IDLE_TIMEOUT_MS="${IDLE_TIMEOUT_MS}" must be more than HEARTBEAT_MS (${HEARTBEAT_MS}).`);
+  }
+  return problems;
+}
+
+function logContradictions({ ROLE, STORE, REDIS_URL, DURABILITY }: Values): string[] {
+  const problems: string[] = [];
+  if (STORE === 'redis' && REDIS_URL === undefined) {
+    problems.push('STORE="redis" needs REDIS_URL, for example redis://127.0.0.1:6379.');
+  }
+  if (STORE !== undefined && STORE !== 'redis' && REDIS_URL !== undefined) {
+    problems.push(`STORE="${STORE}" and REDIS_URL contradict each other. Set one of them.`);
+  }
+  if (ROLE !== 'all' && REDIS_URL === undefined) {
+    problems.push(`ROLE="${ROLE}" needs REDIS_URL: only in Redis can a manager and a broadcaster meet.`);
+  }
+  if (DURABILITY === 'replicated' && REDIS_URL === undefined) {
+    problems.push('DURABILITY="replicated" needs REDIS_URL: the embedded log has no replicas.');
+  }
+  if (DURABILITY === 'fsync' && STORE === 'memory') {
+    problems.push('DURABILITY="fsync" and STORE="memory" contradict each other. Set one of them.');
   }
   return problems;
 }
@@ -399,6 +398,12 @@ function assemble(values: Values): Config {
         maxBytes: values.RETENTION_MAX_BYTES,
         maxAgeMs: values.RETENTION_MAX_AGE_MS,
       },
+      durability: {
+        level: values.DURABILITY,
+        replicas: values.DURABILITY_REPLICAS,
+        timeoutMs: values.DURABILITY_TIMEOUT_MS,
+      },
+      idempotency: { windowMs: values.IDEMPOTENCY_WINDOW_MS, maxKeys: values.IDEMPOTENCY_MAX_KEYS },
     },
     manager: {
       maxMessageBytes: values.MAX_MESSAGE_BYTES,
@@ -406,6 +411,7 @@ function assemble(values: Values): Config {
       bufferBytes: values.MANAGER_BUFFER_BYTES,
       batchMaxEntries: values.BATCH_MAX_ENTRIES,
       batchMaxBytes: values.BATCH_MAX_BYTES,
+      overloadedAfterMs: values.OVERLOADED_AFTER_MS,
     },
     broadcaster: {
       ringBytes: values.RING_BYTES,

@@ -23,7 +23,10 @@ export type ErrorCode =
   | 'upgrade_required'
   | 'too_large'
   | 'limit_reached'
+  | 'overloaded'
   | 'log_unavailable'
+  | 'not_replicated'
+  | 'not_synced'
   | 'draining'
   | 'too_slow'
   | 'internal';
@@ -43,7 +46,15 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   },
   too_large: { http: 413, close: CLOSE.tooLarge, retry: false, title: 'Too large' },
   limit_reached: { http: 429, close: CLOSE.limitReached, retry: true, title: 'A limit is reached' },
+  overloaded: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log accepts nothing' },
   log_unavailable: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log does not answer' },
+  not_replicated: {
+    http: 503,
+    close: CLOSE.tryAgainLater,
+    retry: true,
+    title: 'Stored, but not yet on enough replicas',
+  },
+  not_synced: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'Stored, but not yet on disk' },
   draining: { http: 503, close: CLOSE.draining, retry: true, title: 'The server is stopping' },
   too_slow: { http: 500, close: CLOSE.tooSlow, retry: true, title: 'The subscriber read too slowly' },
   internal: { http: 500, close: CLOSE.internal, retry: true, title: 'Internal error' },

@@ -39,6 +39,8 @@ describe('defaults', () => {
     assert.equal(config.log.stream, 'local-q');
     assert.equal(config.log.dataDir, resolve('data'));
     assert.deepEqual(config.log.retention, DEFAULT_RETENTION);
+    assert.deepEqual(config.log.durability, { level: 'memory', replicas: 1, timeoutMs: 1000 });
+    assert.deepEqual(config.log.idempotency, { windowMs: 600_000, maxKeys: 1_000_000 });
     assert.equal(config.logLevel, 'info');
   });
 
@@ -51,6 +53,7 @@ describe('defaults', () => {
       bufferBytes: 64 * mib,
       batchMaxEntries: 2000,
       batchMaxBytes: mib,
+      overloadedAfterMs: 5000,
     });
     assert.deepEqual(config.broadcaster, {
       ringBytes: 32 * mib,
@@ -204,6 +207,9 @@ describe('settings that contradict each other', () => {
 
   test('roles meet only in Redis', () => {
     assert.match(problems({ ROLE: 'manager' })[0] ?? '', /^ROLE="manager" needs REDIS_URL/);
+    assert.match(problems({ DURABILITY: 'replicated' })[0] ?? '', /^DURABILITY="replicated" needs REDIS_URL/);
+    assert.match(problems({ DURABILITY: 'fsync', STORE: 'memory' })[0] ?? '', /contradict each other/);
+    assert.equal(load({ DURABILITY: 'fsync' }).log.durability.level, 'fsync', 'the embedded log always is');
     assert.equal(load({ ROLE: 'broadcaster', REDIS_URL: 'redis://h' }).role, 'broadcaster');
   });
 

@@ -26,6 +26,7 @@ const LEAVES = [
   'clock',
   'config',
   'config-rows',
+  'config-shape',
   'config-values',
   'errors',
   'logger',

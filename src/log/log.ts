@@ -16,6 +16,11 @@ export type EntryType = 'text' | 'json' | 'binary';
 export interface NewEntry {
   readonly type: EntryType;
   readonly data: Buffer;
+  /**
+   * What makes a second try known as one: for the idempotency window, an entry with the key of one that the
+   * channel has stored is not stored again. One that `isKey` (protocol/key.ts) takes.
+   */
+  readonly key?: string | undefined;
 }
 
 export interface Entry {
@@ -30,6 +35,8 @@ export interface Entry {
 
 export interface AppendResult {
   readonly id: EntryId;
+  /** Whether the key was known: nothing was stored, and the id is that of the first entry with the key. */
+  readonly duplicate: boolean;
 }
 
 export type GapReason = 'trimmed' | 'reset' | 'deleted' | 'damaged';
@@ -102,7 +109,8 @@ export interface Log {
    * pending while the store is down. One append per channel may be in flight: the caller batches.
    *
    * Rejects with RivercastError `log_unavailable` when the log is closed meanwhile, or when the store
-   * itself failed and nothing more can be promised.
+   * itself failed and nothing more can be promised; with `not_replicated` or `not_synced` when the entries
+   * are stored, but replicas or disk did not have them in time: a repetition with the same keys is safe.
    */
   append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]>;
 

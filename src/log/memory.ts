@@ -61,7 +61,7 @@ export class MemoryLog implements Log {
     }
     trimTo(state, this.#options.retention(channel), this.#options.clock.now());
     this.#arrivals.announce(channel);
-    return ids.map((id) => ({ id }));
+    return ids.map((id) => ({ id, duplicate: false }));
   }
 
   async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {

@@ -16,6 +16,7 @@ const CONFIG: ManagerConfig = {
   bufferBytes: 40_000,
   batchMaxEntries: 1,
   batchMaxBytes: 1_000_000,
+  overloadedAfterMs: 5000,
 };
 
 class Faucet {

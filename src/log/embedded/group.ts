@@ -112,7 +112,7 @@ export class Group {
       state.flushed = state.written;
       state.floor ??= first;
     }
-    for (const { job, ids } of this.#appends) job.resolve(ids.map((id) => ({ id })));
+    for (const { job, ids } of this.#appends) job.resolve(ids.map((id) => ({ id, duplicate: false })));
     for (const job of this.jobs) {
       if (job.kind === 'trim' && !isOver(job.state, job.policy, this.#nowMs)) job.resolve(job.removed);
     }

@@ -129,7 +129,7 @@ export class Appender {
     }
     if (wrong !== '')
       trouble.note('entries were stored, but what goes with them was not', { channel, wrong });
-    return stored.map((id) => ({ id }));
+    return stored.map((id) => ({ id, duplicate: false }));
   }
 
   #bounds(channel: string): string[] {

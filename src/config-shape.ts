@@ -1,0 +1,76 @@
+/** What a configuration holds, grouped by who reads it. All of it is frozen. */
+import type { Retention } from './channels.ts';
+
+export type Role = 'all' | 'manager' | 'broadcaster';
+export type Store = 'memory' | 'embedded' | 'redis';
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+export interface HttpConfig {
+  readonly host: string;
+  /** The first must be listened on; the others are best effort. 0 = any free port. */
+  readonly ports: readonly number[];
+  /** Exact origins or `https://*.example.com`; empty = same origin and loopback. */
+  readonly allowedOrigins: readonly string[];
+  readonly allowAnonymous: boolean;
+  readonly heartbeatMs: number;
+  readonly idleTimeoutMs: number;
+  readonly lingerMs: number;
+  readonly compression: boolean;
+}
+
+export type DurabilityLevel = 'memory' | 'replicated' | 'fsync';
+
+/** What an acknowledgement means in Redis. */
+export interface Durability {
+  readonly level: DurabilityLevel;
+  readonly replicas: number;
+  readonly timeoutMs: number;
+}
+
+/** For how long, and of how many entries of a channel, keys are remembered. */
+export interface Idempotency {
+  readonly windowMs: number;
+  readonly maxKeys: number;
+}
+
+export interface LogConfig {
+  readonly store: Store;
+  /** Set exactly when `store` is `redis`. May hold a password: print it through redactUrl only. */
+  readonly redisUrl: string | null;
+  /** The stream's key, which is also the name of the default channel. */
+  readonly stream: string;
+  /** An absolute path. */
+  readonly dataDir: string;
+  readonly retention: Retention;
+  readonly durability: Durability;
+  readonly idempotency: Idempotency;
+}
+
+export interface ManagerConfig {
+  readonly maxMessageBytes: number;
+  readonly publisherBufferBytes: number;
+  readonly bufferBytes: number;
+  readonly batchMaxEntries: number;
+  readonly batchMaxBytes: number;
+  readonly overloadedAfterMs: number;
+}
+
+export interface BroadcasterConfig {
+  readonly ringBytes: number;
+  readonly writeBytes: number;
+  readonly stalledBytes: number;
+  readonly slowAfterMs: number;
+  readonly slowEntries: number;
+  readonly slowBytes: number;
+  readonly maxCatchUps: number;
+}
+
+export interface Config {
+  readonly role: Role;
+  readonly http: HttpConfig;
+  readonly log: LogConfig;
+  readonly manager: ManagerConfig;
+  readonly broadcaster: BroadcasterConfig;
+  readonly drainTimeoutMs: number;
+  readonly logLevel: LogLevel;
+}
