@@ -8,6 +8,7 @@
 import { describe } from 'node:test';
 import type { OpenLog } from './log/fixture.ts';
 import { gapTests } from './log/gaps.ts';
+import { idempotencyTests } from './log/idempotency.ts';
 import { lifetimeTests } from './log/lifetime.ts';
 import { readingTests } from './log/reading.ts';
 import { startingTests } from './log/starting.ts';
@@ -16,7 +17,12 @@ import { waitingTests } from './log/waiting.ts';
 
 export type { LogFixture, LogSettings, OpenLog } from './log/fixture.ts';
 
-export function logContract(name: string, open: OpenLog): void {
+export interface Abilities {
+  /** Whether the store knows idempotency keys. */
+  readonly keys: boolean;
+}
+
+export function logContract(name: string, open: OpenLog, { keys }: Abilities = { keys: false }): void {
   describe(`the log contract: ${name}`, () => {
     readingTests(open);
     waitingTests(open);
@@ -24,5 +30,6 @@ export function logContract(name: string, open: OpenLog): void {
     trimmingTests(open);
     gapTests(open);
     lifetimeTests(open);
+    if (keys) idempotencyTests(open);
   });
 }
