@@ -52,6 +52,7 @@ export interface ManagerConfig {
   readonly bufferBytes: number;
   readonly batchMaxEntries: number;
   readonly batchMaxBytes: number;
+  readonly batchWaitMs: number;
   readonly overloadedAfterMs: number;
 }
 

@@ -234,6 +234,11 @@ const MANAGER = {
     [1, 64 * MIB],
     'Bytes stored at once; a larger message is a batch of its own.',
   ),
+  BATCH_WAIT_MS: time(
+    '0',
+    [0, 1000],
+    'For so long a busy channel lets its next batch gather: larger batches for later answers. One that is idle stores at once.',
+  ),
   OVERLOADED_AFTER_MS: time(
     '5s',
     [100, MAX_TIMER_MS],
@@ -411,6 +416,7 @@ function assemble(values: Values): Config {
       bufferBytes: values.MANAGER_BUFFER_BYTES,
       batchMaxEntries: values.BATCH_MAX_ENTRIES,
       batchMaxBytes: values.BATCH_MAX_BYTES,
+      batchWaitMs: values.BATCH_WAIT_MS,
       overloadedAfterMs: values.OVERLOADED_AFTER_MS,
     },
     broadcaster: {

@@ -91,7 +91,7 @@ export async function startServer(
 async function assemble(config: Config, logger: Logger, clock: Clock, log: Log): Promise<Parts> {
   const { role } = config;
   const { heartbeatMs } = config.http;
-  const manager = role === 'broadcaster' ? null : new Manager({ log, logger, config: config.manager });
+  const manager = role === 'broadcaster' ? null : new Manager({ log, clock, logger, config: config.manager });
   const broadcaster =
     role === 'manager' ? null : new Broadcaster({ log, clock, logger, config: config.broadcaster });
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);

@@ -53,6 +53,7 @@ describe('defaults', () => {
       bufferBytes: 64 * mib,
       batchMaxEntries: 2000,
       batchMaxBytes: mib,
+      batchWaitMs: 0,
       overloadedAfterMs: 5000,
     });
     assert.deepEqual(config.broadcaster, {

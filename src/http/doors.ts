@@ -199,7 +199,10 @@ export class Doors {
     this.#publishers.add(connection);
     const user: ConnectionUser = {
       drained: ignore,
-      detach: () => this.#publishers.delete(connection),
+      detach: () => {
+        this.#publishers.delete(connection);
+        publisher.detach();
+      },
       visit: nothing,
       receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
       closeReason: '',

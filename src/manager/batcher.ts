@@ -2,37 +2,76 @@
  * Group commit for one channel: one append is in flight, and what comes meanwhile makes the next batch. An
  * idle channel stores at once (all of what one read from a socket held goes together); a busy one fills its
  * batches by itself. Order is the order of `add`.
+ *
+ *   idle ──add──▶ appending ──settled──▶ appending the next, or idle
+ *                     │  nothing accepted for long: `check`
+ *                     ▼
+ *                  stalled ──settled──▶ as above
+ *
+ * Stalled, whoever is answered is told so, and what is not in flight is not stored; the others wait.
  */
+import type { Clock } from '../clock.ts';
+import { RivercastError } from '../errors.ts';
 import type { AppendResult, Log, NewEntry } from '../log/log.ts';
+import { costOf, type Pressure } from './pressure.ts';
 
+/** Who brought an entry. Called in the order of submission, once per entry, and never throws. */
 export interface Submitter {
-  /** The entry is stored. Called in the order of submission. */
+  /**
+   * Whether it tells its publisher how each entry fared. Its entries then fail rather than wait for ever: with
+   * `overloaded` (not stored) or `log_unavailable` (in flight, so nobody knows) when the log stands still.
+   */
+  readonly isAnswered: boolean;
   stored(entry: NewEntry, result: AppendResult): void;
-  /** The entry is not stored, and will not be: the log is closed or broken. */
+  /**
+   * The entry is not known to be stored; `error` is as `Log.append` rejects, or as above. May be called from
+   * within `submit`. `not_replicated` and `not_synced` mean that it is stored.
+   */
   failed(entry: NewEntry, error: unknown): void;
 }
 
 export interface BatchLimits {
   readonly maxEntries: number;
   readonly maxBytes: number;
+  /** For so long at most a busy channel lets its next batch gather; one that was idle stores at once. */
+  readonly waitMs: number;
 }
 
-interface Waiting {
-  readonly entry: NewEntry;
-  readonly submitter: Submitter;
+export interface BatcherOptions {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly limits: BatchLimits;
+  readonly pressure: Pressure;
+  /** How an append ended; null: well. */
+  readonly ended: (error: unknown) => void;
 }
+
+interface Batch {
+  readonly entries: NewEntry[];
+  readonly submitters: Submitter[];
+  readonly cost: number;
+}
+
+/** In place of one who was told already. */
+const NOBODY: Submitter = { isAnswered: false, stored: () => undefined, failed: () => undefined };
 
 export class Batcher {
-  readonly #log: Log;
   readonly #channel: string;
-  readonly #limits: BatchLimits;
-  #waiting: Waiting[] = [];
+  readonly #options: BatcherOptions;
+  #entries: NewEntry[] = [];
+  #submitters: Submitter[] = [];
+  /** Of the two lists above, what lies before is in a batch already. */
+  #head = 0;
+  #waitingBytes = 0;
   #running: Promise<void> | null = null;
+  #inFlight: Batch | null = null;
+  #startedMs = 0;
+  #isStalled = false;
+  #endGathering: (() => void) | null = null;
 
-  constructor(log: Log, channel: string, limits: BatchLimits) {
-    this.#log = log;
+  constructor(channel: string, options: BatcherOptions) {
     this.#channel = channel;
-    this.#limits = limits;
+    this.#options = options;
   }
 
   get isIdle(): boolean {
@@ -45,45 +84,151 @@ export class Batcher {
   }
 
   add(entry: NewEntry, submitter: Submitter): void {
-    this.#waiting.push({ entry, submitter });
+    if (submitter.isAnswered && (this.#isStalled || this.#options.pressure.isHopeless)) {
+      submitter.failed(entry, overloaded());
+      return;
+    }
+    this.#options.pressure.add(costOf(entry));
+    this.#entries.push(entry);
+    this.#submitters.push(submitter);
+    this.#waitingBytes += entry.data.length;
+    if (this.#endGathering !== null && this.#isFull) this.#endGathering();
     this.#running ??= this.#run();
+  }
+
+  /** Regular work. `stalledMs`: an append that takes so long is a log that stands still. */
+  check(stalledMs: number): void {
+    const batch = this.#inFlight;
+    if (batch === null || this.#isStalled) return;
+    if (this.#options.clock.monotonic() - this.#startedMs < stalledMs) return;
+    this.#isStalled = true;
+    for (const [i, submitter] of batch.submitters.entries()) {
+      if (!submitter.isAnswered) continue;
+      batch.submitters[i] = NOBODY;
+      submitter.failed(batch.entries[i] as NewEntry, unknown());
+    }
+    this.#refuseWaiting();
+    this.#options.pressure.stallBegan();
+  }
+
+  get #isFull(): boolean {
+    const { maxEntries, maxBytes } = this.#options.limits;
+    return this.#entries.length - this.#head >= maxEntries || this.#waitingBytes >= maxBytes;
   }
 
   /** Never rejects: every failure is told to its submitter. */
   async #run(): Promise<void> {
     // The rest of what one socket read holds is added before this goes on.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const batch = this.#take();
-      const entries = batch.map(({ entry }) => entry);
-      let results: AppendResult[];
-      try {
-        results = await this.#log.append(this.#channel, entries);
-      } catch (error) {
-        for (const { entry, submitter } of batch) submitter.failed(entry, error);
-        continue;
-      }
-      for (const [i, { entry, submitter }] of batch.entries()) {
-        submitter.stored(entry, results[i] as AppendResult);
-      }
+    while (this.#head < this.#entries.length) {
+      await this.#append(this.#take());
+      if (this.#options.limits.waitMs > 0) await this.#gather();
     }
     this.#running = null;
   }
 
-  #take(): Waiting[] {
-    const { maxEntries, maxBytes } = this.#limits;
-    let count = 0;
-    let bytes = 0;
-    for (const { entry } of this.#waiting) {
-      bytes += entry.data.length;
-      if (count > 0 && (count >= maxEntries || bytes > maxBytes)) break;
-      count += 1;
+  async #append(batch: Batch): Promise<void> {
+    const { log, clock, pressure, ended } = this.#options;
+    const { entries, submitters } = batch;
+    this.#inFlight = batch;
+    this.#startedMs = clock.monotonic();
+    let results: AppendResult[] | null = null;
+    let failure: unknown = null;
+    try {
+      results = await log.append(this.#channel, entries);
+    } catch (error) {
+      failure = error;
     }
-    if (count === this.#waiting.length) {
-      const all = this.#waiting;
-      this.#waiting = [];
+    this.#inFlight = null;
+    if (this.#isStalled) {
+      this.#isStalled = false;
+      pressure.stallEnded();
+    }
+    ended(failure);
+    for (let i = 0; i < entries.length; i++) {
+      const submitter = submitters[i] as Submitter;
+      const entry = entries[i] as NewEntry;
+      if (results === null) submitter.failed(entry, failure);
+      else submitter.stored(entry, results[i] as AppendResult);
+    }
+    pressure.release(batch.cost);
+  }
+
+  /** The next batch, out of what waits. */
+  #take(): Batch {
+    const { maxEntries, maxBytes } = this.#options.limits;
+    const end = Math.min(this.#entries.length, this.#head + maxEntries);
+    let bytes = 0;
+    let cost = 0;
+    let at = this.#head;
+    for (; at < end; at++) {
+      const entry = this.#entries[at] as NewEntry;
+      if (at > this.#head && bytes + entry.data.length > maxBytes) break;
+      bytes += entry.data.length;
+      cost += costOf(entry);
+    }
+    this.#waitingBytes -= bytes;
+    if (this.#head === 0 && at === this.#entries.length) {
+      const all = { entries: this.#entries, submitters: this.#submitters, cost };
+      this.#entries = [];
+      this.#submitters = [];
       return all;
     }
-    return this.#waiting.splice(0, count);
+    const batch = {
+      entries: this.#entries.slice(this.#head, at),
+      submitters: this.#submitters.slice(this.#head, at),
+      cost,
+    };
+    this.#head = at;
+    if (this.#head * 2 > this.#entries.length) this.#compact();
+    return batch;
   }
+
+  /** So seldom that each entry is moved about once, however many wait. */
+  #compact(): void {
+    this.#entries = this.#entries.slice(this.#head);
+    this.#submitters = this.#submitters.slice(this.#head);
+    this.#head = 0;
+  }
+
+  async #gather(): Promise<void> {
+    if (this.#isFull) return;
+    const gathered = new Promise<void>((resolve) => {
+      this.#endGathering = resolve;
+    });
+    const timer = setTimeout(() => this.#endGathering?.(), this.#options.limits.waitMs);
+    await gathered;
+    clearTimeout(timer);
+    this.#endGathering = null;
+  }
+
+  #refuseWaiting(): void {
+    const [entries, submitters, head] = [this.#entries, this.#submitters, this.#head];
+    this.#entries = [];
+    this.#submitters = [];
+    this.#head = 0;
+    for (let i = head; i < entries.length; i++) {
+      const entry = entries[i] as NewEntry;
+      const submitter = submitters[i] as Submitter;
+      if (submitter.isAnswered) {
+        this.#waitingBytes -= entry.data.length;
+        this.#options.pressure.release(costOf(entry));
+        submitter.failed(entry, overloaded());
+      } else {
+        this.#entries.push(entry);
+        this.#submitters.push(submitter);
+      }
+    }
+  }
+}
+
+function overloaded(): RivercastError {
+  return new RivercastError('overloaded', 'the log accepts nothing at the moment; this is not stored');
+}
+
+function unknown(): RivercastError {
+  return new RivercastError(
+    'log_unavailable',
+    'the log did not answer in time, so it is not known whether this is stored; publish it again with the same key',
+  );
 }

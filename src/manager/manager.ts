@@ -1,54 +1,74 @@
 /**
- * Publishers in: what comes from all connections, batched per channel and appended to the log.
+ * Publishers in: what comes from all connections and requests, batched per channel and appended to the log.
  *
- * The bytes received and not yet stored are bounded per publisher and for all of them. A publisher above
- * either bound is paused; it goes on once half of the bound is free again, so that it does not stop and start
- * with every batch.
+ * Whoever publishes is a Submitter (batcher.ts), told of each entry how it fared, and a Pausable (pressure.ts),
+ * which is not read above its bounds:
+ *
+ *   submit(channel, entry, submitter)   then, and before reading on:
+ *   mustPause(pausable)                 true: do not read; `resume` is called as soon as it may be read
+ *   settled(pausable)                   its own `unstoredBytes` have fallen (by `costOf` each)
+ *   forget(pausable)                    it is gone; what was submitted is stored all the same
  */
 
-import type { FailureLogger } from '../background.ts';
+import type { Clock } from '../clock.ts';
 import type { ManagerConfig } from '../config.ts';
+import { RivercastError } from '../errors.ts';
 import type { Log, NewEntry } from '../log/log.ts';
-import { Batcher, type Submitter } from './batcher.ts';
+import { Batcher, type BatcherOptions, type Submitter } from './batcher.ts';
+import { type Pausable, Pressure } from './pressure.ts';
 
-/** A source of entries that can be made to wait (publisher.ts). */
-export interface Pausable {
-  /** Received from it and not yet stored. */
-  readonly unstoredBytes: number;
-  readonly isPaused: boolean;
-  resume(): void;
+/** The part of a logger that is needed here. */
+export interface ManagerLogger {
+  error(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
 }
 
 export interface ManagerOptions {
   readonly log: Log;
-  readonly logger: FailureLogger;
+  readonly clock: Clock;
+  readonly logger: ManagerLogger;
   readonly config: ManagerConfig;
 }
 
 export class Manager {
   readonly #options: ManagerOptions;
+  readonly #batching: BatcherOptions;
   readonly #batchers = new Map<string, Batcher>();
-  readonly #paused = new Set<Pausable>();
-  #unstoredBytes = 0;
+  readonly #pressure: Pressure;
   #lost = 0;
+  /** What the latest batches were late for, until it is told. */
+  #late: RivercastError | null = null;
+  #isLateTold = false;
+  #hadOneInTime = false;
 
   constructor(options: ManagerOptions) {
+    const { log, clock, config } = options;
     this.#options = options;
-  }
-
-  get unstoredBytes(): number {
-    return this.#unstoredBytes;
-  }
-
-  submit(channel: string, entry: NewEntry, submitter: Submitter, bytes: number): void {
-    this.#unstoredBytes += bytes;
-    let batcher = this.#batchers.get(channel);
-    if (batcher === undefined) {
-      const { log, config } = this.#options;
-      batcher = new Batcher(log, channel, {
+    this.#pressure = new Pressure(config);
+    this.#batching = {
+      log,
+      clock,
+      limits: {
         maxEntries: config.batchMaxEntries,
         maxBytes: config.batchMaxBytes,
-      });
+        waitMs: config.batchWaitMs,
+      },
+      pressure: this.#pressure,
+      ended: (error) => this.#ended(error),
+    };
+  }
+
+  /** The cost of what was received and is not stored yet. */
+  get unstoredBytes(): number {
+    return this.#pressure.unstoredBytes;
+  }
+
+  /** Entries of a channel are stored in the order in which they are submitted. */
+  submit(channel: string, entry: NewEntry, submitter: Submitter): void {
+    let batcher = this.#batchers.get(channel);
+    if (batcher === undefined) {
+      batcher = new Batcher(channel, this.#batching);
       this.#batchers.set(channel, batcher);
     }
     batcher.add(entry, submitter);
@@ -56,31 +76,30 @@ export class Manager {
 
   /** Whether this publisher must not be read for now; it is then resumed as soon as it may be. */
   mustPause(publisher: Pausable): boolean {
-    const { publisherBufferBytes, bufferBytes } = this.#options.config;
-    if (publisher.unstoredBytes <= publisherBufferBytes && this.#unstoredBytes <= bufferBytes) return false;
-    this.#paused.add(publisher);
-    return true;
+    return this.#pressure.mustPause(publisher);
   }
 
-  settled(publisher: Pausable, bytes: number): void {
-    const { publisherBufferBytes, bufferBytes } = this.#options.config;
-    const wasFull = this.#unstoredBytes > bufferBytes / 2;
-    this.#unstoredBytes -= bytes;
-    const mayResume = (one: Pausable): boolean => one.unstoredBytes <= publisherBufferBytes / 2;
-    const isOver = this.#unstoredBytes > bufferBytes;
-    if (!isOver && publisher.isPaused && mayResume(publisher)) this.#resume(publisher);
-    if (!wasFull || this.#unstoredBytes > bufferBytes / 2) return;
-    for (const paused of [...this.#paused]) if (mayResume(paused)) this.#resume(paused);
+  /** The publisher's own bytes have fallen. */
+  settled(publisher: Pausable): void {
+    this.#pressure.settled(publisher);
   }
 
-  /** An entry that was received will not be stored: said once, for the first of them. */
+  /** The publisher is gone, and need not be resumed. */
+  forget(publisher: Pausable): void {
+    this.#pressure.forget(publisher);
+  }
+
+  /** An entry that was received will not be stored, and its publisher is not told: said once, for the first. */
   lost(channel: string, error: unknown): void {
     this.#lost += 1;
     if (this.#lost > 1) return;
     this.#options.logger.error({ err: error, channel }, 'messages that were received could not be stored');
   }
 
-  /** Resolves when nothing is in flight any more, or when `signal` aborts; true when everything is stored. */
+  /**
+   * Resolves when nothing is in flight any more, or when `signal` aborts; true when everything is stored that was
+   * not refused.
+   */
   async drain(signal: AbortSignal): Promise<boolean> {
     const aborted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -94,13 +113,38 @@ export class Manager {
     }
   }
 
-  /** Regular work, about once a second: forgets channels nobody publishes to. */
+  /** Regular work, about once a second: forgets channels nobody publishes to, finds those that stand still. */
   tick(): void {
-    for (const [channel, batcher] of this.#batchers) if (batcher.isIdle) this.#batchers.delete(channel);
+    const { overloadedAfterMs } = this.#options.config;
+    for (const [channel, batcher] of this.#batchers) {
+      if (batcher.isIdle) this.#batchers.delete(channel);
+      else batcher.check(overloadedAfterMs);
+    }
+    this.#tellLate();
   }
 
-  #resume(publisher: Pausable): void {
-    this.#paused.delete(publisher);
-    publisher.resume();
+  #ended(error: unknown): void {
+    if (isLate(error)) this.#late = error;
+    else if (error === null) this.#hadOneInTime = true;
   }
+
+  /** Once per change, and not for each message. */
+  #tellLate(): void {
+    const { logger } = this.#options;
+    if (this.#late !== null) {
+      if (!this.#isLateTold)
+        logger.warn({ err: this.#late }, 'messages are stored, but less safely than asked');
+      this.#isLateTold = true;
+    } else if (this.#isLateTold && this.#hadOneInTime) {
+      logger.info({}, 'messages are stored as safely as asked again');
+      this.#isLateTold = false;
+    }
+    this.#late = null;
+    this.#hadOneInTime = false;
+  }
+}
+
+/** Whether the entries are stored, but not as durable as they were to be. */
+export function isLate(error: unknown): error is RivercastError {
+  return error instanceof RivercastError && (error.code === 'not_replicated' || error.code === 'not_synced');
 }

@@ -5,10 +5,8 @@
 import { ERRORS } from '../errors.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import type { Submitter } from './batcher.ts';
-import type { Manager, Pausable } from './manager.ts';
-
-/** What an entry costs beside its payload, so that empty messages are bounded too. */
-const ENTRY_OVERHEAD_BYTES = 128;
+import { isLate, type Manager } from './manager.ts';
+import { costOf, type Pausable } from './pressure.ts';
 
 export interface PublisherConnection {
   /** Stops and restarts reading from the socket. */
@@ -19,6 +17,7 @@ export interface PublisherConnection {
 }
 
 export class Publisher implements Submitter, Pausable {
+  readonly isAnswered = false;
   readonly #manager: Manager;
   readonly #channel: string;
   readonly #connection: PublisherConnection;
@@ -40,9 +39,9 @@ export class Publisher implements Submitter, Pausable {
   }
 
   publish(type: EntryType, data: Buffer): void {
-    const bytes = costOf(data);
-    this.#unstoredBytes += bytes;
-    this.#manager.submit(this.#channel, { type, data }, this, bytes);
+    const entry = { type, data };
+    this.#unstoredBytes += costOf(entry);
+    this.#manager.submit(this.#channel, entry, this);
     if (!this.#paused && this.#manager.mustPause(this)) {
       this.#paused = true;
       this.#connection.pause();
@@ -56,6 +55,7 @@ export class Publisher implements Submitter, Pausable {
   /** A raw publisher is told of nothing stored, so the end of its connection has to tell of what is not. */
   failed(entry: NewEntry, error: unknown): void {
     this.#settle(entry);
+    if (isLate(error)) return;
     this.#manager.lost(this.#channel, error);
     this.#connection.close(ERRORS.log_unavailable.close, 'the log can not store any more');
   }
@@ -67,13 +67,13 @@ export class Publisher implements Submitter, Pausable {
     this.#connection.resume();
   }
 
-  #settle(entry: NewEntry): void {
-    const bytes = costOf(entry.data);
-    this.#unstoredBytes -= bytes;
-    this.#manager.settled(this, bytes);
+  /** The connection is gone. */
+  detach(): void {
+    this.#manager.forget(this);
   }
-}
 
-function costOf(data: Buffer): number {
-  return data.length + ENTRY_OVERHEAD_BYTES;
+  #settle(entry: NewEntry): void {
+    this.#unstoredBytes -= costOf(entry);
+    if (this.#paused) this.#manager.settled(this);
+  }
 }

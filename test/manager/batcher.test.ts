@@ -3,12 +3,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewEntry } from '../../src/log/log.ts';
 import { Batcher, type BatchLimits, type Submitter } from '../../src/manager/batcher.ts';
+import { Pressure } from '../../src/manager/pressure.ts';
+import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
 
-const WIDE: BatchLimits = { maxEntries: 1000, maxBytes: 1_000_000 };
+const WIDE: BatchLimits = { maxEntries: 1000, maxBytes: 1_000_000, waitMs: 0 };
 
 class Recorder implements Submitter {
+  readonly isAnswered: boolean;
   readonly told: string[] = [];
+
+  constructor(isAnswered = false) {
+    this.isAnswered = isAnswered;
+  }
 
   stored(entry: NewEntry, result: { readonly id: string }): void {
     assert.match(result.id, /^\d+-\d+$/);
@@ -30,6 +37,11 @@ class CountingLog extends GatedLog {
   }
 }
 
+function batcherOf(log: GatedLog, limits: BatchLimits): Batcher {
+  const pressure = new Pressure({ publisherBufferBytes: 1_000_000, bufferBytes: 1_000_000 });
+  return new Batcher('c', { log, clock: new ManualClock(), limits, pressure, ended: () => undefined });
+}
+
 function text(data: string): NewEntry {
   return { type: 'text', data: Buffer.from(data) };
 }
@@ -42,7 +54,7 @@ async function storedTexts(log: GatedLog): Promise<string[]> {
 
 test('what is added in one turn is stored in one append, in order, each told to its submitter', async () => {
   const log = new CountingLog();
-  const batcher = new Batcher(log, 'c', WIDE);
+  const batcher = batcherOf(log, WIDE);
   const [a, b] = [new Recorder(), new Recorder()];
   batcher.add(text('1'), a);
   batcher.add(text('2'), b);
@@ -57,7 +69,7 @@ test('what is added in one turn is stored in one append, in order, each told to 
 
 test('while an append is under way the next batch gathers, and there is never a second one', async () => {
   const log = new CountingLog();
-  const batcher = new Batcher(log, 'c', WIDE);
+  const batcher = batcherOf(log, WIDE);
   const recorder = new Recorder();
   log.hold('append');
   batcher.add(text('0'), recorder);
@@ -76,7 +88,7 @@ test('while an append is under way the next batch gathers, and there is never a 
 
 test('a batch holds at most its number of entries', async () => {
   const log = new CountingLog();
-  const batcher = new Batcher(log, 'c', { ...WIDE, maxEntries: 40 });
+  const batcher = batcherOf(log, { ...WIDE, maxEntries: 40 });
   const recorder = new Recorder();
   for (let i = 0; i < 100; i++) batcher.add(text(String(i)), recorder);
   await batcher.settled;
@@ -86,7 +98,7 @@ test('a batch holds at most its number of entries', async () => {
 
 test('a batch holds at most its number of bytes, and a larger message goes alone', async () => {
   const log = new CountingLog();
-  const batcher = new Batcher(log, 'c', { ...WIDE, maxBytes: 10 });
+  const batcher = batcherOf(log, { ...WIDE, maxBytes: 10 });
   const recorder = new Recorder();
   for (const data of ['aaaa', 'bbbb', 'cccc', 'x'.repeat(50), 'd', 'e'.repeat(10), '']) {
     batcher.add(text(data), recorder);
@@ -98,7 +110,7 @@ test('a batch holds at most its number of bytes, and a larger message goes alone
 
 test('a failure is told to each of the batch that failed, and the next batch is stored', async () => {
   const log = new CountingLog();
-  const batcher = new Batcher(log, 'c', { ...WIDE, maxEntries: 2 });
+  const batcher = batcherOf(log, { ...WIDE, maxEntries: 2 });
   const [a, b] = [new Recorder(), new Recorder()];
   log.failNext('append', new Error('broken'));
   batcher.add(text('1'), a);
@@ -112,9 +124,10 @@ test('a failure is told to each of the batch that failed, and the next batch is 
 
 test('what is added when told of the last entry is stored too', async () => {
   const log = new CountingLog();
-  const batcher = new Batcher(log, 'c', WIDE);
+  const batcher = batcherOf(log, WIDE);
   const recorder = new Recorder();
   const echoing: Submitter = {
+    isAnswered: false,
     stored: () => batcher.add(text('again'), recorder),
     failed: () => assert.fail(),
   };

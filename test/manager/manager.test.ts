@@ -5,6 +5,7 @@ import type { ManagerConfig } from '../../src/config.ts';
 import { createLogger, type Logger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { Publisher } from '../../src/manager/publisher.ts';
+import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { until } from '../support/within.ts';
 
@@ -16,6 +17,7 @@ const CONFIG: ManagerConfig = {
   bufferBytes: 40_000,
   batchMaxEntries: 1,
   batchMaxBytes: 1_000_000,
+  batchWaitMs: 0,
   overloadedAfterMs: 5000,
 };
 
@@ -37,6 +39,7 @@ class Faucet {
 
 class Desk {
   readonly log: GatedLog = new GatedLog();
+  readonly clock: ManualClock = new ManualClock();
   readonly manager: Manager;
   readonly said: string[] = [];
   readonly logger: Logger = createLogger({
@@ -45,7 +48,8 @@ class Desk {
   });
 
   constructor(config: Partial<ManagerConfig> = {}) {
-    this.manager = new Manager({ log: this.log, logger: this.logger, config: { ...CONFIG, ...config } });
+    const { log, clock, logger } = this;
+    this.manager = new Manager({ log, clock, logger, config: { ...CONFIG, ...config } });
   }
 
   publisher(channel = 'c'): { readonly publisher: Publisher; readonly faucet: Faucet } {
