@@ -1,4 +1,8 @@
-/** The grammar of channel names, and how long a channel keeps its entries. */
+/**
+ * Channels: the grammar of their names, patterns that stand for many of them, and how long a channel keeps its
+ * entries. A pattern is a name, a prefix with `*` behind it, or `*` alone; of those that fit a channel the most
+ * specific one counts: the name itself, else the longest prefix.
+ */
 
 const CHANNEL_PATTERN = /^[A-Za-z0-9_.:-]{1,128}$/;
 
@@ -7,6 +11,44 @@ export const CHANNEL_RULE = '1 to 128 characters of A-Z a-z 0-9 _ . : -';
 
 export function isChannelName(name: string): boolean {
   return CHANNEL_PATTERN.test(name);
+}
+
+export const PATTERN_RULE = 'the name of a channel, the beginning of names followed by *, or * alone';
+
+export function isChannelsPattern(text: string): boolean {
+  if (!text.endsWith('*')) return isChannelName(text);
+  return text === '*' || isChannelName(text.slice(0, -1));
+}
+
+/** Matches are remembered for so many channels, then found anew. */
+const MAX_REMEMBERED = 10_000;
+
+/** Finds what the most specific of the patterns that fit a channel stands for; `otherwise` when none fits. */
+export function matcher<Value>(
+  patterns: ReadonlyMap<string, Value>,
+  otherwise: Value,
+): (channel: string) => Value {
+  const prefixes = [...patterns.keys()].filter((pattern) => pattern.endsWith('*'));
+  const lengths = [...new Set(prefixes.map((prefix) => prefix.length - 1))].toSorted((a, b) => b - a);
+  const remembered = new Map<string, Value>();
+
+  function find(channel: string): Value {
+    if (patterns.has(channel)) return patterns.get(channel) as Value;
+    for (const length of lengths) {
+      const pattern = `${channel.slice(0, length)}*`;
+      if (length <= channel.length && patterns.has(pattern)) return patterns.get(pattern) as Value;
+    }
+    return otherwise;
+  }
+
+  return (channel) => {
+    const known = remembered.get(channel);
+    if (known !== undefined) return known;
+    const found = find(channel);
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+    remembered.set(channel, found);
+    return found;
+  };
 }
 
 /** Whichever bound is reached first removes the oldest entries. */
@@ -21,3 +63,17 @@ export const DEFAULT_RETENTION: Retention = {
   maxBytes: 1024 ** 3,
   maxAgeMs: 7 * 24 * 3_600_000,
 };
+
+/** The retention of the channels that a pattern stands for; a bound that it does not name is the general one. */
+export interface RetentionRule extends Partial<Retention> {
+  readonly channels: string;
+}
+
+/** How long each channel keeps its entries. */
+export function retentionBy(
+  general: Retention,
+  rules: readonly RetentionRule[],
+): (channel: string) => Retention {
+  const patterns = rules.map(({ channels, ...bounds }) => [channels, { ...general, ...bounds }] as const);
+  return matcher(new Map(patterns), general);
+}

@@ -13,7 +13,9 @@ export interface Row<Schema extends z.ZodType = z.ZodType> {
 
 type Range = readonly [min: number, max: number];
 
-type Quantity = (initial: string, range: Range, description: string) => Row<z.ZodType<number>>;
+export type NumberRow = Row<z.ZodType<number>>;
+
+type Quantity = (initial: string, range: Range, description: string) => NumberRow;
 
 /** Makes the rows of one kind of number. */
 function quantity(
@@ -48,4 +50,18 @@ export function parsed<Value>(parse: (text: string) => Value | null): z.ZodType<
     context.addIssue({ code: 'custom', message: 'malformed' });
     return z.NEVER;
   });
+}
+
+/** A value, or what is wrong with its text. */
+export type Explained<Value> = { readonly ok: Value } | { readonly wrong: string };
+
+/** As `parsed`, for values of several pieces: what is wrong is part of the message. */
+export function explained<Value>(parse: (text: string) => Explained<Value>): z.ZodOptional<z.ZodType<Value>> {
+  const schema = z.string().transform((text, context) => {
+    const value = parse(text);
+    if ('ok' in value) return value.ok;
+    context.addIssue({ code: 'custom', message: value.wrong, params: { isExplained: true } });
+    return z.NEVER;
+  });
+  return (schema as unknown as z.ZodType<Value>).optional();
 }

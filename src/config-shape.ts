@@ -1,5 +1,5 @@
 /** What a configuration holds, grouped by who reads it. All of it is frozen. */
-import type { Retention } from './channels.ts';
+import type { Retention, RetentionRule } from './channels.ts';
 
 export type Role = 'all' | 'manager' | 'broadcaster';
 export type Store = 'memory' | 'embedded' | 'redis';
@@ -41,7 +41,10 @@ export interface LogConfig {
   readonly stream: string;
   /** An absolute path. */
   readonly dataDir: string;
+  /** Of channels that no rule names, and for bounds that a rule does not. */
   readonly retention: Retention;
+  readonly retentionRules: readonly RetentionRule[];
+  readonly sweepMs: number;
   readonly durability: Durability;
   readonly idempotency: Idempotency;
 }

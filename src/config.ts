@@ -6,7 +6,9 @@
  */
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { isChannelName } from './channels.ts';
+import { isChannelName, type RetentionRule } from './channels.ts';
+import { BROADCASTER_ROWS } from './config-broadcaster.ts';
+import { RETENTION_ROWS, repeatedIn } from './config-retention.ts';
 import { bytes, count, oneOf, parsed, type Row, time } from './config-rows.ts';
 import type { Config } from './config-shape.ts';
 import {
@@ -14,7 +16,6 @@ import {
   GIB,
   isLoopback,
   isRedisUrl,
-  KIB,
   MAX_TIMER_MS,
   MIB,
   MINUTE,
@@ -199,13 +200,7 @@ const LOG = {
     [1000, 100_000_000],
     'Keys a channel remembers. Above it the oldest are forgotten before the window is over, with a warning.',
   ),
-  RETENTION_MAX_ENTRIES: count(
-    '1000000',
-    [1, Number.MAX_SAFE_INTEGER],
-    'Entries a channel keeps. Whichever of the three bounds is reached first removes the oldest.',
-  ),
-  RETENTION_MAX_BYTES: bytes('1gib', [1, 1024 * 1024 * GIB], 'Bytes of messages a channel keeps.'),
-  RETENTION_MAX_AGE_MS: time('7d', [1, 36_500 * DAY], 'How long a channel keeps an entry.'),
+  ...RETENTION_ROWS,
 };
 
 const MANAGER = {
@@ -246,38 +241,14 @@ const MANAGER = {
   ),
 };
 
-const BROADCASTER = {
-  RING_BYTES: bytes(
-    '32mib',
-    [64 * KIB, 64 * GIB],
-    'Memory for recent messages, one budget for the process; older ones are read from the log.',
-  ),
-  WRITE_BYTES: bytes(
-    '256kib',
-    [4 * KIB, 16 * MIB],
-    'The largest single write to a socket: larger ones gain little speed and pin more memory.',
-  ),
-  STALLED_BYTES: bytes(
-    '64mib',
-    [64 * KIB, 64 * GIB],
-    'Memory that sockets which do not drain keep alive, shared bytes counted once; above it the longest-stalled one is cut.',
-  ),
-  SLOW_AFTER_MS: time(
-    '30s',
-    [1, MAX_TIMER_MS],
-    'A subscriber that took nothing for so long and is too far behind (the next two) is closed with 4408.',
-  ),
-  SLOW_ENTRIES: count('100000', [1, Number.MAX_SAFE_INTEGER], 'How many entries behind is too far.'),
-  SLOW_BYTES: bytes('64mib', [1, 1024 * GIB], 'How many bytes behind is too far.'),
-  MAX_CATCH_UPS: count(
-    '500',
-    [1, 1_000_000],
-    'Subscribers that may be on a long way (more than 20,000 entries, none of them in memory) to the present at a time; more are told to come back a little later.',
-  ),
+const SECTIONS = {
+  Process: PROCESS,
+  Listening: HTTP,
+  Log: LOG,
+  Manager: MANAGER,
+  Broadcaster: BROADCASTER_ROWS,
 };
-
-const SECTIONS = { Process: PROCESS, Listening: HTTP, Log: LOG, Manager: MANAGER, Broadcaster: BROADCASTER };
-const TABLE = { ...PROCESS, ...HTTP, ...LOG, ...MANAGER, ...BROADCASTER };
+const TABLE = { ...PROCESS, ...HTTP, ...LOG, ...MANAGER, ...BROADCASTER_ROWS };
 type Name = keyof typeof TABLE;
 type Shape = { [Key in Name]: (typeof TABLE)[Key]['schema'] };
 
@@ -315,14 +286,24 @@ export function loadConfig(input: ConfigInput = {}): Config {
     .map((key) => `${JSON.stringify(key)} is not a setting`);
   const result = SCHEMA.safeParse(raw);
   if (result.success) problems.push(...contradictions(result.data));
-  else {
-    const wrong = new Set(result.error.issues.map((issue) => issue.path[0]));
-    for (const setting of SETTINGS) {
-      if (wrong.has(setting.name)) problems.push(describeProblem(setting, raw[setting.name] ?? '', flags));
-    }
-  }
+  else problems.push(...mistakes(result.error.issues, raw, flags));
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
   return freeze(assemble(result.data));
+}
+
+/** A line for each setting that has a bad value, in the order of the table. */
+function mistakes(
+  issues: readonly z.core.$ZodIssue[],
+  raw: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, unknown>>,
+): string[] {
+  const wrong = new Map(issues.map((issue) => [issue.path[0], issue]));
+  return SETTINGS.flatMap((setting) => {
+    const issue = wrong.get(setting.name);
+    if (issue === undefined) return [];
+    const reason = issue.code === 'custom' && issue.params?.['isExplained'] === true ? issue.message : null;
+    return [describeProblem(setting, raw[setting.name] ?? '', { flags, reason })];
+  });
 }
 
 function rawValue(
@@ -336,10 +317,15 @@ function rawValue(
   return value === '' && setting.name !== 'ALLOWED_ORIGINS' ? undefined : value;
 }
 
-function describeProblem(setting: Setting, value: string, flags: Readonly<Record<string, unknown>>): string {
+function describeProblem(
+  setting: Setting,
+  value: string,
+  { flags, reason }: { flags: Readonly<Record<string, unknown>>; reason: string | null },
+): string {
   const shown = JSON.stringify(setting.secret ? redactSecret(value) : value.slice(0, 200));
   const where = flags[setting.key] === undefined ? `${setting.name}=` : `${setting.flag} `;
-  return `${where}${shown} is not allowed. Allowed: ${setting.allowed.replaceAll('`', '')}.`;
+  const why = reason === null ? '' : `: ${reason}`;
+  return `${where}${shown} is not allowed${why}. Allowed: ${setting.allowed.replaceAll('`', '')}.`;
 }
 
 /** What is wrong with settings that are each fine alone. */
@@ -353,6 +339,12 @@ function contradictions(values: Values): string[] {
   }
   if (values.STALLED_BYTES < values.MAX_MESSAGE_BYTES) {
     problems.push('STALLED_BYTES must be at least MAX_MESSAGE_BYTES: one message may be pending whole.');
+  }
+  const repeated = repeatedIn(rulesOf(values));
+  if (repeated !== null) {
+    problems.push(
+      `RETENTION and RETENTION_FILE both name the channels ${repeated}. Name them in one of them.`,
+    );
   }
   if (IDLE_TIMEOUT_MS <= HEARTBEAT_MS) {
     problems.push(`IDLE_TIMEOUT_MS="${IDLE_TIMEOUT_MS}" must be more than HEARTBEAT_MS (${HEARTBEAT_MS}).`);
@@ -380,6 +372,10 @@ function logContradictions({ ROLE, STORE, REDIS_URL, DURABILITY }: Values): stri
   return problems;
 }
 
+function rulesOf({ RETENTION = [], RETENTION_FILE = [] }: Values): RetentionRule[] {
+  return [...RETENTION, ...RETENTION_FILE];
+}
+
 function assemble(values: Values): Config {
   return {
     role: values.ROLE,
@@ -403,6 +399,8 @@ function assemble(values: Values): Config {
         maxBytes: values.RETENTION_MAX_BYTES,
         maxAgeMs: values.RETENTION_MAX_AGE_MS,
       },
+      retentionRules: rulesOf(values),
+      sweepMs: values.SWEEP_MS,
       durability: {
         level: values.DURABILITY,
         replicas: values.DURABILITY_REPLICAS,

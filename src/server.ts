@@ -6,6 +6,7 @@
  * What a role means is decided here: which of the two halves exists.
  */
 import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts';
+import { retentionBy } from './channels.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { Connections } from './http/connections.ts';
@@ -133,7 +134,8 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
-  const { maxAgeMs } = config.log.retention;
+  const retention = retentionBy(config.log.retention, config.log.retentionRules);
+  const maxAgeMs = (channel: string): number => retention(channel).maxAgeMs;
   return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 

@@ -25,6 +25,8 @@ const LEAVES = [
   'channels',
   'clock',
   'config',
+  'config-broadcaster',
+  'config-retention',
   'config-rows',
   'config-shape',
   'config-values',

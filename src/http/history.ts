@@ -46,8 +46,8 @@ export interface HistoryOptions {
   readonly logger: Logger;
   /** A client that takes nothing for so long is cut. */
   readonly idleTimeoutMs: number;
-  /** How long the log keeps an entry. */
-  readonly maxAgeMs: number;
+  /** How long the log keeps an entry of the channel. */
+  readonly maxAgeMs: (channel: string) => number;
 }
 
 type Route = { Params: { channel: string } };
@@ -90,7 +90,8 @@ export class History {
     if ('refused' in asked) return sendProblem(reply, asked.refused);
     const gone = this.#enter(reply.raw);
     reply.raw.setTimeout(idleTimeoutMs);
-    const keeping = { nowMs, maxAgeMs, isPrivate: authorization !== undefined };
+    const isPrivate = authorization !== undefined;
+    const keeping = { nowMs, maxAgeMs: maxAgeMs(asked.ok.channel), isPrivate };
     const visit = { ask: asked.ok, request, reply, keeping, gone };
     return asked.ok.form === 'ndjson' ? this.#lines(visit) : this.#page(visit);
   }

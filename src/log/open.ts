@@ -1,4 +1,5 @@
 /** Opens the log that the configuration asks for. Only the library of that store is loaded. */
+import { retentionBy } from '../channels.ts';
 import type { Clock } from '../clock.ts';
 import type { LogConfig } from '../config.ts';
 import type { Logger } from '../logger.ts';
@@ -13,7 +14,7 @@ interface OpenLogOptions {
 
 /** Rejects with StartError. */
 export async function openLog(config: LogConfig, { clock, logger, onFailure }: OpenLogOptions): Promise<Log> {
-  const retention = (): LogConfig['retention'] => config.retention;
+  const retention = retentionBy(config.retention, config.retentionRules);
   switch (config.store) {
     case 'memory': {
       const { MemoryLog } = await import('./memory.ts');

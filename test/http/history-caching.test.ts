@@ -55,6 +55,13 @@ describe('may be kept', () => {
     assert.match(await control(s, query, { Accept: NDJSON }), IMMUTABLE);
   });
 
+  test('for no longer than the rule for the channel keeps an entry', async () => {
+    await using s = await scene({ RETENTION: `${CHANNEL}=age:1h` });
+    const said = await control(s, { after: s.cursor, limit: 10 });
+    const seconds = Number(/max-age=(\d+)/.exec(said)?.[1]);
+    assert.ok(seconds > 3000 && seconds <= 3600, said);
+  });
+
   test('for no longer than the log keeps an entry', async () => {
     await using s = await scene({ RETENTION_MAX_AGE_MS: '1h' });
     const said = await control(s, { after: s.cursor, limit: 10 });
