@@ -5,32 +5,41 @@
  * what a failed flush left on disk is unknown until the directory is opened again.
  *
  * Parts: guard.ts (one server per directory), store.ts (LMDB), record.ts (bytes), channel.ts (state),
- * group.ts (what one transaction does), reader.ts (pages and places).
+ * group.ts (what one transaction does), key-plan.ts and generations.ts (idempotency keys), reader.ts (pages and
+ * places).
  */
 import { access, constants, mkdir } from 'node:fs/promises';
 import type { Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
+import type { Idempotency } from '../config-shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { Arrivals } from './arrivals.ts';
 import { type ChannelState, lookAt, newChannel, restoredChannel } from './embedded/channel.ts';
-import { Group, type Job } from './embedded/group.ts';
+import { forgetPast, newKeys } from './embedded/generations.ts';
+import { forgetJob, Group, type GroupOptions, type Job } from './embedded/group.ts';
 import { DirectoryGuard } from './embedded/guard.ts';
 import { Reader } from './embedded/reader.ts';
 import { Store } from './embedded/store.ts';
 import { newEpoch } from './epoch.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly, type WarningLogger } from './forgotten.ts';
 import type { AppendResult, Bounds, FreshStart, Log, NewEntry, Page, PageLimits, TrimPolicy } from './log.ts';
 
 export interface EmbeddedLogOptions {
   readonly dataDir: string;
   readonly clock: Clock;
   readonly retention: (channel: string) => Retention;
+  readonly idempotency?: Idempotency;
+  readonly logger?: WarningLogger;
   /** Told once when the log fails for good. */
   readonly onFailure?: (error: Error) => void;
 }
 
 /** A flush that takes longer than this means that the disk hangs: the server is not ready. */
 const SLOW_FLUSH_MS = 2000;
+/** How often idempotency keys of channels that are idle are looked at: a part of their window, within bounds. */
+const LOOKS_PER_WINDOW = 8;
+const MAX_LOOK_MS = 60_000;
 
 export class EmbeddedLog implements Log {
   readonly #options: EmbeddedLogOptions;
@@ -39,6 +48,8 @@ export class EmbeddedLog implements Log {
   readonly #reader: Reader;
   readonly #channels = new Map<string, ChannelState>();
   readonly #arrivals = new Arrivals();
+  readonly #group: GroupOptions;
+  readonly #forgetting: NodeJS.Timeout;
   #nextNumber = 1;
   #queue: Job[] = [];
   /** Set while jobs are being worked off. */
@@ -52,11 +63,18 @@ export class EmbeddedLog implements Log {
     this.#guard = guard;
     this.#store = store;
     this.#reader = new Reader(store, options.clock);
+    const { clock, retention, idempotency = DEFAULT_IDEMPOTENCY, logger } = options;
+    const onForgottenEarly = forgottenEarly(logger, clock, idempotency);
+    this.#group = { clock, retention, idempotency, onForgottenEarly };
     for (const { name, record } of store.loadChannels()) {
       const floor = this.#reader.floorOf(record);
       this.#channels.set(name, restoredChannel(name, record, floor));
       this.#nextNumber = Math.max(this.#nextNumber, record.number + 1);
     }
+    this.#restoreKeys();
+    const lookMs = Math.min(MAX_LOOK_MS, idempotency.windowMs / LOOKS_PER_WINDOW);
+    this.#forgetting = setInterval(() => this.#forget(), lookMs);
+    this.#forgetting.unref();
   }
 
   /** Opens the directory, made when missing. Throws a StartError when it can not be used. */
@@ -146,7 +164,33 @@ export class EmbeddedLog implements Log {
     return this.#closing;
   }
 
+  #restoreKeys(): void {
+    const states = new Map([...this.#channels.values()].map((state) => [state.number, state]));
+    for (const { channel, number, record } of this.#store.loadGenerations()) {
+      const state = states.get(channel);
+      if (state === undefined) continue;
+      state.keys ??= newKeys();
+      state.keys.nextNumber = number + 1;
+      if (record === null) state.keys.dead.push(number);
+      else state.keys.live.push({ ...record });
+    }
+  }
+
+  /** Forgets keys of channels that nobody publishes to. */
+  #forget(): void {
+    if (this.#failure !== null || this.#closing !== null) return;
+    const nowMs = Math.floor(this.#options.clock.now());
+    for (const state of this.#channels.values()) {
+      if (state.keys === null) continue;
+      const isEarly = forgetPast(state.keys, nowMs, this.#group.idempotency);
+      if (isEarly) this.#group.onForgottenEarly(state.name);
+      const job = forgetJob(state);
+      if (job !== null) this.#push(job);
+    }
+  }
+
   async #close(): Promise<void> {
+    clearInterval(this.#forgetting);
     this.#arrivals.announceAll();
     await this.#working;
     await this.#store.close();
@@ -172,9 +216,13 @@ export class EmbeddedLog implements Log {
   ): Promise<T> {
     this.#assertWritable();
     return new Promise((resolve, reject) => {
-      this.#queue.push(make({ resolve, reject }));
-      this.#working ??= this.#work();
+      this.#push(make({ resolve, reject }));
     });
+  }
+
+  #push(job: Job): void {
+    this.#queue.push(job);
+    this.#working ??= this.#work();
   }
 
   /** Works off the queue, one transaction at a time. Never rejects. */
@@ -186,7 +234,7 @@ export class EmbeddedLog implements Log {
   }
 
   async #commit(): Promise<void> {
-    const group = new Group(this.#options, this.#reader);
+    const group = new Group(this.#group, this.#reader, this.#store);
     this.#flushingSince = this.#options.clock.monotonic();
     try {
       this.#queue = group.take(this.#queue);

@@ -4,11 +4,13 @@
  */
 import type { Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
+import type { Idempotency } from '../config-shape.ts';
 import { RivercastError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds, type EntryId, ID_ZERO, idBefore, idMs, idsAfter } from '../protocol/id.ts';
 import { Arrivals } from './arrivals.ts';
 import { newEpoch } from './epoch.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly, type WarningLogger } from './forgotten.ts';
 import { judgePage, type Look } from './judge.ts';
 import type {
   AppendResult,
@@ -30,38 +32,57 @@ interface Channel {
   tip: EntryId;
   tipOrdinal: number;
   bytes: number;
+  /** Of the idempotency window, oldest first. */
+  readonly keys: Map<string, Known>;
+}
+
+/** What is remembered of an idempotency key. */
+interface Known {
+  readonly id: EntryId;
+  readonly atMs: number;
 }
 
 export interface MemoryLogOptions {
   readonly clock: Clock;
   readonly retention: (channel: string) => Retention;
+  readonly idempotency?: Idempotency;
+  readonly logger?: WarningLogger;
 }
+
+/** How often keys of channels that are idle are forgotten: a part of their window, within bounds. */
+const LOOKS_PER_WINDOW = 8;
+const MAX_LOOK_MS = 60_000;
 
 export class MemoryLog implements Log {
   readonly #options: MemoryLogOptions;
   readonly #channels = new Map<string, Channel>();
   readonly #arrivals = new Arrivals();
+  readonly #idempotency: Idempotency;
+  readonly #onForgottenEarly: (channel: string) => void;
+  readonly #forgetting: NodeJS.Timeout;
   #closed = false;
 
   constructor(options: MemoryLogOptions) {
     this.#options = options;
+    this.#idempotency = options.idempotency ?? DEFAULT_IDEMPOTENCY;
+    this.#onForgottenEarly = forgottenEarly(options.logger, options.clock, this.#idempotency);
+    const lookMs = Math.min(MAX_LOOK_MS, this.#idempotency.windowMs / LOOKS_PER_WINDOW);
+    this.#forgetting = setInterval(() => {
+      for (const [channel, state] of this.#channels) this.#forget(channel, state);
+    }, lookMs);
+    this.#forgetting.unref();
   }
 
   async append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
     this.#assertOpen();
     if (entries.length === 0) return [];
     const state = this.#open(channel);
-    const ids = idsAfter(state.tip, this.#options.clock.now(), entries.length);
-    for (const [i, { type, data }] of entries.entries()) {
-      const id = ids[i] as EntryId;
-      state.tipOrdinal += 1;
-      state.entries.push({ id, type, data, prev: state.tip, ordinal: state.tipOrdinal });
-      state.tip = id;
-      state.bytes += data.length;
-    }
-    trimTo(state, this.#options.retention(channel), this.#options.clock.now());
-    this.#arrivals.announce(channel);
-    return ids.map((id) => ({ id, duplicate: false }));
+    this.#forget(channel, state);
+    const nowMs = this.#options.clock.now();
+    const results = entries.map((entry) => this.#store(state, entry, nowMs));
+    trimTo(state, this.#options.retention(channel), nowMs);
+    if (results.some(({ duplicate }) => !duplicate)) this.#arrivals.announce(channel);
+    return results;
   }
 
   async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
@@ -113,7 +134,30 @@ export class MemoryLog implements Log {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#forgetting);
     this.#arrivals.announceAll();
+  }
+
+  #store(state: Channel, { type, data, key }: NewEntry, nowMs: number): AppendResult {
+    const known = key === undefined ? undefined : state.keys.get(key);
+    if (known !== undefined) return { id: known.id, duplicate: true };
+    const [id] = idsAfter(state.tip, nowMs, 1) as [EntryId];
+    state.tipOrdinal += 1;
+    state.entries.push({ id, type, data, prev: state.tip, ordinal: state.tipOrdinal });
+    state.tip = id;
+    state.bytes += data.length;
+    if (key !== undefined) state.keys.set(key, { id, atMs: nowMs });
+    return { id, duplicate: false };
+  }
+
+  #forget(channel: string, { keys }: Channel): void {
+    const { windowMs, maxKeys } = this.#idempotency;
+    const pastMs = this.#options.clock.now() - windowMs;
+    for (const [key, { atMs }] of keys) {
+      if (atMs >= pastMs && keys.size <= maxKeys) return;
+      if (atMs >= pastMs) this.#onForgottenEarly(channel);
+      keys.delete(key);
+    }
   }
 
   #page(channel: string, after: Cursor, limits: PageLimits): Page {
@@ -147,7 +191,15 @@ export class MemoryLog implements Log {
   #open(channel: string): Channel {
     let state = this.#channels.get(channel);
     if (state === undefined) {
-      state = { epoch: newEpoch(), entries: [], start: 0, tip: ID_ZERO, tipOrdinal: 0, bytes: 0 };
+      state = {
+        epoch: newEpoch(),
+        entries: [],
+        start: 0,
+        tip: ID_ZERO,
+        tipOrdinal: 0,
+        bytes: 0,
+        keys: new Map(),
+      };
       this.#channels.set(channel, state);
     }
     return state;

@@ -15,14 +15,22 @@ interface OpenLogOptions {
 /** Rejects with StartError. */
 export async function openLog(config: LogConfig, { clock, logger, onFailure }: OpenLogOptions): Promise<Log> {
   const retention = retentionBy(config.retention, config.retentionRules);
+  const { idempotency } = config;
   switch (config.store) {
     case 'memory': {
       const { MemoryLog } = await import('./memory.ts');
-      return new MemoryLog({ clock, retention });
+      return new MemoryLog({ clock, retention, idempotency, logger });
     }
     case 'embedded': {
       const { EmbeddedLog } = await import('./embedded.ts');
-      return EmbeddedLog.open({ dataDir: config.dataDir, clock, retention, onFailure });
+      return EmbeddedLog.open({
+        dataDir: config.dataDir,
+        clock,
+        retention,
+        idempotency,
+        logger,
+        onFailure,
+      });
     }
     case 'redis': {
       const { RedisLog } = await import('./redis.ts');

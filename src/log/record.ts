@@ -4,8 +4,11 @@
  *   entry key       channel u32 | ms u64 | seq u64
  *   entry value     crc u32 | type u8 | ordinal u48 | prev ms u64 | prev seq u64 | data
  *   channel value   crc u32 | channel u32 | epoch 6 bytes | bytes u64 | tip ms, seq, ordinal u64 | trimmed ms, seq, ordinal u64
+ *   place key       channel u32 | generation u32 | idempotency key
+ *   place value     crc u32 | ms u64 | seq u64
+ *   generation      the place key of no idempotency key -> crc u32 | start ms u64 | last ms u64 | count u64
  *
- * The crc covers all that follows it and begins with the entry's id (or the channel's name), so that a value
+ * The crc covers all that follows it and begins with the entry's id (the channel's name, the place key), so that a value
  * under a wrong key does not pass either.
  */
 import { crc32 } from 'node:zlib';
@@ -38,6 +41,7 @@ export const KEY_BYTES = 20;
 export const ENTRY_HEADER_BYTES = 27;
 const CHANNEL_BYTES = 4 + 4 + 6 + 7 * 8;
 const CRC_BYTES = 4;
+const PLACE_PREFIX_BYTES = 8;
 const TYPES: readonly EntryType[] = ['text', 'json', 'binary'];
 const U32 = 2 ** 32;
 
@@ -124,6 +128,73 @@ export function decodeChannel(name: string, value: Uint8Array): ChannelRecord | 
     tip: { id: `${number(1)}-${number(2)}`, ordinal: number(3) },
     trimmed: { id: `${number(4)}-${number(5)}`, ordinal: number(6) },
   };
+}
+
+/** Where the keys of a generation begin: of all of them, and before the first. */
+export function generationKey(channel: number, generation: number): Buffer {
+  const target = Buffer.allocUnsafe(PLACE_PREFIX_BYTES);
+  writeU32(target, 0, channel);
+  writeU32(target, 4, generation);
+  return target;
+}
+
+export function placeKey(channel: number, generation: number, key: string): Buffer {
+  const target = Buffer.allocUnsafe(PLACE_PREFIX_BYTES + Buffer.byteLength(key));
+  writeU32(target, 0, channel);
+  writeU32(target, 4, generation);
+  target.write(key, PLACE_PREFIX_BYTES);
+  return target;
+}
+
+export function encodePlace(key: Uint8Array, id: IdParts): Buffer {
+  return encodeNumbers(key, [id.ms, id.seq]);
+}
+
+/** The id that the key was stored under, or null when the value is damaged. */
+export function decodePlace(key: Uint8Array, value: Uint8Array): EntryId | null {
+  const [ms, seq] = decodeNumbers(key, value, 2) ?? [];
+  return ms === undefined ? null : `${ms}-${seq}`;
+}
+
+/** What is stored of a generation of idempotency keys. */
+export interface GenerationRecord {
+  readonly number: number;
+  readonly startMs: number;
+  readonly lastMs: number;
+  readonly count: number;
+}
+
+export function encodeGeneration(key: Uint8Array, { startMs, lastMs, count }: GenerationRecord): Buffer {
+  return encodeNumbers(key, [startMs, lastMs, count]);
+}
+
+/**
+ * What a place key found at the beginning of a generation tells: whose it is, and the generation's record. That
+ * is null when it is gone, which is how its removal begins, or damaged.
+ */
+export function decodeGeneration(
+  key: Uint8Array,
+  value: Uint8Array,
+): { readonly channel: number; readonly number: number; readonly record: GenerationRecord | null } {
+  const channel = readU32(key, 0);
+  const number = readU32(key, 4);
+  const numbers = key.length === PLACE_PREFIX_BYTES ? decodeNumbers(key, value, 3) : null;
+  if (numbers === null) return { channel, number, record: null };
+  const [startMs = 0, lastMs = 0, count = 0] = numbers;
+  return { channel, number, record: { number, startMs, lastMs, count } };
+}
+
+function encodeNumbers(key: Uint8Array, numbers: readonly number[]): Buffer {
+  const value = Buffer.allocUnsafe(CRC_BYTES + numbers.length * 8);
+  for (let i = 0; i < numbers.length; i++) writeU64(value, CRC_BYTES + i * 8, numbers[i] as number);
+  writeU32(value, 0, crc32(value.subarray(CRC_BYTES), crc32(key)));
+  return value;
+}
+
+function decodeNumbers(key: Uint8Array, value: Uint8Array, count: number): number[] | null {
+  if (value.length !== CRC_BYTES + count * 8) return null;
+  if (crc32(value.subarray(CRC_BYTES), crc32(key)) !== readU32(value, 0)) return null;
+  return Array.from({ length: count }, (_, i) => readU64(value, CRC_BYTES + i * 8));
 }
 
 /** Any mixture will do that differs between neighbours. */

@@ -6,10 +6,16 @@ import type { EntryType } from '../../src/log/log.ts';
 import {
   type ChannelRecord,
   decodeChannel,
+  decodeGeneration,
+  decodePlace,
   ENTRY_HEADER_BYTES,
   encodeChannel,
+  encodeGeneration,
+  encodePlace,
+  generationKey,
   isWhole,
   KEY_BYTES,
+  placeKey,
   readKeyMs,
   readKeySeq,
   readOrdinal,
@@ -127,4 +133,26 @@ test('a damaged record, or that of another channel, is none', () => {
     changed[i] = (changed[i] as number) ^ 0x10;
     assert.equal(decodeChannel('c', changed), null, `byte ${i}`);
   }
+});
+
+test('an idempotency key and its place have the bytes they always had, and give back what was written', () => {
+  const at = placeKey(7, 3, 'order 1 €');
+  const place = encodePlace(at, { ms: 1_700_000_000_001, seq: 2 });
+  assert.equal(at.toString('hex'), '00000007000000036f72646572203120e282ac');
+  assert.equal(place.toString('hex'), '096ae4c40000018bcfe568010000000000000002');
+  assert.equal(decodePlace(at, place), '1700000000001-2');
+  assert.equal(decodePlace(placeKey(7, 3, 'order 2 €'), place), null);
+  assert.equal(decodePlace(at, place.subarray(1)), null);
+});
+
+test('a generation of keys has the bytes it always had, and gives back what was written', () => {
+  const record = { number: 3, startMs: 1_700_000_000_000, lastMs: 1_700_000_000_001, count: 5 };
+  const at = generationKey(7, 3);
+  const value = encodeGeneration(at, record);
+  assert.equal(value.toString('hex'), 'b332362a0000018bcfe568000000018bcfe568010000000000000005');
+  assert.deepEqual(decodeGeneration(at, value), { channel: 7, number: 3, record });
+  const gone = { channel: 7, number: 3, record: null };
+  assert.deepEqual(decodeGeneration(placeKey(7, 3, 'k'), value), gone);
+  value[9] = (value[9] as number) ^ 1;
+  assert.deepEqual(decodeGeneration(at, value), gone);
 });

@@ -9,6 +9,7 @@ import { compareIds, type EntryId, ID_ZERO, idMs } from '../../protocol/id.ts';
 import type { Look } from '../judge.ts';
 import type { TrimPolicy } from '../log.ts';
 import type { ChannelRecord, Mark } from '../record.ts';
+import type { ChannelKeys } from './generations.ts';
 
 export interface ChannelState {
   readonly name: string;
@@ -22,18 +23,20 @@ export interface ChannelState {
   floor: EntryId | null;
   /** Of all entries written and not trimmed. */
   bytes: number;
+  /** Null until an entry came with an idempotency key. */
+  keys: ChannelKeys | null;
 }
 
 export const MARK_ZERO: Mark = { id: ID_ZERO, ordinal: 0 };
 
 export function newChannel(name: string, number: number, epoch: string): ChannelState {
-  const start = { flushed: null, written: MARK_ZERO, trimmed: MARK_ZERO, floor: null, bytes: 0 };
+  const start = { flushed: null, written: MARK_ZERO, trimmed: MARK_ZERO, floor: null, bytes: 0, keys: null };
   return { name, number, epoch, ...start };
 }
 
 export function restoredChannel(name: string, record: ChannelRecord, floor: EntryId | null): ChannelState {
   const { number, epoch, tip, trimmed, bytes } = record;
-  return { name, number, epoch, flushed: tip, written: tip, trimmed, floor, bytes };
+  return { name, number, epoch, flushed: tip, written: tip, trimmed, floor, bytes, keys: null };
 }
 
 export function recordOf(state: ChannelState): ChannelRecord {

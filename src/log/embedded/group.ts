@@ -9,12 +9,13 @@
  */
 import type { Retention } from '../../channels.ts';
 import type { Clock } from '../../clock.ts';
-import { type EntryId, idMs, idSeq, idsAfter } from '../../protocol/id.ts';
+import { type EntryId, ID_ZERO, idMs, idSeq, idsAfter } from '../../protocol/id.ts';
 import type { AppendResult, NewEntry, TrimPolicy } from '../log.ts';
 import { ENTRY_HEADER_BYTES, type IdParts, KEY_BYTES, writeEntry, writeKey } from '../record.ts';
 import { type ChannelState, isOver, recordOf } from './channel.ts';
+import { KeyPlan, type KeyPlanOptions } from './key-plan.ts';
 import type { Reader } from './reader.ts';
-import type { Writes } from './store.ts';
+import type { Store, Writes } from './store.ts';
 
 export interface AppendJob {
   readonly kind: 'append';
@@ -34,11 +35,26 @@ export interface TrimJob {
   readonly reject: (error: Error) => void;
 }
 
-export type Job = AppendJob | TrimJob;
+/** Removes idempotency keys that are forgotten. */
+export interface ForgetJob {
+  readonly kind: 'forget';
+  readonly state: ChannelState;
+  readonly reject: (error: Error) => void;
+}
+
+export type Job = AppendJob | TrimJob | ForgetJob;
+
+export interface GroupOptions extends KeyPlanOptions {
+  readonly clock: Clock;
+  readonly retention: (channel: string) => Retention;
+}
 
 interface PlannedAppend {
   readonly job: AppendJob;
+  /** Those of its entries that are no repetitions, and their ids. */
+  readonly fresh: readonly NewEntry[];
   readonly ids: readonly EntryId[];
+  readonly results: AppendResult[];
   /** The values of all entries, one after the other. */
   readonly values: Buffer;
 }
@@ -54,6 +70,7 @@ export class Group {
   readonly #retention: (channel: string) => Retention;
   readonly #reader: Reader;
   readonly #nowMs: number;
+  readonly #keys: KeyPlan;
   readonly #appends: PlannedAppend[] = [];
   readonly #removals: { readonly channel: number; readonly id: IdParts }[] = [];
   readonly #touched = new Set<ChannelState>();
@@ -61,10 +78,11 @@ export class Group {
   readonly #firsts = new Map<ChannelState, EntryId>();
   #removalsLeft = EXTRA_REMOVALS;
 
-  constructor(options: { clock: Clock; retention: (channel: string) => Retention }, reader: Reader) {
+  constructor(options: GroupOptions, reader: Reader, store: Store) {
     this.#retention = options.retention;
     this.#reader = reader;
     this.#nowMs = Math.floor(options.clock.now());
+    this.#keys = new KeyPlan(options, store, this.#nowMs);
   }
 
   /** Takes at least one job from the queue; returns the rest. */
@@ -75,7 +93,7 @@ export class Group {
     for (; taken < queue.length && entries < MAX_ENTRIES && bytes < MAX_BYTES; taken++) {
       const job = queue[taken] as Job;
       this.jobs.push(job);
-      if (job.kind === 'trim') continue;
+      if (job.kind !== 'append') continue;
       entries += job.entries.length;
       bytes += this.#planAppend(job);
     }
@@ -83,6 +101,7 @@ export class Group {
     for (const state of this.#firsts.keys()) this.#planRemovals(state, this.#retention(state.name));
     for (const job of this.jobs) {
       if (job.kind === 'trim') job.removed += this.#planRemovals(job.state, job.policy);
+      if (job.kind === 'forget') this.#keys.planRemovals(job.state);
     }
     return queue.slice(taken);
   }
@@ -93,10 +112,10 @@ export class Group {
       writeKey(key, channel, id.ms, id.seq);
       writes.removeEntry(key);
     }
-    for (const { job, ids, values } of this.#appends) {
-      const first = partsOf(ids[0] as EntryId);
+    for (const { job, fresh, ids, values } of this.#appends) {
+      const first = partsOf(ids[0] ?? ID_ZERO);
       let at = 0;
-      for (const [i, { data }] of job.entries.entries()) {
+      for (const [i, { data }] of fresh.entries()) {
         const end = at + ENTRY_HEADER_BYTES + data.length;
         writeKey(key, job.state.number, first.ms, first.seq + i);
         writes.putEntry(key, values.subarray(at, end));
@@ -104,6 +123,7 @@ export class Group {
       }
     }
     for (const state of this.#touched) writes.putChannel(state.name, recordOf(state));
+    this.#keys.write(writes);
   }
 
   /** Returns the channels that have new entries. */
@@ -112,7 +132,7 @@ export class Group {
       state.flushed = state.written;
       state.floor ??= first;
     }
-    for (const { job, ids } of this.#appends) job.resolve(ids.map((id) => ({ id, duplicate: false })));
+    for (const { job, results } of this.#appends) job.resolve(results);
     for (const job of this.jobs) {
       if (job.kind === 'trim' && !isOver(job.state, job.policy, this.#nowMs)) job.resolve(job.removed);
     }
@@ -129,12 +149,26 @@ export class Group {
       if (!isOver(state, policy, this.#nowMs)) continue;
       jobs.push({ kind: 'trim', state, policy, removed: 0, resolve: () => {}, reject: () => {} });
     }
+    for (const { kind, state } of this.jobs) {
+      if (kind === 'forget' && state.keys !== null) state.keys.isForgetting = false;
+      const job = forgetJob(state);
+      if (job !== null) jobs.push(job);
+    }
     return jobs;
   }
 
   #planAppend(job: AppendJob): number {
-    const { state, entries } = job;
-    const ids = idsAfter(state.written.id, this.#nowMs, entries.length);
+    const { state } = job;
+    const sifted = this.#keys.sift(state, job.entries);
+    const { fresh } = sifted;
+    const ids = idsAfter(state.written.id, this.#nowMs, fresh.length);
+    const values = ids.length === 0 ? Buffer.alloc(0) : this.#encode(state, fresh, ids);
+    this.#appends.push({ job, fresh, ids, values, results: this.#keys.results(state, sifted, ids) });
+    return values.length;
+  }
+
+  /** The values of the entries, one after the other; they are the channel's last ones from now on. */
+  #encode(state: ChannelState, entries: readonly NewEntry[], ids: readonly EntryId[]): Buffer {
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;
     const values = Buffer.allocUnsafe(bytes + entries.length * ENTRY_HEADER_BYTES);
@@ -152,10 +186,9 @@ export class Group {
     }
     state.written = { id: ids.at(-1) as EntryId, ordinal };
     state.bytes += bytes;
-    this.#appends.push({ job, ids, values });
     this.#touched.add(state);
     if (!this.#firsts.has(state)) this.#firsts.set(state, ids[0] as EntryId);
-    return values.length;
+    return values;
   }
 
   /** Plans to remove oldest entries that are on disk, as far as the group may; returns how many. */
@@ -176,6 +209,14 @@ export class Group {
     });
     return removed;
   }
+}
+
+/** A job when the channel has forgotten keys to remove and nobody is at it. */
+export function forgetJob(state: ChannelState): ForgetJob | null {
+  const { keys } = state;
+  if (keys === null || keys.isForgetting || keys.dead.length === 0) return null;
+  keys.isForgetting = true;
+  return { kind: 'forget', state, reject: () => {} };
 }
 
 function partsOf(id: EntryId): IdParts {

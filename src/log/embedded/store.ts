@@ -1,9 +1,10 @@
 /**
- * The LMDB environment of the embedded log; the only file that imports `lmdb`. Three tables:
+ * The LMDB environment of the embedded log; the only file that imports `lmdb`. Four tables:
  *
  *   control    format number, and the owner: a random number that every transaction compares before it writes
  *   channels   channel name -> channel record
  *   entries    entry key -> entry value (record.ts has the bytes)
+ *   keys       idempotency key -> id of its entry; missing in a store that an older version wrote
  *
  * Options are chosen for what a resolved promise means. With `overlappingSync` off, LMDB writes the pages,
  * flushes them, and only then writes (and flushes) the meta page that makes them visible; the promise
@@ -14,7 +15,15 @@
 import { randomInt } from 'node:crypto';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { RivercastError, StartError } from '../../errors.ts';
-import { type ChannelRecord, decodeChannel, encodeChannel, readKeyMs, readKeySeq } from '../record.ts';
+import {
+  type ChannelRecord,
+  decodeChannel,
+  decodeGeneration,
+  encodeChannel,
+  generationKey,
+  readKeyMs,
+  readKeySeq,
+} from '../record.ts';
 
 const FORMAT = '1';
 const FORMAT_KEY = Buffer.from('format');
@@ -35,6 +44,8 @@ export interface Writes {
   putEntry(key: Uint8Array, value: Uint8Array): void;
   removeEntry(key: Uint8Array): void;
   putChannel(name: string, record: ChannelRecord): void;
+  putKey(key: Uint8Array, value: Uint8Array): void;
+  removeKey(key: Uint8Array): void;
 }
 
 /** A table inside a transaction: the promise of the transaction speaks for all its writes. */
@@ -48,8 +59,10 @@ export class Store implements Writes {
   readonly #control: Database<Buffer, Buffer>;
   readonly #channels: Database<Buffer, Buffer>;
   readonly #entries: Database<Uint8Array, Uint8Array>;
+  readonly #keys: Database<Buffer, Buffer>;
   readonly #channelWrites: TableWrites;
   readonly #entryWrites: TableWrites;
+  readonly #keyWrites: TableWrites;
   readonly #found: Found;
   readonly #owner: number;
 
@@ -59,8 +72,10 @@ export class Store implements Writes {
     this.#channels = root.openDB({ name: 'channels', encoding: 'binary', keyEncoding: 'binary' });
     this.#found = { ms: 0, seq: 0, value: Buffer.alloc(0) };
     this.#entries = root.openDB(entriesTable(this.#found));
+    this.#keys = root.openDB({ name: 'keys', encoding: 'binary', keyEncoding: 'binary' });
     this.#channelWrites = this.#channels;
     this.#entryWrites = this.#entries;
+    this.#keyWrites = this.#keys;
     this.#owner = randomInt(1, MAX_OWNER);
   }
 
@@ -72,7 +87,7 @@ export class Store implements Writes {
         path: dataDir,
         noSubdir: false,
         mapSize: MAP_BYTES,
-        maxDbs: 4,
+        maxDbs: 8,
         encoding: 'binary',
         keyEncoding: 'binary',
         overlappingSync: false,
@@ -126,6 +141,29 @@ export class Store implements Writes {
     return channels;
   }
 
+  /** The generations of idempotency keys, by channel and in their order. */
+  loadGenerations(): ReturnType<typeof decodeGeneration>[] {
+    const found = [];
+    let start = generationKey(0, 0);
+    for (;;) {
+      const [first] = this.#keys.getRange({ start, limit: 1 });
+      if (first === undefined) return found;
+      const generation = decodeGeneration(first.key, first.value);
+      found.push(generation);
+      start = generationKey(generation.channel, generation.number + 1);
+    }
+  }
+
+  /** What is stored under an idempotency key. Good until the next look. */
+  findKey(key: Buffer): Uint8Array | undefined {
+    return this.#keys.getBinaryFast(key);
+  }
+
+  /** The first idempotency keys from `start` (included) to `end` (excluded). */
+  keysBetween(start: Buffer, end: Buffer, limit: number): Buffer[] {
+    return [...this.#keys.getKeys({ start, end, limit })];
+  }
+
   /** Runs over the entries from `start` (included) to `end` (excluded) until `visit` returns false. */
   scan(start: Uint8Array, end: Uint8Array, visit: (found: Found) => boolean): void {
     for (const _ of this.#entries.getRange({ start, end })) {
@@ -173,6 +211,14 @@ export class Store implements Writes {
 
   putChannel(name: string, record: ChannelRecord): void {
     this.#channelWrites.put(Buffer.from(name), encodeChannel(name, record));
+  }
+
+  putKey(key: Uint8Array, value: Uint8Array): void {
+    this.#keyWrites.put(key, value);
+  }
+
+  removeKey(key: Uint8Array): void {
+    this.#keyWrites.remove(key);
   }
 
   async close(): Promise<void> {
