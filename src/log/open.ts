@@ -39,6 +39,8 @@ export async function openLog(config: LogConfig, { clock, logger, onFailure }: O
         stream: config.stream,
         clock,
         retention,
+        durability: config.durability,
+        idempotency: config.idempotency,
         logger,
       });
     }

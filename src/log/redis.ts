@@ -3,6 +3,8 @@
  * Rivercast needs to prove a history lies beside it (redis/keys.ts).
  *
  *   appender   batches, stored once, on a connection of their own         scripts/append.lua
+ *   durable    what makes them safe: replicas, disk
+ *   key-memory idempotency keys are forgotten in time                     scripts/forget.lua
  *   reader     atomic looks: pages and bounds                             scripts/look.lua, rotate.lua
  *   locate     where a start without a cursor begins                      scripts/last.lua
  *   watcher    blocking reads, one connection per concurrent wait, and one to unblock them
@@ -15,11 +17,14 @@ import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
+import type { Durability, Idempotency } from '../config-shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import type { AppendResult, Bounds, FreshStart, Log, NewEntry, Page, PageLimits, TrimPolicy } from './log.ts';
 import { Appender, boundText } from './redis/appender.ts';
+import { Durable } from './redis/durable.ts';
 import { Keeper } from './redis/keeper.ts';
+import { KeyMemory } from './redis/key-memory.ts';
 import { probeKey } from './redis/keys.ts';
 import { type Link, RedisFault } from './redis/link.ts';
 import { locate } from './redis/locate.ts';
@@ -48,6 +53,8 @@ export interface RedisLogOptions {
   readonly stream: string;
   readonly clock: Clock;
   readonly retention: (channel: string) => Retention;
+  readonly durability?: Durability;
+  readonly idempotency?: Idempotency;
   readonly logger?: RedisLogger;
   readonly random?: () => number;
   readonly deadlines?: Partial<RedisDeadlines>;
@@ -61,6 +68,8 @@ const DEADLINES: RedisDeadlines = {
   checkMs: 3000,
   closeMs: 1000,
 };
+const DURABILITY: Durability = { level: 'memory', replicas: 1, timeoutMs: 1000 };
+const IDEMPOTENCY: Idempotency = { windowMs: 600_000, maxKeys: 1_000_000 };
 const PROBE_TTL_MS = 10_000;
 const TRIM = loadScript('trim');
 const SILENT: RedisLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -91,11 +100,22 @@ export class RedisLog implements Log {
     const witnesses = new Witnesses();
     const connect = { target, connectMs, random, signal };
     const trouble = this.#trouble;
-    this.#writes = new Keeper(connect);
+    const durable = new Durable(options.durability ?? DURABILITY, trouble, { connectMs, appendMs });
+    this.#writes = new Keeper({ ...connect, prepare: (link) => durable.prepare(link) });
     this.#reads = new Keeper({ ...connect, onOpen: () => this.#watcher.reconnected() });
     const writerId = randomBytes(9).toString('base64url');
     const writing = { stream, writerId, keeper: this.#writes, witnesses, trouble };
-    this.#appender = new Appender({ ...writing, retention, random, appendMs, signal });
+    const remembering = {
+      ...IDEMPOTENCY,
+      ...options.idempotency,
+      stream,
+      clock,
+      callMs: readMs,
+      trouble,
+      signal,
+    };
+    const keyMemory = new KeyMemory({ ...remembering, keeper: this.#reads });
+    this.#appender = new Appender({ ...writing, durable, keyMemory, retention, random, signal });
     this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs, random, signal });
     const watching = { clock, reader: this.#reader, connect, witnesses, trouble, logger: this.#logger };
     this.#watcher = new Watcher({ ...watching, checkMs, graceMs: readMs });
@@ -106,6 +126,8 @@ export class RedisLog implements Log {
     const log = new RedisLog(options, parseTarget(options.url));
     try {
       await log.#warnOfEviction(await log.#reads.get());
+      // Whether it can be as durable as asked shows on the connection for appends.
+      if (options.durability !== undefined && options.durability.level !== 'memory') await log.#writes.get();
     } catch (error) {
       if (!(error instanceof RedisFault)) throw error;
       if (error.kind === 'configuration') {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import type { Log } from '../../src/log/log.ts';
 import { compareIds, type EntryId } from '../../src/protocol/id.ts';
-import { logContract } from '../contract/log.contract.ts';
+import { logContract, type OpenLog } from '../contract/log.contract.ts';
 import { LIMITS, next, openLog, ownChannel, payloads, START, texts } from '../support/redis-log.ts';
 import { RedisServer, untilBlocked } from '../support/redis-server.ts';
 
@@ -17,8 +17,8 @@ after(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-logContract('redis', async (t, { retention }) => {
-  const log = await openLog(t, server.url, { retention });
+const openFixture: OpenLog = async (t, { retention, idempotency }) => {
+  const log = await openLog(t, server.url, { retention, ...(idempotency && { idempotency }) });
   const key = (channel: string): string => `local-q:${channel}`;
   return {
     log,
@@ -26,7 +26,7 @@ logContract('redis', async (t, { retention }) => {
     retentionSlack: 100,
     reopen: async (): Promise<Log> => {
       await log.close();
-      return openLog(t, server.url, { retention });
+      return openLog(t, server.url, { retention, ...(idempotency && { idempotency }) });
     },
     removeEntry: async (channel: string, id: EntryId): Promise<void> => {
       await server.cli('XDEL', key(channel), id);
@@ -34,7 +34,9 @@ logContract('redis', async (t, { retention }) => {
     appendForeign: (channel: string, text: string): Promise<EntryId> =>
       server.cli('XADD', key(channel), '*', 'message', text),
   };
-});
+};
+
+logContract('redis', openFixture, { keys: true });
 
 describe('entries that somebody else wrote', () => {
   test('are delivered: data if there is such a field, else the first value', async (t) => {
@@ -263,8 +265,9 @@ describe('a batch', () => {
     await log.append(channel, texts('b'));
     const [batch] = (await server.cli('KEYS', `{${key}}:batch:*`)).split('\n') as [string];
     const script = readFileSync(new URL('../../src/log/scripts/append.lua', import.meta.url), 'utf8');
-    const fixed = ['candidate', '', '0-0', '', '', '', '1', '1', 't', 'late'];
-    const reply = await server.cli('EVAL', script, '3', key, `{${key}}:meta`, batch, '1', ...fixed);
+    const fixed = ['candidate', '', '0-0', '', '', '', '1', '1', 't', '1000', '1000', 'late'];
+    const keys = [key, `{${key}}:meta`, batch, `{${key}}:keys:`];
+    const reply = await server.cli('EVAL', script, '4', ...keys, '1', ...fixed);
     assert.match(reply, /^(\(error\) )?STALE/);
     assert.deepEqual(payloads(await log.read(channel, START, LIMITS)), ['a', 'b']);
   });

@@ -10,10 +10,13 @@ import { RivercastError } from '../../errors.ts';
 import { type EntryId, idSeq } from '../../protocol/id.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log.ts';
 import { Backoff } from './backoff.ts';
+import type { Durable } from './durable.ts';
 import type { Keeper } from './keeper.ts';
+import type { KeyMemory } from './key-memory.ts';
 import { channelKeys } from './keys.ts';
 import { type Link, RedisFault } from './link.ts';
-import { loadScript, runScript } from './script.ts';
+import type { Reply } from './reply.ts';
+import { loadScript } from './script.ts';
 import type { Trouble } from './trouble.ts';
 import type { Argument } from './wire.ts';
 import type { Witnesses } from './witness.ts';
@@ -33,7 +36,8 @@ export interface AppenderOptions {
   readonly trouble: Trouble;
   readonly retention: (channel: string) => Retention;
   readonly random: () => number;
-  readonly appendMs: number;
+  readonly durable: Durable;
+  readonly keyMemory: KeyMemory;
   readonly signal: AbortSignal;
 }
 
@@ -78,9 +82,10 @@ export class Appender {
       try {
         if (signal.aborted) throw new RivercastError('log_unavailable', 'the log is closed');
         link = await keeper.get();
-        const results = await this.#send(link, channel, entries, number);
+        const { results, late } = await this.#send(link, channel, entries, number);
         trouble.clear(`append to ${channel}`);
         trouble.clear('appending');
+        if (late !== null) throw late;
         return results;
       } catch (error) {
         if (!(error instanceof RedisFault) || signal.aborted) throw asUnavailable(error);
@@ -110,26 +115,29 @@ export class Appender {
     channel: string,
     entries: readonly NewEntry[],
     number: number,
-  ): Promise<AppendResult[]> {
-    const { stream, writerId, witnesses, appendMs, trouble } = this.#options;
-    const { stream: key, meta, batch } = channelKeys(stream, channel);
+  ): Promise<{ results: AppendResult[]; late: RivercastError | null }> {
+    const { stream, writerId, witnesses, durable, keyMemory, trouble } = this.#options;
+    const { stream: key, meta, batch, generation } = channelKeys(stream, channel);
     const witness = witnesses.of(channel);
     const spare = witness.takeSpareEpoch();
     const args: Argument[] = [`${number}`, spare, witness.epoch ?? '', witness.tip];
-    args.push(...this.#bounds(channel), ...describe(entries));
+    args.push(...this.#bounds(channel), ...describe(entries), ...keyMemory.bounds);
     for (const entry of entries) args.push(entry.data);
-    const call = { script: APPEND, keys: [key, meta, `${batch}${writerId}`], args };
-    const reply = await runScript(link, call, appendMs);
-    const [ids, epoch, ordinal, wrong] = (reply as readonly (Buffer | number)[]).map(String) as Four;
-    const stored = parseIds(ids);
+    const before = args.length;
+    for (const { key: own } of entries) if (own !== undefined) args.push(own);
+    const call = { script: APPEND, keys: [key, meta, `${batch}${writerId}`, generation], args };
+    const { reply, late } = await durable.run(link, call);
+    const [list, epoch, ordinal, wrong, forgotten] = (reply as readonly Reply[]).map(String) as Five;
+    const { ids, duplicates } = parseList(list);
     // A repetition names no epoch: the call that was stored may have begun the one it brought.
     if (epoch !== '') {
       if (epoch !== spare) witness.putBackSpareEpoch(spare);
-      witness.see(epoch, stored.at(-1) as EntryId, Number(ordinal));
+      witness.see(epoch, ids.at(-1) as EntryId, Number(ordinal));
     }
+    if (args.length > before) keyMemory.written(channel, Number(forgotten));
     if (wrong !== '')
       trouble.note('entries were stored, but what goes with them was not', { channel, wrong });
-    return stored.map((id) => ({ id, duplicate: false }));
+    return { results: mix(ids, duplicates), late };
   }
 
   #bounds(channel: string): string[] {
@@ -138,17 +146,17 @@ export class Appender {
   }
 }
 
-type Four = [ids: string, epoch: string, ordinal: string, wrong: string];
+type Five = [list: string, epoch: string, ordinal: string, wrong: string, forgotten: string];
 
-/** Payload bytes in all, the largest payload, and a letter per entry. */
+/** Payload bytes in all, the largest payload, and a letter per entry: a capital for one with a key. */
 function describe(entries: readonly NewEntry[]): [string, string, string] {
   let bytes = 0;
   let largest = 0;
   let letters = '';
-  for (const { data, type } of entries) {
+  for (const { data, type, key } of entries) {
     bytes += data.length;
     largest = Math.max(largest, data.length);
-    letters += LETTERS[type];
+    letters += key === undefined ? LETTERS[type] : LETTERS[type].toUpperCase();
   }
   return [`${bytes}`, `${largest}`, letters];
 }
@@ -156,6 +164,34 @@ function describe(entries: readonly NewEntry[]): [string, string, string] {
 /** A bound as the scripts take it; '' when there is none. */
 export function boundText(bound: number | undefined): string {
   return bound === undefined || !Number.isFinite(bound) ? '' : `${Math.floor(bound)}`;
+}
+
+interface Listed {
+  /** Of what was stored, in order. */
+  readonly ids: EntryId[];
+  /** By position in the batch, from 0: the id of the first. */
+  readonly duplicates: ReadonlyMap<number, EntryId>;
+}
+
+function parseList(text: string): Listed {
+  const [ids, named = ''] = text.split('|') as [string, string?];
+  const duplicates = new Map<number, EntryId>();
+  for (const pair of named === '' ? [] : named.split(' ')) {
+    const [position, id] = pair.split(':') as [string, EntryId];
+    duplicates.set(Number(position) - 1, id);
+  }
+  return { ids: ids === '' ? [] : parseIds(ids), duplicates };
+}
+
+function mix(ids: readonly EntryId[], duplicates: ReadonlyMap<number, EntryId>): AppendResult[] {
+  if (duplicates.size === 0) return ids.map((id) => ({ id, duplicate: false }));
+  let stored = 0;
+  return Array.from({ length: ids.length + duplicates.size }, (_, position) => {
+    const first = duplicates.get(position);
+    if (first !== undefined) return { id: first, duplicate: true };
+    stored += 1;
+    return { id: ids[stored - 1] as EntryId, duplicate: false };
+  });
 }
 
 /** "<first>+<count>" counts on in the sequence; else the ids are all there. */

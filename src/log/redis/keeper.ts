@@ -12,12 +12,16 @@ export interface KeeperOptions {
   readonly random: () => number;
   readonly signal: AbortSignal;
   readonly onOpen?: () => void;
+  /** What a new Link has to pass before anybody gets it; rejects with a RedisFault. */
+  readonly prepare?: (link: Link) => Promise<void>;
 }
 
 export class Keeper {
   readonly #options: KeeperOptions;
   readonly #backoff: Backoff;
   #link: Link | null = null;
+  /** Open, but not prepared yet. */
+  #fresh: Link | null = null;
   #opening: Promise<Link> | null = null;
   #failed = false;
   #closed = false;
@@ -38,26 +42,32 @@ export class Keeper {
   close(): void {
     this.#closed = true;
     this.#link?.destroy('closed');
+    this.#fresh?.destroy('closed');
   }
 
   async #open(): Promise<Link> {
-    const { target, connectMs, signal, onOpen } = this.#options;
+    const { target, connectMs, signal, onOpen, prepare } = this.#options;
     try {
       if (this.#failed) await this.#backoff.wait(signal);
       this.#assertOpen();
       const link = await Link.open(target, connectMs, signal);
-      this.#link = link;
+      this.#fresh = link;
       if (this.#closed) link.destroy('closed');
       this.#assertOpen();
+      await prepare?.(link);
+      this.#assertOpen();
+      this.#link = link;
       this.#failed = false;
       this.#backoff.reset();
       onOpen?.();
       return link;
     } catch (error) {
       this.#failed = true;
+      this.#fresh?.destroy(error instanceof Error ? error.message : String(error));
       throw error;
     } finally {
       this.#opening = null;
+      this.#fresh = null;
     }
   }
 

@@ -6,15 +6,18 @@
 
 export interface ChannelKeys {
   readonly stream: string;
-  /** Hash: epoch, from, tip, n (entries ever added), size (mean payload), max (largest payload). */
+  /** Hash: epoch, from, tip, n (entries ever added), size (mean payload), max (largest payload), keys (generations). */
   readonly meta: string;
   /** Prefix of the last batch of each writer. */
   readonly batch: string;
+  /** Prefix of the hashes of idempotency keys. */
+  readonly generation: string;
 }
 
 export function channelKeys(defaultChannel: string, channel: string): ChannelKeys {
   const stream = channel === defaultChannel ? channel : `${defaultChannel}:${channel}`;
-  return { stream, meta: `{${stream}}:meta`, batch: `{${stream}}:batch:` };
+  const meta = `{${stream}}:meta`;
+  return { stream, meta, batch: `{${stream}}:batch:`, generation: `{${stream}}:keys:` };
 }
 
 /** Written by the readiness probe; never a stream. */

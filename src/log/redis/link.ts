@@ -37,6 +37,12 @@ export class RedisFault extends Error {
 const REFUSED =
   /^(NOAUTH|WRONGPASS|NOPERM|ERR (invalid password|AUTH|DB index|invalid DB|SELECT))|certificate|wrong version number/;
 
+/** What Redis answered instead of a value; null when it answered one. */
+export function faultIn(reply: Buffer): RedisFault | null {
+  const error = errorIn(reply);
+  return error === null ? null : new RedisFault(REFUSED.test(error) ? 'configuration' : 'redis', error);
+}
+
 export class Link {
   readonly #redis: Redis;
   #wire: Wire | null = null;
@@ -100,18 +106,22 @@ export class Link {
 
   /** Sends the commands in one piece; rejects with the first error among their replies. */
   async pipeline(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<Buffer[]> {
+    const replies = await this.exchange(commands, deadlineMs);
+    for (const reply of replies) {
+      const fault = faultIn(reply);
+      if (fault !== null) throw fault;
+    }
+    return replies;
+  }
+
+  /** Sends the commands in one piece; errors are among the replies, for `faultIn`. */
+  async exchange(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<Buffer[]> {
     if (!this.#alive || this.#wire === null) throw this.#gone('is closed');
     const late = `did not answer ${String(commands[0]?.[0])} within ${Math.round(deadlineMs)} ms`;
     const timer = setTimeout(() => this.destroy(late), deadlineMs);
     try {
-      const replies = await this.#wire.send(commands);
-      for (const reply of replies) {
-        const error = errorIn(reply);
-        if (error !== null) throw new RedisFault(REFUSED.test(error) ? 'configuration' : 'redis', error);
-      }
-      return replies;
+      return await this.#wire.send(commands);
     } catch (error) {
-      if (error instanceof RedisFault) throw error;
       throw this.#gone(messageOf(error));
     } finally {
       clearTimeout(timer);

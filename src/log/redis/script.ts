@@ -48,6 +48,15 @@ export async function runAround(
   }
 }
 
+/** For a pipeline. By its hash, or whole. */
+export function scriptCommand(
+  call: ScriptCall,
+  { whole }: { whole: boolean } = { whole: false },
+): Argument[] {
+  const { source, sha } = call.script;
+  return whole ? ['eval', ...parameters(source, call)] : ['evalsha', ...parameters(sha, call)];
+}
+
 function parameters(script: string, { keys, args }: ScriptCall): Argument[] {
   return [script, String(keys.length), ...keys, ...args];
 }

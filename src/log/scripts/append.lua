@@ -1,25 +1,34 @@
 -- Appends one batch to a stream: all of it or nothing, and once, however often it is sent.
 --
 -- KEYS 1 the stream
---      2 its meta hash: epoch, from, tip, n, size (mean payload), max (largest payload)
+--      2 its meta hash: epoch, from, tip, n, size (mean payload), max (largest payload), keys (generations)
 --      3 this writer's last batch: "<number> <ordinal of its last entry> <ids>"
+--      4 what the names of the generations begin with
 -- ARGV 1 the batch's number, rising per writer
 --      2 the epoch to begin when there is none, or when history was lost
 --      3 the epoch this writer knows, or ''   4 the highest id it knows of in that epoch
 --      5 max entries, 6 max bytes, 7 max age in ms ('' = unbounded)
 --      8 payload bytes in all   9 the largest payload
---     10 a letter per entry: t text, j json, b binary   11... the payloads
--- Returns { ids, epoch ('' when it is a repetition), ordinal of the last entry, what went wrong after the
---      entries were stored or '' }.
---      ids is "<first>+<count>" when they count on from the first, else all of them, space-separated.
+--     10 a letter per entry: t text, j json, b binary; a capital when it has a key
+--     11 for how many ms a key is known at least   12 how many keys are known at least, the newest
+--     13... the payloads, then the keys of the entries that have one
+-- Returns { ids, epoch ('' when nothing was stored now), ordinal of the last entry, what went wrong after the
+--      entries were stored or '', how many keys were forgotten before their time }.
+--      ids is "<first>+<count>" when they count on from the first, else all of them, space-separated; then,
+--      when there are duplicates, "|" and "<position>:<id of the first>" of each, space-separated.
 -- Fails with STALE when a later batch of this writer is stored already.
 --
+-- Keys lie in generations: hashes from key to id, named by the time they began, which meta lists. One takes
+-- keys for a third of the time they are known, or half of their number, and is forgotten as a whole.
+--
 -- Nothing is written before the first XADD, and nothing after it may fail the script: a caller that sees an
--- error sends the same batch again.
-local stream, meta, batch = KEYS[1], KEYS[2], KEYS[3]
+-- error sends the same batch again. Whatever is answered, something was written: WAIT waits for that.
+local stream, meta, batch, generation = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local number = tonumber(ARGV[1])
-local FIRST_PAYLOAD = 11
+local FIRST_PAYLOAD = 13
 local BATCH_TTL_MS = 3600000
+-- Lua's unpack has a limit, and long argument lists cost memory.
+local CHUNK = 500
 
 local function isBefore(a, b)
   local aMs, aSeq = string.match(a, '^(%d+)%-(%d+)$')
@@ -42,7 +51,10 @@ local state = redis.call('HMGET', meta, 'epoch', 'from', 'tip', 'n', 'size', 'ma
 local epoch, tip = state[1], state[3] or '0-0'
 if before then
   local lastNumber, ordinal, ids = string.match(before, '^(%d+) (%d+) (.*)$')
-  if tonumber(lastNumber) == number then return { ids, '', tonumber(ordinal), '' } end
+  if tonumber(lastNumber) == number then
+    redis.call('PEXPIRE', batch, BATCH_TTL_MS)
+    return { ids, '', tonumber(ordinal), '', 0 }
+  end
   if tonumber(lastNumber) > number then return redis.error_reply('STALE a later batch of this writer is stored') end
 end
 
@@ -76,15 +88,73 @@ else
   end
 end
 
-local count = #ARGV - FIRST_PAYLOAD + 1
 local types = ARGV[10]
-local prev, n = last, added
-local ids = {}
+local count = #types
+local bytes, largest = tonumber(ARGV[8]), tonumber(ARGV[9])
+local windowMs, maxKeys = tonumber(ARGV[11]), tonumber(ARGV[12])
+local firstKey = FIRST_PAYLOAD + count
+local hasKeys = #ARGV >= firstKey
 local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-local function add(id, i)
+local generations, keyOf, duplicates = {}, {}, {}
+-- Which entries are to be stored; nil when all are.
+local order = nil
+
+local function isPast(start)
+  return nowMs - start > windowMs * 4 / 3 + 1
+end
+
+local function nameOf(start)
+  return generation .. string.format('%.0f', start)
+end
+
+local function knownKeys()
+  local known = {}
+  for g = #generations, 1, -1 do
+    for from = isPast(generations[g]) and math.huge or firstKey, #ARGV, CHUNK do
+      local found = redis.call('HMGET', nameOf(generations[g]), unpack(ARGV, from, math.min(from + CHUNK - 1, #ARGV)))
+      for i = 1, #found do
+        local key = ARGV[from + i - 1]
+        known[key] = known[key] or found[i] or nil
+      end
+    end
+  end
+  return known
+end
+
+if hasKeys then
+  for start in string.gmatch(redis.call('HGET', meta, 'keys') or '', '%d+') do
+    generations[#generations + 1] = tonumber(start)
+  end
+  local firsts, at = knownKeys(), firstKey
+  order, bytes, largest = {}, 0, 0
+  for i = 1, count do
+    local key = nil
+    if string.byte(types, i) < 97 then
+      key, at = ARGV[at], at + 1
+      keyOf[i] = key
+    end
+    if key and firsts[key] then
+      duplicates[#duplicates + 1] = { i, firsts[key] }
+    else
+      order[#order + 1] = i
+      -- Where the first with this key is among those that are stored.
+      if key then firsts[key] = #order end
+      local size = #ARGV[FIRST_PAYLOAD + i - 1]
+      bytes, largest = bytes + size, math.max(largest, size)
+    end
+  end
+  count = #order
+end
+
+local prev, n = last, added
+local ids = {}
+
+local function add(id, position)
+  local i = order and order[position] or position
   local kind = string.byte(types, i)
+  if kind < 97 then kind = kind + 32 end
   n = n + 1
   local data = ARGV[FIRST_PAYLOAD + i - 1]
   if kind == 116 then
@@ -96,18 +166,30 @@ local function add(id, i)
   return prev
 end
 
+local function told(list)
+  if #duplicates == 0 then return list end
+  local named = {}
+  for d, duplicate in ipairs(duplicates) do
+    named[d] = duplicate[1] .. ':' .. (ids[duplicate[2]] or duplicate[2])
+  end
+  return list .. '|' .. table.concat(named, ' ')
+end
+
+if count == 0 then
+  local list = told('')
+  -- Not shielded: nothing is written yet, and a server that refuses this must not answer for others.
+  redis.call('SET', batch, string.format('%.0f %.0f %s', number, n, list), 'PX', BATCH_TTL_MS)
+  return { list, '', n, '', 0 }
+end
+
 -- The ids of a batch count on from its first, so the reply need not name them; unless a foreign id left so
 -- little room in the sequence that it could overflow, where Redis must choose each.
 ids[1] = add('*', 1)
 local ms, seq = string.match(ids[1], '^(%d+)%-(%d+)$')
-if #seq < 15 then
-  local following = ms .. '-*'
-  for i = 2, count do add(following, i) end
-  ids = ids[1] .. '+' .. count
-else
-  for i = 2, count do ids[i] = add('*', i) end
-  ids = table.concat(ids, ' ')
-end
+local isCounting = #seq < 15
+local following = isCounting and ms .. '-*' or '*'
+for i = 2, count do ids[i] = add(following, i) end
+local list = told(isCounting and ids[1] .. '+' .. count or table.concat(ids, ' '))
 
 local trouble = ''
 local function try(...)
@@ -115,15 +197,66 @@ local function try(...)
   if type(reply) == 'table' and reply.err and trouble == '' then trouble = reply.err end
 end
 
-local size = (tonumber(state[5] or 0) * length + tonumber(ARGV[8])) / (length + count)
-local max = math.max(tonumber(state[6] or 0), tonumber(ARGV[9]))
+local size = (tonumber(state[5] or 0) * length + bytes) / (length + count)
+local max = math.max(tonumber(state[6] or 0), largest)
 if from then
   epoch = ARGV[2]
   try('HSET', meta, 'epoch', epoch, 'from', from, 'tip', prev, 'n', n, 'size', size, 'max', max)
 else
   try('HSET', meta, 'tip', prev, 'n', n, 'size', size, 'max', max)
 end
-try('SET', batch, string.format('%.0f %.0f %s', number, n, ids), 'PX', BATCH_TTL_MS)
+try('SET', batch, string.format('%.0f %.0f %s', number, n, list), 'PX', BATCH_TTL_MS)
+
+-- Begins a generation when the newest has had its share; forgets those whose keys are known for long enough,
+-- and those that are not needed to know the newest `maxKeys`. Returns how many keys that forgets early.
+local function rotate()
+  local newest = generations[#generations]
+  local age = newest and nowMs - newest
+  -- Names are times: a second one within a millisecond has to wait. A clock that was set back begins anew.
+  if age == 0 then return 0 end
+  if age and age > 0 and age < windowMs / 3 and redis.call('HLEN', nameOf(newest)) < maxKeys / 2 then return 0 end
+  local start, kept, known, early = nowMs, {}, 0, 0
+  for g = #generations, 1, -1 do
+    local size = redis.call('HLEN', nameOf(generations[g]))
+    if start == generations[g] then start = start + 1 end
+    if isPast(generations[g]) or known >= maxKeys then
+      if not isPast(generations[g]) then early = early + size end
+      try('UNLINK', nameOf(generations[g]))
+    else
+      known = known + size
+      table.insert(kept, 1, generations[g])
+    end
+  end
+  kept[#kept + 1] = start
+  generations = kept
+  for g, time in ipairs(kept) do kept[g] = string.format('%.0f', time) end
+  try('HSET', meta, 'keys', table.concat(kept, ' '))
+  return early
+end
+
+local function remember()
+  local early = rotate()
+  local name = generation .. string.format('%.0f', generations[#generations])
+  local isNew = redis.call('EXISTS', name) == 0
+  local fields = {}
+  for position = 1, count do
+    local key = keyOf[order[position]]
+    if key then
+      fields[#fields + 1] = key
+      fields[#fields + 1] = ids[position]
+    end
+    if #fields >= CHUNK or (position == count and #fields > 0) then
+      try('HSET', name, unpack(fields))
+      fields = {}
+    end
+  end
+  -- Where no more keys come nobody rotates: then it goes by itself.
+  if isNew then try('PEXPIRE', name, string.format('%.0f', windowMs * 3 / 2)) end
+  return early
+end
+
+local forgotten = 0
+if hasKeys then forgotten = remember() end
 
 local keep = tonumber(ARGV[5]) or math.huge
 if ARGV[6] ~= '' then keep = math.min(keep, math.max(1, math.floor(tonumber(ARGV[6]) / math.max(size, 1)))) end
@@ -132,4 +265,4 @@ if ARGV[7] ~= '' and oldestMs then
   local oldest = nowMs - tonumber(ARGV[7])
   if oldestMs < oldest then try('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest)) end
 end
-return { ids, epoch, n, trouble }
+return { list, epoch, n, trouble, forgotten }

@@ -1,0 +1,189 @@
+/**
+ * Makes appends as durable as DURABILITY asks. WAIT and WAITAOF block the connection they are sent on, and one
+ * of them confirms all that the connection wrote before. So appends go in groups: while one group is being
+ * confirmed the next gathers, and goes in one write with one confirmation behind it.
+ *
+ *   memory      sent at once, confirmed by its reply
+ *   replicated  WAIT
+ *   fsync       WAITAOF; a server without it (before 7.2) has to run with `appendfsync always`, whose
+ *               replies are themselves the confirmation, and is asked on every connect whether it does
+ */
+import type { Durability } from '../../config-shape.ts';
+import { RivercastError } from '../../errors.ts';
+import { faultIn, type Link, RedisFault } from './link.ts';
+import { type Reply, ReplyReader } from './reply.ts';
+import { runScript, type ScriptCall, scriptCommand } from './script.ts';
+import type { Trouble } from './trouble.ts';
+import type { Argument } from './wire.ts';
+
+/** What follows a group, and what its reply says: how many have all of it. */
+interface Confirmation {
+  readonly command: readonly string[];
+  readonly count: (reply: Reply) => number;
+}
+
+export interface Stored {
+  readonly reply: Reply;
+  /** Set when it is stored, but not confirmed in time. */
+  readonly late: RivercastError | null;
+}
+
+export interface DurableDeadlines {
+  /** For the questions on a new connection. */
+  readonly connectMs: number;
+  /** How long Redis may take for an append, not counting the confirmation. */
+  readonly appendMs: number;
+}
+
+interface Item {
+  readonly call: ScriptCall;
+  command: readonly Argument[];
+  readonly resolve: (stored: Stored) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Group {
+  items: Item[];
+  isFlushing: boolean;
+}
+
+const NO_COMMAND = /^ERR unknown command/;
+const NO_FILE = /appendonly is disabled/;
+
+export class Durable {
+  readonly #durability: Durability;
+  readonly #trouble: Trouble;
+  readonly #deadlines: DurableDeadlines;
+  readonly #confirmations = new WeakMap<Link, Confirmation>();
+  readonly #groups = new WeakMap<Link, Group>();
+  #isLate = false;
+
+  constructor(durability: Durability, trouble: Trouble, deadlines: DurableDeadlines) {
+    this.#durability = durability;
+    this.#trouble = trouble;
+    this.#deadlines = deadlines;
+  }
+
+  /** To be called once for every Link before `run`. Rejects with a RedisFault: `configuration` when Redis can not do it. */
+  async prepare(link: Link): Promise<void> {
+    const { level, replicas, timeoutMs } = this.#durability;
+    if (level === 'memory') return;
+    if (level === 'replicated') {
+      await this.#ask(link, ['wait', '0', '1']);
+      this.#confirmations.set(link, { command: ['wait', `${replicas}`, `${timeoutMs}`], count: Number });
+      return;
+    }
+    if (!(await this.#hasWaitAof(link))) return this.#assertAlways(link);
+    const count = (reply: Reply): number => Number((reply as readonly Reply[])[0]);
+    this.#confirmations.set(link, { command: ['waitaof', '1', '0', `${timeoutMs}`], count });
+  }
+
+  /** Rejects with a RedisFault when it is not known whether it is stored, or when Redis refused it. */
+  async run(link: Link, call: ScriptCall): Promise<Stored> {
+    const confirmation = this.#confirmations.get(link);
+    if (confirmation === undefined)
+      return { reply: await runScript(link, call, this.#deadlines.appendMs), late: null };
+    let group = this.#groups.get(link);
+    if (group === undefined) {
+      group = { items: [], isFlushing: false };
+      this.#groups.set(link, group);
+    }
+    return this.#join(link, group, confirmation, call);
+  }
+
+  #join(link: Link, group: Group, confirmation: Confirmation, call: ScriptCall): Promise<Stored> {
+    return new Promise((resolve, reject) => {
+      group.items.push({ call, command: scriptCommand(call), resolve, reject });
+      if (group.isFlushing) return;
+      group.isFlushing = true;
+      // What other channels append in this turn of the event loop goes along.
+      setImmediate(() => void this.#flushAll(link, group, confirmation));
+    });
+  }
+
+  async #flushAll(link: Link, group: Group, confirmation: Confirmation): Promise<void> {
+    while (group.items.length > 0) {
+      const items = group.items.splice(0);
+      try {
+        group.items.push(...(await this.#flush(link, items, confirmation)));
+      } catch (error) {
+        for (const { reject } of items) reject(error);
+      }
+    }
+    group.isFlushing = false;
+  }
+
+  /** Resolves with those to be sent again because Redis does not have the script. */
+  async #flush(link: Link, items: readonly Item[], { command, count }: Confirmation): Promise<Item[]> {
+    const deadlineMs = this.#deadlines.appendMs + this.#durability.timeoutMs;
+    const replies = await link.exchange([...items.map((item) => item.command), command], deadlineMs);
+    const confirmed = replies.pop() as Buffer;
+    const fault = faultIn(confirmed);
+    if (fault !== null) throw fault;
+    const late = this.#judge(count(new ReplyReader(confirmed).value()));
+    return items.filter((item, i) => {
+      const reply = replies[i] as Buffer;
+      const refused = faultIn(reply);
+      if (refused?.word === 'NOSCRIPT') {
+        item.command = scriptCommand(item.call, { whole: true });
+        return true;
+      }
+      if (refused !== null) item.reject(refused);
+      else item.resolve({ reply: new ReplyReader(reply).value(), late });
+      return false;
+    });
+  }
+
+  /** Tells the operator when it begins to be late and when that is over; the publishers of each message are told too. */
+  #judge(confirmed: number): RivercastError | null {
+    const { level, replicas, timeoutMs } = this.#durability;
+    const isReplicated = level === 'replicated';
+    const isLate = confirmed < (isReplicated ? replicas : 1);
+    const fields = isReplicated ? { confirmed, replicas, timeoutMs } : { timeoutMs };
+    const who = isReplicated ? 'replicas' : 'the disk of Redis';
+    if (isLate && !this.#isLate) this.#trouble.note(`${who} did not have what was stored in time`, fields);
+    if (!isLate && this.#isLate) this.#trouble.note(`${who} had what was stored in time again`, fields);
+    this.#isLate = isLate;
+    if (!isLate) return null;
+    const had = `${confirmed} of ${replicas} replicas had it after ${timeoutMs} ms`;
+    const safe = 'publish it again with the same key to be told when it is safe';
+    if (isReplicated) return new RivercastError('not_replicated', `stored, but only ${had}; ${safe}`);
+    return new RivercastError('not_synced', `stored, but not on disk after ${timeoutMs} ms; ${safe}`);
+  }
+
+  async #hasWaitAof(link: Link): Promise<boolean> {
+    try {
+      await this.#ask(link, ['waitaof', '1', '0', '1']);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RedisFault)) throw error;
+      if (NO_COMMAND.test(error.message)) return false;
+      if (NO_FILE.test(error.message)) throw this.#unfit('Redis must run with appendonly yes');
+      throw error;
+    }
+  }
+
+  async #assertAlways(link: Link): Promise<void> {
+    const needs = 'Redis before 7.2 must run with appendonly yes and appendfsync always';
+    const reply = await this.#ask(link, ['config', 'get', 'append*']);
+    const settings = (reply as readonly Reply[]).map(String);
+    const valueOf = (name: string): string => settings[settings.indexOf(name) + 1] ?? '';
+    const [only, sync] = [valueOf('appendonly'), valueOf('appendfsync')];
+    if (only !== 'yes' || sync !== 'always') {
+      throw this.#unfit(`${needs}; it runs with appendonly ${only} and appendfsync ${sync}`);
+    }
+  }
+
+  async #ask(link: Link, [name, ...args]: readonly [string, ...string[]]): Promise<Reply> {
+    try {
+      return await link.call(name, args, this.#deadlines.connectMs);
+    } catch (error) {
+      if (!(error instanceof RedisFault) || error.word !== 'NOPERM') throw error;
+      throw this.#unfit(`the user of REDIS_URL must be allowed to use the command ${name.toUpperCase()}`);
+    }
+  }
+
+  #unfit(reason: string): RedisFault {
+    return new RedisFault('configuration', `DURABILITY="${this.#durability.level}": ${reason}`);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What this process does about the keys that its appends left in Redis. Appends themselves forget the oldest;
+ * where no more come, keys that were known for long enough are unlinked from here: they expire too, but then
+ * Redis frees up to half a million of them in one go, and answers nobody meanwhile.
+ */
+import type { Clock } from '../../clock.ts';
+import type { Idempotency } from '../../config-shape.ts';
+import type { Keeper } from './keeper.ts';
+import { channelKeys } from './keys.ts';
+import { RedisFault } from './link.ts';
+import { loadScript, runScript } from './script.ts';
+import type { Trouble } from './trouble.ts';
+
+const FORGET = loadScript('forget');
+const WARN_EVERY_MS = 60_000;
+/** A generation is forgotten a third of a window after its last key was known for the whole of it. */
+const LIFE = 4 / 3;
+const MIN_RETRY_MS = 1000;
+
+export interface KeyMemoryOptions extends Idempotency {
+  readonly stream: string;
+  /** Not the one for appends, where a call may have to wait for replicas. */
+  readonly keeper: Keeper;
+  readonly trouble: Trouble;
+  readonly clock: Clock;
+  readonly callMs: number;
+  readonly signal: AbortSignal;
+}
+
+export class KeyMemory {
+  readonly #options: KeyMemoryOptions;
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #warnedMs = new Map<string, number>();
+
+  constructor(options: KeyMemoryOptions) {
+    this.#options = options;
+    options.signal.addEventListener('abort', () => {
+      for (const timer of this.#timers.values()) clearTimeout(timer);
+      this.#timers.clear();
+    });
+  }
+
+  /** For how many ms, and how many, keys are known at least: as the script takes it. */
+  get bounds(): [windowMs: string, maxKeys: string] {
+    return [`${this.#options.windowMs}`, `${this.#options.maxKeys}`];
+  }
+
+  /** An append to the channel had keys. `forgotten`: how many others it made Redis forget before their time. */
+  written(channel: string, forgotten: number): void {
+    if (forgotten > 0) this.#warn(channel, forgotten);
+    if (!this.#timers.has(channel)) this.#forgetIn(channel, this.#options.windowMs * LIFE);
+  }
+
+  #warn(channel: string, forgotten: number): void {
+    const { clock, trouble, windowMs, maxKeys } = this.#options;
+    const nowMs = clock.monotonic();
+    for (const [other, ms] of this.#warnedMs) if (nowMs - ms >= WARN_EVERY_MS) this.#warnedMs.delete(other);
+    if (this.#warnedMs.has(channel)) return;
+    this.#warnedMs.set(channel, nowMs);
+    const fields = { channel, forgotten, windowMs, maxKeys };
+    trouble.note('idempotency keys are forgotten before their window is over: there are too many', fields);
+  }
+
+  #forgetIn(channel: string, ms: number): void {
+    if (this.#options.signal.aborted) return;
+    const timer = setTimeout(() => void this.#forget(channel), Math.ceil(ms) + 2);
+    this.#timers.set(channel, timer.unref());
+  }
+
+  async #forget(channel: string): Promise<void> {
+    const { stream, keeper, callMs, windowMs } = this.#options;
+    const { meta, generation } = channelKeys(stream, channel);
+    const call = { script: FORGET, keys: [meta, generation], args: [`${windowMs}`] };
+    try {
+      const nextMs = Number(await runScript(await keeper.get(), call, callMs));
+      if (nextMs < 0) this.#timers.delete(channel);
+      else this.#forgetIn(channel, nextMs);
+    } catch (error) {
+      if (!(error instanceof RedisFault)) throw error;
+      this.#forgetIn(channel, Math.max(MIN_RETRY_MS, windowMs / 12));
+    }
+  }
+}
