@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'gap'
   | 'upgrade_required'
   | 'too_large'
+  | 'unsupported_content'
   | 'limit_reached'
   | 'overloaded'
   | 'log_unavailable'
@@ -45,6 +46,12 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     title: 'A WebSocket is expected here',
   },
   too_large: { http: 413, close: CLOSE.tooLarge, retry: false, title: 'Too large' },
+  unsupported_content: {
+    http: 415,
+    close: CLOSE.badRequest,
+    retry: false,
+    title: 'This kind of content is not understood',
+  },
   limit_reached: { http: 429, close: CLOSE.limitReached, retry: true, title: 'A limit is reached' },
   overloaded: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log accepts nothing' },
   log_unavailable: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log does not answer' },

@@ -13,6 +13,7 @@ import { Connections } from './http/connections.ts';
 import { Doors, PUBLISHER_CLOSE_MS } from './http/doors.ts';
 import { History } from './http/history.ts';
 import { Listener } from './http/listener.ts';
+import { Publishing } from './http/publish.ts';
 import { createRoutes } from './http/routes.ts';
 import { TimerWheel, VISITS_PER_HEARTBEAT } from './http/timer-wheel.ts';
 import type { Log } from './log/log.ts';
@@ -33,6 +34,8 @@ const WAVE_SIZE = 500;
 export interface ServerStats extends Partial<BroadcasterStats> {
   readonly connections: number;
   readonly publishers: number;
+  /** Requests to publish that are not answered yet. */
+  readonly posts: number;
   /** Received from publishers and not yet stored. */
   readonly unstoredBytes: number;
 }
@@ -55,6 +58,7 @@ interface Parts {
   readonly logger: Logger;
   readonly log: Log;
   readonly manager: Manager | null;
+  readonly publishing: Publishing | null;
   readonly broadcaster: Broadcaster | null;
   readonly connections: Connections;
   readonly doors: Doors;
@@ -98,6 +102,8 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel);
+  const { maxMessageBytes } = config.manager;
+  const publishing = manager === null ? null : new Publishing({ manager, logger, maxMessageBytes });
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster });
   const routes = createRoutes({
     logger,
@@ -110,6 +116,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
       isDraining: () => doors.isDraining,
       subscribersOf: (channel) => broadcaster?.countOf(channel) ?? 0,
       history: broadcaster === null ? null : historyOf(config, logger, clock, log),
+      publishing,
     },
     sse: {
       role,
@@ -130,7 +137,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     manager?.tick();
     broadcaster?.tick();
   }, tickMs);
-  return { config, logger, log, manager, broadcaster, connections, doors, listener, ticker };
+  return { config, logger, log, manager, publishing, broadcaster, connections, doors, listener, ticker };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
@@ -173,10 +180,11 @@ async function settle(broadcaster: Broadcaster, signal: AbortSignal, logger: Log
   }
 }
 
-function statsOf({ manager, broadcaster, connections, doors }: Parts): ServerStats {
+function statsOf({ manager, publishing, broadcaster, connections, doors }: Parts): ServerStats {
   return {
     connections: connections.count,
     publishers: doors.publisherCount,
+    posts: publishing?.posts ?? 0,
     unstoredBytes: manager?.unstoredBytes ?? 0,
     ...broadcaster?.stats(),
   };
@@ -185,7 +193,9 @@ function statsOf({ manager, broadcaster, connections, doors }: Parts): ServerSta
 function banner({ role, log }: Config): string {
   const doors = [
     'Rivercast',
-    ...(role === 'broadcaster' ? [] : ['publish:   WebSocket /ws/manager?channel=']),
+    ...(role === 'broadcaster'
+      ? []
+      : ['publish:   WebSocket /ws/manager?channel=', '           POST /api/channels/{channel}/messages']),
     ...(role === 'manager' ? [] : ['subscribe: WebSocket /ws/broadcast?channel=&after=']),
     ...(role === 'manager' ? [] : ['           GET /sse?channel=&after=']),
     ...(role === 'manager' ? [] : ['history:   GET /api/channels/{channel}/messages?after=&limit=']),

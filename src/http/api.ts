@@ -5,11 +5,14 @@ import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
 import { type GuardOptions, guard } from './guard.ts';
 import type { History } from './history.ts';
 import { sendProblem } from './problem.ts';
+import type { Publishing } from './publish.ts';
 
 export interface ApiOptions extends GuardOptions, ChannelInfoOptions {
   readonly role: Role;
   /** Null when this process delivers nothing. */
   readonly history: History | null;
+  /** Null when this process takes nothing in. */
+  readonly publishing: Publishing | null;
 }
 
 type Route = { Params: { channel: string } };
@@ -39,10 +42,24 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
           });
         },
       });
+      registerPublishing(api, options);
       api.setNotFoundHandler((request, reply) =>
         sendProblem(reply, { code: 'not_found', detail: `nothing at ${request.url.slice(0, 200)}` }),
       );
     },
     { prefix: '/api' },
   );
+}
+
+/** Bodies are read by whoever answers: by then it is known how much may be read, and as what. */
+function registerPublishing(api: FastifyInstance, { publishing, role }: ApiOptions): void {
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  api.post<Route>('/channels/:channel/messages', async (request, reply) => {
+    if (publishing !== null) return publishing.answer(request, reply);
+    return sendProblem(reply, {
+      code: 'not_found',
+      detail: `nothing is published here; this process has ROLE=${role}`,
+    });
+  });
 }

@@ -23,9 +23,9 @@ const VARY: Headers = { Vary: 'Origin' };
  * headers of its own, and remembers what it was told for two hours at most.
  */
 export const PREFLIGHT: Headers = {
-  'Access-Control-Allow-Methods': 'GET, HEAD',
+  'Access-Control-Allow-Methods': 'GET, HEAD, POST, DELETE',
   'Access-Control-Allow-Headers':
-    'Accept, Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID',
+    'Accept, Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID',
   'Access-Control-Max-Age': '7200',
 };
 

@@ -63,6 +63,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
 
 function problemOf(error: Error & { statusCode?: number }, logger: Logger): Problem {
   if (error instanceof RivercastError) return { code: error.code, detail: error.message };
+  if (error.statusCode === 415) return { code: 'unsupported_content', detail: error.message };
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return { code: 'bad_request', detail: error.message };
   }

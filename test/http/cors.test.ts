@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { describe, test } from 'node:test';
 import { isHostAllowed } from '../../src/http/origin.ts';
-import { ask } from '../support/history.ts';
+import { ask, CHANNEL, PATH, scene } from '../support/history.ts';
+import { post } from '../support/posts.ts';
 import { TestServer } from '../support/running-server.ts';
 import { within } from '../support/within.ts';
 
@@ -39,9 +40,10 @@ describe('a page of an allowed origin', () => {
       const answer = await ask(server, {}, { method: 'OPTIONS', path, headers });
       assert.deepEqual([answer.status, answer.text], [204, '']);
       assert.equal(answer.headers.get('access-control-allow-origin'), PAGE);
-      assert.match(answer.headers.get('access-control-allow-methods') ?? '', /GET/);
+      const methods = answer.headers.get('access-control-allow-methods') ?? '';
+      for (const method of ['GET', 'POST', 'DELETE']) assert.ok(methods.includes(method), method);
       const allowed = answer.headers.get('access-control-allow-headers') ?? '';
-      for (const name of ['Accept', 'Authorization', 'Content-Type', 'Last-Event-ID']) {
+      for (const name of ['Accept', 'Authorization', 'Content-Type', 'Idempotency-Key', 'Last-Event-ID']) {
         assert.ok(allowed.includes(name), name);
       }
       assert.match(answer.headers.get('access-control-max-age') ?? '', /^\d+$/);
@@ -61,6 +63,26 @@ describe('a page of any other origin', () => {
         assert.equal(answer.headers.get('access-control-allow-origin'), null);
       }
     }
+  });
+
+  test('publishes and removes nothing, though its browser sends such a request without asking first', async () => {
+    await using s = await scene(1);
+    const methods = [
+      ['POST', PATH],
+      ['POST', '/%61pi/channels/local-q/messages'],
+      ['DELETE', `${PATH}?before=latest`],
+    ] as const;
+    const foreign = [{ Origin: 'https://evil.io' }, { Origin: 'null' }, { Host: 'evil.io:3000' }];
+    for (const [method, path] of methods) {
+      for (const headers of foreign) {
+        const answer = await post(s, 'hi', { method, path, headers });
+        assert.deepEqual([answer.status, answer.body.code], [403, 'forbidden'], `${method} ${path}`);
+      }
+    }
+    assert.equal(s.log.count('append'), 0);
+    assert.equal((await s.log.bounds(CHANNEL)).length, 1);
+    const answer = await post(s, 'hi', { headers: { Origin: PAGE, 'Content-Type': 'text/plain' } });
+    assert.deepEqual([answer.status, answer.headers['access-control-allow-origin']], [201, PAGE]);
   });
 
   test('is refused by a list that does not name it', async () => {

@@ -26,6 +26,7 @@ export class GatedLog implements Log {
   readonly #gates = new Map<Operation, { readonly opened: Promise<void>; readonly open: () => void }>();
   readonly #failures = new Map<Operation, Error[]>();
   readonly #counts = new Map<Operation, number>();
+  readonly #keys: string[] = [];
   readonly #running = new Map<Operation, number>();
   readonly #most = new Map<Operation, number>();
 
@@ -67,7 +68,13 @@ export class GatedLog implements Log {
     return this.#most.get(operation) ?? 0;
   }
 
+  /** The keys of what was appended. */
+  get keys(): readonly string[] {
+    return this.#keys;
+  }
+
   append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
+    for (const { key } of entries) if (key !== undefined) this.#keys.push(key);
     return this.#call('append', () => this.inner.append(channel, entries));
   }
 

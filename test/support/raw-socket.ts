@@ -75,6 +75,14 @@ export class RawSocket implements AsyncDisposable {
     return head;
   }
 
+  /** The next so many bytes. */
+  async take(count: number): Promise<Buffer> {
+    await this.#until(`${count} bytes`, () => this.#bytes.length >= count);
+    const bytes = this.#bytes.subarray(0, count);
+    this.#bytes = this.#bytes.subarray(count);
+    return bytes;
+  }
+
   async frame(): Promise<Frame> {
     let frame: { readonly frame: Frame; readonly end: number } | null = null;
     await this.#until('a frame', () => {

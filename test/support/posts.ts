@@ -1,0 +1,61 @@
+/** Publishing over HTTP, as a test asks for it and reads the answer. */
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { PATH } from './history.ts';
+import type { RawSocket } from './raw-socket.ts';
+import { within } from './within.ts';
+
+export interface Posted {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** The answer as JSON: of an entry that is stored, or a problem. */
+  readonly body: { readonly id?: string; readonly duplicate?: boolean; readonly code?: string };
+}
+
+export interface PostOptions {
+  /** Exactly these, and what HTTP needs. */
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  readonly method?: string;
+  readonly path?: string;
+}
+
+/** Sends `body` and nothing that was not asked for, as `fetch` would. A list is sent in chunks. */
+export function post(
+  { address }: { readonly address: string },
+  body: Buffer | string | readonly (Buffer | string)[],
+  { headers = {}, method = 'POST', path = PATH }: PostOptions = {},
+): Promise<Posted> {
+  const answered = new Promise<Posted>((resolve, reject) => {
+    const asking = request(`${address}${path}`, { method, agent: false, headers: { ...headers } });
+    asking.on('error', reject).on('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+      response.on('error', reject).on('end', () => {
+        const isJson = /json/.test(response.headers['content-type'] ?? '') && !text.includes('}\n');
+        const parsed = (isJson && text !== '' ? JSON.parse(text) : {}) as Posted['body'];
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body: parsed });
+      });
+    });
+    if (Array.isArray(body)) for (const piece of body) asking.write(piece);
+    asking.end(Array.isArray(body) ? undefined : body);
+  });
+  return within('an answer', answered);
+}
+
+/** The text of a request, to be written by hand. */
+export function postText(body: string, ...headers: readonly string[]): string {
+  const lines = [
+    `POST ${PATH} HTTP/1.1`,
+    'Host: 127.0.0.1',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...headers,
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** The next answer on a connection. */
+export async function answerOn(raw: RawSocket): Promise<{ readonly head: string; readonly body: string }> {
+  const head = await raw.head();
+  const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+  return { head, body: (await raw.take(length)).toString() };
+}
