@@ -14,6 +14,8 @@ import { startRedis } from './support/redis.ts';
 export interface RunningTarget {
   readonly pid: number;
   readonly redisPid: number | null;
+  /** Of its Redis. */
+  readonly redisUrl?: string | undefined;
   readonly publish: Door;
   readonly subscribe: Door;
   /** From its spawning until it takes connections; ours, until it says that it is ready. */
@@ -106,13 +108,17 @@ async function prepareRivercast(
     DATA_DIR: keep.dataDirectory ?? scratchDirectory(),
     ...options.env,
   };
-  if (store === 'redis') env['REDIS_URL'] = keep.redisUrl ?? redis?.url ?? '';
+  const redisUrl = keep.redisUrl ?? redis?.url;
+  if (redisUrl !== undefined) env['REDIS_URL'] = redisUrl;
   const server = start(process.execPath, [...profiling, ...args], { core: 'server', calls, env });
   const stop = async () => {
     await server.stop();
     await redis?.stop();
   };
-  return { server, target: { pid: server.pid, redisPid: redis?.pid ?? null, ...doors(port), stop } };
+  return {
+    server,
+    target: { pid: server.pid, redisPid: redis?.pid ?? null, redisUrl, ...doors(port), stop },
+  };
 }
 
 export const baseline: Target = {
@@ -130,7 +136,7 @@ export const baseline: Target = {
       await server.stop();
       await redis.stop();
     };
-    return { pid: server.pid, redisPid: redis.pid, ...doors(port), readyMs, stop };
+    return { pid: server.pid, redisPid: redis.pid, redisUrl: redis.url, ...doors(port), readyMs, stop };
   },
 };
 

@@ -99,3 +99,53 @@ export type PublisherCalls = {
   /** At a fixed rate, whatever the server does; message after message to connection after connection. */
   readonly pace: { readonly ask: PaceAsk; readonly answer: PublishAnswer };
 };
+
+interface PublishDoor {
+  readonly port: number;
+  readonly path: string;
+  readonly bytes: number;
+}
+
+export type AcknowledgedCalls = {
+  /** As many as possible with `window` unanswered on each connection; answers once all are acknowledged. */
+  readonly flood: {
+    readonly ask: PublishDoor & {
+      readonly connections: number;
+      readonly window: number;
+      readonly messages: number;
+      /** What the keys begin with; null: no keys. */
+      readonly keys: string | null;
+    };
+    readonly answer: {
+      readonly acknowledged: number;
+      readonly startedUs: number;
+      readonly endedUs: number;
+    };
+  };
+  /** At a fixed rate on one connection; the first `warmUp` do not count. */
+  readonly pace: {
+    readonly ask: PublishDoor & {
+      readonly perSecond: number;
+      readonly messages: number;
+      readonly warmUp: number;
+    };
+    readonly answer: { readonly latencies: Distribution };
+  };
+  /** Raw, as fast as the server takes them: what has become of them must be asked elsewhere. */
+  readonly pour: {
+    readonly ask: PublishDoor & { readonly connections: number; readonly messages: number };
+    readonly answer: { readonly sent: number; readonly startedUs: number };
+  };
+};
+
+export type FlushCalls = {
+  readonly pace: {
+    readonly ask: {
+      readonly directory: string;
+      readonly bytes: number;
+      readonly perSecond: number;
+      readonly messages: number;
+    };
+    readonly answer: { readonly latencies: Distribution };
+  };
+};

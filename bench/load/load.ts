@@ -4,8 +4,10 @@ import { Remote } from '../support/calls.ts';
 import { cpuSince, cpuTime } from '../support/proc.ts';
 import { type Started, start } from '../support/processes.ts';
 import type {
+  AcknowledgedCalls,
   ConnectAnswer,
   ConnectAsk,
+  FlushCalls,
   GroupReport,
   PublisherCalls,
   ReachAnswer,
@@ -46,6 +48,24 @@ export function startSubscribers(): { readonly remote: Remote<SubscriberCalls>; 
     calls: true,
   });
   return { remote: new Remote<SubscriberCalls>(started.child), process: started };
+}
+
+/** Connections that publish and are answered. */
+export function startAcknowledged(): {
+  readonly remote: Remote<AcknowledgedCalls>;
+  readonly process: Started;
+} {
+  const started = start(process.execPath, [join(here, 'acknowledged-process.js')], {
+    core: 'load',
+    calls: true,
+  });
+  return { remote: new Remote<AcknowledgedCalls>(started.child), process: started };
+}
+
+/** What a disk needs at least, on the core of the servers. */
+export function startFlush(): { readonly remote: Remote<FlushCalls>; readonly process: Started } {
+  const started = start(process.execPath, [join(here, 'flush-process.js')], { core: 'server', calls: true });
+  return { remote: new Remote<FlushCalls>(started.child), process: started };
 }
 
 export function startLoad(): Load {

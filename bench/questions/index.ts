@@ -4,6 +4,9 @@ import { bigFanout } from './big-fanout.ts';
 import { channels } from './channels.ts';
 import { fixedRate } from './fixed-rate.ts';
 import { idleMemory } from './idle-memory.ts';
+import { keys } from './keys.ts';
+import { publish } from './publish.ts';
+import { publishLatency } from './publish-latency.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
 import { replay } from './replay.ts';
 import { slowReaders } from './slow-readers.ts';
@@ -20,4 +23,7 @@ export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer
   'reconnect-storm': reconnectStorm,
   'idle-memory': idleMemory,
   'start-up': startUp,
+  publish,
+  'publish-latency': publishLatency,
+  keys,
 };
