@@ -30,13 +30,13 @@ function outcome(): {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 } {
-  let resolve: () => void = () => {};
-  let reject: (error: Error) => void = () => {};
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
+  let succeed: () => void = () => {};
+  let fail: (error: Error) => void = () => {};
+  const promise = new Promise<void>((resolve, reject) => {
+    succeed = resolve;
+    fail = reject;
   });
-  return { promise, resolve, reject };
+  return { promise, resolve: succeed, reject: fail };
 }
 
 async function until(dueUs: number): Promise<void> {

@@ -18,6 +18,7 @@ import type { Clock } from '../clock.ts';
 import { closeReason } from '../protocol/close.ts';
 import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
 import { Inflater } from './deflate.ts';
+import { FastLane } from './fast-lane.ts';
 import { type Outflow, watchDrain, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
@@ -31,6 +32,8 @@ export interface ConnectionContext {
   readonly heartbeatMs: number;
   readonly idleTimeoutMs: number;
   readonly maxMessageBytes: number;
+  /** Whether those who send a lot are meant: their messages are read by fast-lane.ts. */
+  readonly hasFastLane: boolean;
   /** The connection has ended. */
   readonly gone: (connection: Connection) => void;
 }
@@ -92,6 +95,7 @@ export class Connection implements Outflow, Transport, Visited {
     // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
     ws.on('error', ignore);
     ws.on('close', () => gone(this));
+    if (this.#context.hasFastLane) openFastLane(this, ws, maxMessageBytes);
     return ws;
   }
 
@@ -197,6 +201,33 @@ export class Connection implements Outflow, Transport, Visited {
     this.#ping = null;
     this.#ws?.pong(payload);
   }
+}
+
+/** Puts the lane between the socket and `ws`, whose listener gets what is not for the lane. */
+function openFastLane(connection: Connection, ws: ReasonedSocket, maxMessageBytes: number): void {
+  const { socket } = connection;
+  const listeners = socket.listeners('data');
+  const read = listeners[0] as (this: Socket, chunk: Buffer) => void;
+  if (listeners.length !== 1) throw new Error('ws reads its socket in another way than it did');
+  let isBroken = false;
+  ws.on('error', () => {
+    isBroken = true;
+  });
+  const lane = new FastLane({
+    maxMessageBytes,
+    receive: (data, isBinary) => connection.user?.receive?.(data, isBinary),
+    pass: (bytes) => {
+      if (!isBroken) read.call(socket, bytes);
+    },
+    isOpen: () => ws.readyState === WebSocket.OPEN,
+  });
+  socket.off('data', read);
+  socket.on('data', (chunk) => lane.feed(chunk));
+  // What a paused socket has received when it closes `ws` would read itself, in the middle of a frame perhaps.
+  socket.prependListener('close', () => {
+    const left = socket.read() as Buffer | null;
+    if (left !== null) lane.feed(left);
+  });
 }
 
 /** Found by their sockets, so that a thousand of them share four listeners. */

@@ -80,16 +80,17 @@ export class Doors {
     const { clock, config } = options;
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     this.#options = options;
-    const context = (maxMessageBytes: number, closeMs: number): ConnectionContext => ({
+    const context = (maxMessageBytes: number, closeMs: number, hasFastLane: boolean): ConnectionContext => ({
       server: new WsServer(maxMessageBytes, closeMs),
+      hasFastLane,
       clock,
       heartbeatMs,
       idleTimeoutMs,
       maxMessageBytes,
       gone: this.#gone,
     });
-    this.#publishing = context(config.manager.maxMessageBytes, PUBLISHER_CLOSE_MS);
-    this.#subscribing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs);
+    this.#publishing = context(config.manager.maxMessageBytes, PUBLISHER_CLOSE_MS, true);
+    this.#subscribing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs, false);
   }
 
   /** The paths that lead somewhere in this process. */

@@ -44,6 +44,7 @@ class Scene implements ConnectionUser, AsyncDisposable {
       heartbeatMs: HEARTBEAT_MS,
       idleTimeoutMs: IDLE_MS,
       maxMessageBytes: 64 * KIB,
+      hasFastLane: false,
       gone: () => {
         scene.gone += 1;
       },

@@ -1,0 +1,252 @@
+/**
+ * The fast lane is a shortcut, never a difference: whatever bytes come, cut wherever, a connection with it hears
+ * the same messages, answers the same pings and ends with the same close as one that `ws` alone reads.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import * as fc from 'fast-check';
+import { Connection, type ConnectionUser } from '../../src/http/connection.ts';
+import { FastLane } from '../../src/http/fast-lane.ts';
+import { WsServer } from '../../src/http/ws-server.ts';
+import { ManualClock } from '../support/clock.ts';
+import { clientFrame, closeOf, OPCODE } from '../support/raw-socket.ts';
+import { upgradedPair } from '../support/upgraded-pair.ts';
+import { until, within } from '../support/within.ts';
+
+const MAX_BYTES = 40_000;
+const RUNS = 300;
+
+interface Heard {
+  readonly messages: readonly string[];
+  readonly frames: readonly string[];
+}
+
+/** What a connection makes of bytes that come in such pieces, and what it says. */
+async function hear(hasFastLane: boolean, chunks: readonly Buffer[], pausedAfter = -1): Promise<Heard> {
+  await using pair = await upgradedPair();
+  const messages: string[] = [];
+  const server = new WsServer(MAX_BYTES, 5000);
+  let connection: Connection | null = null;
+  let isGone = false;
+  const user: ConnectionUser = {
+    drained: () => undefined,
+    detach: () => undefined,
+    visit: () => null,
+    closeReason: 'why',
+    receive: (data, isBinary) => {
+      messages.push(`${isBinary ? 'binary' : 'text'} ${data.toString('hex')}`);
+      if (messages.length === pausedAfter) connection?.pause();
+    },
+  };
+  server.accept(pair, { protocol: null, deflate: false }, () => {
+    const context = { server, clock: new ManualClock(), heartbeatMs: 1000, idleTimeoutMs: 2000 };
+    connection = new Connection(
+      pair.socket,
+      { ...context, maxMessageBytes: MAX_BYTES, hasFastLane, gone: () => (isGone = true) },
+      false,
+    );
+    connection.user = user;
+    connection.wake();
+  });
+  await pair.client.head();
+  for (const chunk of chunks) {
+    // A copy of its own, as each read of a socket has: it is unmasked in place.
+    pair.socket.emit('data', Buffer.from(chunk));
+    await nextTurn();
+  }
+  pair.client.socket.end();
+  await until('it is gone', () => isGone);
+  await within('the end', pair.client.closed);
+  const frames = pair.client.framesHere().map((frame) => {
+    const said =
+      frame.opcode === OPCODE.close && frame.payload.length >= 2
+        ? JSON.stringify(closeOf(frame))
+        : frame.payload.toString('hex');
+    return `${frame.opcode} ${said}`;
+  });
+  return { messages, frames };
+}
+
+async function sameEitherWay(chunks: readonly Buffer[]): Promise<Heard> {
+  const [plain, fast] = await Promise.all([hear(false, chunks), hear(true, chunks)]);
+  assert.deepEqual(fast, plain);
+  return fast;
+}
+
+/** Cuts bytes into pieces of these sizes, over and over. */
+function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const size = sizes[i % sizes.length] as number;
+    chunks.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  return chunks;
+}
+
+const payload = fc.oneof(
+  { weight: 4, arbitrary: fc.string({ unit: 'grapheme', maxLength: 40 }).map((text) => Buffer.from(text)) },
+  { weight: 2, arbitrary: fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes)) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(125, 126, 127, 1000, 17_000).map((size) => Buffer.alloc(size, 'é')),
+  },
+);
+const good = fc
+  .tuple(fc.constantFrom(OPCODE.text, OPCODE.binary), payload)
+  .map(([opcode, data]) => clientFrame(opcode, data));
+const fragmented = fc
+  .tuple(fc.constantFrom(OPCODE.text, OPCODE.binary), fc.array(payload, { minLength: 2, maxLength: 4 }))
+  .map(([opcode, parts]) =>
+    Buffer.concat(
+      parts.map((part, i) =>
+        clientFrame(i === 0 ? opcode : OPCODE.continuation, part, { fin: i === parts.length - 1 }),
+      ),
+    ),
+  );
+const control = fc
+  .tuple(fc.constantFrom(OPCODE.ping, OPCODE.pong), fc.string({ maxLength: 20 }))
+  .map(([opcode, text]) => clientFrame(opcode, text));
+const wrong = fc.constantFrom(
+  clientFrame(OPCODE.text, 'unmasked', { masked: false }),
+  clientFrame(OPCODE.text, 'reserved bit', { rsv: 2 }),
+  clientFrame(3, 'reserved opcode'),
+  clientFrame(11, 'reserved control'),
+  clientFrame(OPCODE.ping, 'cut ping', { fin: false }),
+  clientFrame(OPCODE.ping, Buffer.alloc(126)),
+  clientFrame(OPCODE.continuation, 'of nothing'),
+  clientFrame(OPCODE.text, 'begun and never ended', { fin: false }),
+  clientFrame(OPCODE.text, Buffer.from([0xff, 0xfe])),
+  clientFrame(OPCODE.text, Buffer.alloc(MAX_BYTES + 1, 'x')),
+  clientFrame(OPCODE.close, Buffer.from([0x03, 0xe8])),
+  clientFrame(OPCODE.close, Buffer.from([0x03])),
+  clientFrame(OPCODE.close, ''),
+);
+const frames = fc.array(
+  fc.oneof(
+    { weight: 12, arbitrary: good },
+    { weight: 2, arbitrary: fragmented },
+    { weight: 2, arbitrary: control },
+    { weight: 1, arbitrary: wrong },
+  ),
+  { minLength: 1, maxLength: 12 },
+);
+const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 100, max: 70_000 })), {
+  minLength: 1,
+  maxLength: 6,
+});
+
+describe('with the fast lane and without', () => {
+  test('the same is heard and said, whatever comes', { timeout: 60_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(frames, sizes, async (list, cuts) => {
+        const bytes = Buffer.concat(list);
+        // Tiny pieces of a large message would be as many turns of the event loop.
+        const least = Math.ceil(bytes.length / 400);
+        await sameEitherWay(
+          cut(
+            bytes,
+            cuts.map((size) => Math.max(size, least)),
+          ),
+        );
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('messages of every length come whole at every alignment', async () => {
+    const list = Array.from({ length: 300 }, (_, size) =>
+      clientFrame(OPCODE.binary, Buffer.alloc(size, size)),
+    );
+    const { messages } = await sameEitherWay([Buffer.concat(list)]);
+    assert.equal(messages.length, 300);
+    assert.deepEqual(
+      messages,
+      Array.from({ length: 300 }, (_, size) => `binary ${Buffer.alloc(size, size).toString('hex')}`),
+    );
+  });
+
+  test('nothing is heard behind what is wrong, in the same piece and after it', async () => {
+    const after = clientFrame(OPCODE.text, 'after');
+    const cases: readonly (readonly [name: string, code: number, wrong: Buffer])[] = [
+      ['not UTF-8', 1007, clientFrame(OPCODE.text, Buffer.from([0xc3]))],
+      ['not masked', 1002, clientFrame(OPCODE.text, 'x', { masked: false })],
+      ['too large', 1009, clientFrame(OPCODE.binary, Buffer.alloc(MAX_BYTES + 1))],
+      ['a close', 1000, clientFrame(OPCODE.close, Buffer.from([0x03, 0xe8]))],
+      [
+        'fragments that are not UTF-8',
+        1007,
+        Buffer.concat([
+          clientFrame(OPCODE.text, Buffer.from([0xc3]), { fin: false }),
+          clientFrame(OPCODE.continuation, 'x'),
+        ]),
+      ],
+    ];
+    for (const [name, code, bytes] of cases) {
+      const { messages, frames: said } = await sameEitherWay([Buffer.concat([bytes, after]), after]);
+      assert.deepEqual(messages, [], name);
+      assert.match(said[0] ?? '', new RegExp(`"code":${code}`), name);
+    }
+  });
+
+  test('what a paused connection had received when it closed is heard', async () => {
+    const list = Array.from({ length: 20 }, (_, i) => clientFrame(OPCODE.text, `message ${i}`));
+    await using pair = await upgradedPair();
+    const messages: string[] = [];
+    const server = new WsServer(MAX_BYTES, 5000);
+    let isGone = false;
+    let connection: Connection | null = null;
+    server.accept(pair, { protocol: null, deflate: false }, () => {
+      const context = { server, clock: new ManualClock(), heartbeatMs: 1000, idleTimeoutMs: 2000 };
+      connection = new Connection(
+        pair.socket,
+        { ...context, maxMessageBytes: MAX_BYTES, hasFastLane: true, gone: () => (isGone = true) },
+        false,
+      );
+      connection.user = {
+        drained: () => undefined,
+        detach: () => undefined,
+        visit: () => null,
+        closeReason: '',
+        receive: (data) => messages.push(data.toString()),
+      };
+      connection.wake();
+    });
+    await pair.client.head();
+    const [first, ...others] = list as [Buffer, ...Buffer[]];
+    // The beginning of the second is kept by the lane when the reading stops.
+    const rest = Buffer.concat(others);
+    pair.socket.emit('data', Buffer.concat([first, rest.subarray(0, 5)]));
+    (connection as Connection | null)?.pause();
+    pair.client.write(rest.subarray(5));
+    await until(
+      'the rest has come',
+      () => pair.socket.bytesRead > 0 && pair.socket.readableLength === rest.length - 5,
+    );
+    pair.socket.destroy();
+    await until('it is gone', () => isGone);
+    assert.deepEqual(
+      messages,
+      Array.from({ length: 20 }, (_, i) => `message ${i}`),
+    );
+  });
+});
+
+describe('the lane', () => {
+  test('keeps no more than the beginning of a small frame', () => {
+    const passed: number[] = [];
+    const lane = new FastLane({
+      maxMessageBytes: 1024 * 1024,
+      receive: () => assert.fail('nothing is whole'),
+      pass: (bytes) => passed.push(bytes.length),
+      isOpen: () => true,
+    });
+    const large = clientFrame(OPCODE.binary, Buffer.alloc(500_000));
+    lane.feed(large.subarray(0, 70_000));
+    assert.deepEqual(passed, [70_000], 'a large one goes on as it comes');
+    lane.feed(large.subarray(70_000));
+    lane.feed(clientFrame(OPCODE.binary, Buffer.alloc(10_000)).subarray(0, 9000));
+    assert.deepEqual(passed, [70_000, large.length - 70_000], 'the beginning of a small one is kept');
+  });
+});
