@@ -10,7 +10,7 @@ import { retentionBy } from './channels.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { Connections } from './http/connections.ts';
-import { Doors, PUBLISHER_CLOSE_MS } from './http/doors.ts';
+import { Doors } from './http/doors.ts';
 import { History } from './http/history.ts';
 import { Listener } from './http/listener.ts';
 import { Publishing } from './http/publish.ts';
@@ -151,7 +151,7 @@ async function stop(parts: Parts): Promise<boolean> {
   const storing = AbortSignal.timeout(config.drainTimeoutMs * (1 - FAREWELL_SHARE));
   const ending = AbortSignal.timeout(config.drainTimeoutMs);
   listener.stop();
-  await doors.closePublishers(AbortSignal.any([storing, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]));
+  await doors.closePublishers(storing);
   const stored = (await manager?.drain(storing)) ?? true;
   if (!stored) {
     logger.error({ bytes: manager?.unstoredBytes }, 'stopping although not everything received is stored');

@@ -1,9 +1,10 @@
 /**
  * The WebSocket doors: who asks for an upgrade is refused, or let in as a publisher or a subscriber.
  *
- *   /ws/manager                    each message is one entry; nothing is sent back
+ *   /ws/manager                    each message is one entry; nothing is sent back (publish-door.ts)
  *   /ws/broadcast, /ws/broadcaster each entry is one message, and what the client sends is discarded;
- *                                  or, with the subprotocol rivercast.v1, both sides send JSON frames
+ *
+ * With the subprotocol rivercast.v1 both sides send JSON frames, at either door.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -18,17 +19,18 @@ import type { Config } from '../config.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Manager } from '../manager/manager.ts';
-import { Publisher } from '../manager/publisher.ts';
-import { CLOSE, cursorReason } from '../protocol/close.ts';
+import { cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import { V1_PROTOCOL } from '../protocol/v1.ts';
+import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
 import { VERSION } from '../version.ts';
-import { Connection, type ConnectionContext, type ConnectionUser } from './connection.ts';
-import { type Connections, untilEmpty } from './connections.ts';
+import { Connection, type ConnectionContext } from './connection.ts';
+import type { Connections } from './connections.ts';
 import { agreesToDeflate } from './deflate.ts';
 import { gapProblem } from './gap.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
+import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
 import {
   channelOf,
   channelsOf,
@@ -47,8 +49,6 @@ const SUBSCRIBE_PATHS: ReadonlySet<string> = new Set(['/ws/broadcast', '/ws/broa
 
 /** Subscribers have nothing to say; this is for clients that send their own pings as messages. */
 const MAX_SUBSCRIBER_MESSAGE_BYTES = 64 * 1024;
-/** How long a publisher may take to answer a close; what it sends until then is stored. */
-export const PUBLISHER_CLOSE_MS = 2000;
 
 const STOPPING = 'this server is stopping; connect again';
 
@@ -72,24 +72,28 @@ interface Knock {
 export class Doors {
   readonly #options: DoorsOptions;
   readonly #publishing: ConnectionContext;
+  readonly #publishingV1: ConnectionContext;
   readonly #subscribing: ConnectionContext;
-  readonly #publishers = new Set<Connection>();
+  readonly #publishDoor: PublishDoor | null;
   #draining = false;
 
   constructor(options: DoorsOptions) {
-    const { clock, config } = options;
+    const { clock, config, manager } = options;
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
+    const { maxMessageBytes } = config.manager;
     this.#options = options;
-    const context = (maxMessageBytes: number, closeMs: number, hasFastLane: boolean): ConnectionContext => ({
-      server: new WsServer(maxMessageBytes, closeMs),
+    this.#publishDoor = manager === null ? null : new PublishDoor({ manager, maxMessageBytes, heartbeatMs });
+    const context = (maxFrameBytes: number, closeMs: number, hasFastLane: boolean): ConnectionContext => ({
+      server: new WsServer(maxFrameBytes, closeMs),
       hasFastLane,
       clock,
       heartbeatMs,
       idleTimeoutMs,
-      maxMessageBytes,
+      maxMessageBytes: maxFrameBytes,
       gone: this.#gone,
     });
-    this.#publishing = context(config.manager.maxMessageBytes, PUBLISHER_CLOSE_MS, true);
+    this.#publishing = context(maxMessageBytes, PUBLISHER_CLOSE_MS, true);
+    this.#publishingV1 = context(maxPublishFrameBytes(maxMessageBytes), PUBLISHER_CLOSE_MS, true);
     this.#subscribing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs, false);
   }
 
@@ -104,7 +108,7 @@ export class Doors {
   }
 
   get publisherCount(): number {
-    return this.#publishers.size;
+    return this.#publishDoor?.count ?? 0;
   }
 
   /** Handles the `upgrade` event of an HTTP server. Never throws, and never leaves a socket behind. */
@@ -126,23 +130,26 @@ export class Doors {
   /** Tells publishers to go elsewhere; resolves when they are gone, or after they had time to. */
   async closePublishers(signal: AbortSignal): Promise<void> {
     this.#draining = true;
-    for (const connection of this.#publishers) connection.close(CLOSE.draining, 'the server is stopping');
-    await untilEmpty(this.#publishers, signal);
+    await this.#publishDoor?.close(signal);
   }
 
   async #open(knock: Knock): Promise<void> {
     const { path } = knock.target;
-    const { manager, broadcaster, config } = this.#options;
-    if (path === PUBLISH_PATH && manager !== null) return this.#openPublisher(knock, manager);
+    const { broadcaster, config } = this.#options;
+    const door = this.#publishDoor;
+    if (path === PUBLISH_PATH && door !== null) return this.#openPublisher(knock, door);
     if (SUBSCRIBE_PATHS.has(path) && broadcaster !== null) return this.#openSubscriber(knock, broadcaster);
     throw new RivercastError('not_found', `no WebSocket here; this process has ROLE=${config.role}`);
   }
 
-  async #openPublisher(knock: Knock, manager: Manager): Promise<void> {
+  async #openPublisher(knock: Knock, door: PublishDoor): Promise<void> {
     const channel = this.#channel(knock);
     const protocol = want(protocolOf(knock.request.headers['sec-websocket-protocol']));
-    this.#accept(this.#publishing, knock, { protocol, deflate: false }, (connection, head) => {
-      this.#publisher(connection, manager, channel);
+    const isV1 = protocol === V1_PROTOCOL;
+    const context = isV1 ? this.#publishingV1 : this.#publishing;
+    this.#accept(context, knock, { protocol, deflate: false }, (connection, head) => {
+      if (isV1) door.openV1(connection, channel);
+      else door.openRaw(connection, channel);
       connection.wake(head);
     });
   }
@@ -193,22 +200,6 @@ export class Doors {
     const session = new V1Session({ broadcaster, connection, clock, logger, format, hello });
     connection.user = session;
     return session;
-  }
-
-  #publisher(connection: Connection, manager: Manager, channel: string): void {
-    const publisher = new Publisher(manager, channel, connection);
-    this.#publishers.add(connection);
-    const user: ConnectionUser = {
-      drained: ignore,
-      detach: () => {
-        this.#publishers.delete(connection);
-        publisher.detach();
-      },
-      visit: nothing,
-      receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
-      closeReason: '',
-    };
-    connection.user = user;
   }
 
   /**
@@ -262,10 +253,4 @@ function problemOf(error: unknown, logger: Logger): Problem {
 
 function destroyThis(this: Socket): void {
   this.destroy();
-}
-
-function ignore(): void {}
-
-function nothing(): null {
-  return null;
 }

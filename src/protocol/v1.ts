@@ -6,6 +6,7 @@
  *   ← hello, then per channel: subscribed, gap?, messages…, cursor…, unsubscribed; error at any time
  */
 import { type Cursor, formatCursor } from './cursor.ts';
+import { type JsonObject, parseJsonObject } from './entry-json.ts';
 import { gapMembers, type ToldGap } from './gap-json.ts';
 
 export const V1_PROTOCOL = 'rivercast.v1';
@@ -15,6 +16,7 @@ export const MAX_FRAME_MESSAGES = 100;
 export const MAX_FRAME_BYTES: number = 32 * 1024;
 
 const MAX_REF_LENGTH = 128;
+export const REF_RULE: string = `ref must be a string of at most ${MAX_REF_LENGTH} characters, or a number that JSON keeps`;
 
 /** What a client sends along with a request, to know the answer by. */
 export type Ref = string | number;
@@ -56,13 +58,10 @@ export interface V1Error {
 
 /** What a subscriber's message asks for. Never throws, whatever the text. */
 export function readSubscriberAsk(text: string): SubscriberAsk {
-  const frame = parseObject(text);
+  const frame = parseJsonObject(text);
   if (frame === null) return { type: 'misasked', message: 'a frame must be one JSON object', ref: null };
-  const ref = readRef(frame);
-  if (ref === undefined) {
-    const message = `ref must be a string of at most ${MAX_REF_LENGTH} characters, or a number that JSON keeps`;
-    return { type: 'misasked', message, ref: null };
-  }
+  const ref = readRef(own(frame, 'ref'));
+  if (ref === undefined) return { type: 'misasked', message: REF_RULE, ref: null };
   try {
     return readAsk(frame, ref);
   } catch (error) {
@@ -124,9 +123,7 @@ export const MESSAGES_END = ']}';
 
 class WrongField extends Error {}
 
-type Frame = Readonly<Record<string, unknown>>;
-
-function readAsk(frame: Frame, ref: Ref | null): SubscriberAsk {
+function readAsk(frame: JsonObject, ref: Ref | null): SubscriberAsk {
   const type = own(frame, 'type');
   switch (type) {
     case 'subscribe':
@@ -140,23 +137,13 @@ function readAsk(frame: Frame, ref: Ref | null): SubscriberAsk {
   }
 }
 
-function parseObject(text: string): Frame | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Frame) : null;
-  } catch {
-    return null;
-  }
-}
-
 /** Never what the prototype has: `{"__proto__":…}` and names such as `constructor` are the client's to send. */
-function own(frame: Frame, name: string): unknown {
+function own(frame: JsonObject, name: string): unknown {
   return Object.hasOwn(frame, name) ? frame[name] : undefined;
 }
 
 /** Null: none. Undefined: not one. */
-function readRef(frame: Frame): Ref | null | undefined {
-  const ref = own(frame, 'ref');
+export function readRef(ref: unknown): Ref | null | undefined {
   if (ref === undefined || ref === null) return null;
   if (typeof ref === 'number') return isKept(ref) ? ref : undefined;
   return typeof ref === 'string' && ref.length <= MAX_REF_LENGTH ? ref : undefined;
@@ -167,20 +154,20 @@ function isKept(ref: number): boolean {
   return Number.isFinite(ref) && (!Number.isInteger(ref) || Number.isSafeInteger(ref));
 }
 
-function readChannel(frame: Frame): string {
+function readChannel(frame: JsonObject): string {
   const channel = own(frame, 'channel');
   if (typeof channel === 'string') return channel;
   throw new WrongField('channel must be a string');
 }
 
-function readAfter(frame: Frame): string | null {
+function readAfter(frame: JsonObject): string | null {
   const after = own(frame, 'after');
   if (after === undefined || after === null) return null;
   if (typeof after === 'string') return after;
   throw new WrongField('after must be a string');
 }
 
-function readOnGap(frame: Frame): 'fail' | 'skip' {
+function readOnGap(frame: JsonObject): 'fail' | 'skip' {
   const onGap = own(frame, 'on_gap');
   if (onGap === undefined || onGap === null) return 'skip';
   if (onGap === 'fail' || onGap === 'skip') return onGap;

@@ -72,3 +72,11 @@ export function textFrame(text: string): Buffer {
   frame.write(text, writeFrameHeader(frame, 0, OPCODE_TEXT, length));
   return frame;
 }
+
+/** One message of ASCII text as a frame, a character for each byte: to be written as latin1, many in one piece. */
+export function asciiFrame(text: string): string {
+  const { length } = text;
+  if (length < 126) return `\x81${String.fromCharCode(length)}${text}`;
+  if (length < 65_536) return `\x81\x7e${String.fromCharCode(length >> 8, length & 0xff)}${text}`;
+  throw new RangeError(`a frame of ${length} characters is not made here`);
+}

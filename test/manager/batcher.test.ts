@@ -6,6 +6,7 @@ import { Batcher, type BatchLimits, type Submitter } from '../../src/manager/bat
 import { Pressure } from '../../src/manager/pressure.ts';
 import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
+import { until } from '../support/within.ts';
 
 const WIDE: BatchLimits = { maxEntries: 1000, maxBytes: 1_000_000, waitMs: 0 };
 
@@ -135,4 +136,17 @@ test('what is added when told of the last entry is stored too', async () => {
   await batcher.settled;
   assert.deepEqual(await storedTexts(log), ['once', 'again']);
   assert.equal(batcher.isIdle, true);
+});
+
+test('nobody is told of an entry before its append has settled', async () => {
+  const log = new CountingLog();
+  const batcher = batcherOf(log, WIDE);
+  const recorder = new Recorder(true);
+  log.hold('append');
+  batcher.add(text('1'), recorder);
+  await until('the append is under way', () => log.running('append') === 1);
+  assert.deepEqual(recorder.told, []);
+  log.release('append');
+  await batcher.settled;
+  assert.deepEqual(recorder.told, ['stored 1']);
 });

@@ -1,0 +1,85 @@
+/**
+ * The publishers' connections: each speaks for itself to the manager, raw or in `rivercast.v1`. At a stop they are
+ * told to go elsewhere, those that are answered once everything they asked for is.
+ */
+import { ERRORS } from '../errors.ts';
+import type { Manager } from '../manager/manager.ts';
+import { Publisher } from '../manager/publisher.ts';
+import { V1Publisher } from '../manager/v1-publisher.ts';
+import { VERSION } from '../version.ts';
+import type { Connection, ConnectionUser } from './connection.ts';
+import { untilEmpty } from './connections.ts';
+
+/** How long a publisher may take to answer a close; what a raw one sends until then is stored. */
+export const PUBLISHER_CLOSE_MS = 2000;
+
+export interface PublishDoorOptions {
+  readonly manager: Manager;
+  readonly maxMessageBytes: number;
+  readonly heartbeatMs: number;
+}
+
+export class PublishDoor {
+  readonly #options: PublishDoorOptions;
+  readonly #raw = new Set<Connection>();
+  readonly #answered = new Map<Connection, V1Publisher>();
+
+  constructor(options: PublishDoorOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#raw.size + this.#answered.size;
+  }
+
+  openRaw(connection: Connection, channel: string): void {
+    const publisher = new Publisher(this.#options.manager, channel, connection);
+    this.#raw.add(connection);
+    const user: ConnectionUser = {
+      drained: () => undefined,
+      detach: () => {
+        this.#raw.delete(connection);
+        publisher.detach();
+      },
+      visit: nothing,
+      receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
+      closeReason: '',
+    };
+    connection.user = user;
+  }
+
+  openV1(connection: Connection, channel: string): void {
+    const { manager, maxMessageBytes, heartbeatMs } = this.#options;
+    const hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
+    const publisher = new V1Publisher({ manager, connection, channel, maxMessageBytes, hello });
+    this.#answered.set(connection, publisher);
+    const user: ConnectionUser = {
+      drained: () => publisher.drained(),
+      detach: () => {
+        this.#answered.delete(connection);
+        publisher.detach();
+      },
+      visit: nothing,
+      receive: (data, isBinary) => publisher.receive(data, isBinary),
+      closeReason: '',
+    };
+    connection.user = user;
+  }
+
+  /**
+   * Tells publishers to go elsewhere: raw ones at once, the others once they are answered, or when `signal` aborts.
+   * Resolves when they are gone, or after they had time to.
+   */
+  async close(signal: AbortSignal): Promise<void> {
+    const { close } = ERRORS.draining;
+    for (const connection of this.#raw) connection.close(close, 'the server is stopping');
+    for (const publisher of this.#answered.values()) publisher.leave();
+    await untilEmpty(this.#answered, signal);
+    for (const publisher of this.#answered.values()) publisher.end();
+    await untilEmpty(this.#raw, AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]));
+  }
+}
+
+function nothing(): null {
+  return null;
+}

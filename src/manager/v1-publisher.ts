@@ -1,0 +1,260 @@
+/**
+ * One publisher connection that speaks `rivercast.v1`: each publish is answered, once it is stored or has failed,
+ * in the order of asking, whatever the channels.
+ *
+ * The asks that are not answered yet stand in a queue, those that were refused at once among them; what is settled
+ * at its head goes out, all that settled in one turn in one write. It is not read while it has too much that is
+ * not stored (pressure.ts), too many asks that are not answered, or does not take its answers.
+ */
+import { CHANNEL_RULE, isChannelName } from '../channels.ts';
+import { ERRORS, type ErrorCode, RivercastError, retryAfterS } from '../errors.ts';
+import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
+import { CLOSE } from '../protocol/close.ts';
+import type { EntryId } from '../protocol/id.ts';
+import { helloFrame, type Ref } from '../protocol/v1.ts';
+import { ackText, publishErrorText, readPublishAsk } from '../protocol/v1-publish.ts';
+import { asciiFrame } from '../protocol/websocket-frame.ts';
+import type { Submitter } from './batcher.ts';
+import type { Manager } from './manager.ts';
+import { costOf, type Pausable } from './pressure.ts';
+import type { PublisherConnection } from './publisher.ts';
+
+/** Of one connection: as many again as this are never in flight at a sensible pace. */
+const MAX_UNANSWERED = 4096;
+/** Of answers in one write, and so the most that waits in a socket for one who does not read. */
+const MAX_WRITE_BYTES = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
+
+export interface AnsweredConnection extends PublisherConnection {
+  /** `pending`: some of it waits in this process, and `drained` follows. */
+  write(bytes: Buffer): 'taken' | 'pending' | 'closed';
+  destroy(): void;
+}
+
+export interface V1PublisherOptions {
+  readonly manager: Manager;
+  readonly connection: AnsweredConnection;
+  /** Where to publish what names no channel. */
+  readonly channel: string;
+  readonly maxMessageBytes: number;
+  readonly hello: { readonly server: string; readonly heartbeat: number };
+}
+
+/** What was asked, from its frame to its answer. The log is given it as it is. */
+class Ask implements NewEntry {
+  readonly type: EntryType;
+  data: Buffer;
+  readonly key: string | undefined;
+  readonly channel: string;
+  readonly ref: Ref | null;
+  /** Settled: one of the two. */
+  id: EntryId | null = null;
+  error: RivercastError | null = null;
+  isDuplicate = false;
+
+  constructor(entry: NewEntry, channel: string, ref: Ref | null) {
+    this.type = entry.type;
+    this.data = entry.data;
+    this.key = entry.key;
+    this.channel = channel;
+    this.ref = ref;
+  }
+}
+
+const NO_ENTRY: NewEntry = { type: 'text', data: NOTHING };
+
+export class V1Publisher implements Submitter, Pausable {
+  readonly isAnswered = true;
+  readonly #options: V1PublisherOptions;
+  #asks: Ask[] = [];
+  /** What lies before is answered. */
+  #head = 0;
+  #unstoredBytes = 0;
+  #isPaused = false;
+  /** Not read because of its bytes, until the manager says so. */
+  #isHeld = false;
+  /** What was written waits in the socket. */
+  #isBlocked = false;
+  #isAnswering = false;
+  #isLeaving = false;
+  #isClosed = false;
+
+  constructor(options: V1PublisherOptions) {
+    this.#options = options;
+    this.#write(asciiFrame(helloFrame(options.hello)));
+  }
+
+  get unstoredBytes(): number {
+    return this.#unstoredBytes;
+  }
+
+  /** Whether everything that was asked is answered. */
+  get isAnsweredInFull(): boolean {
+    return this.#head === this.#asks.length;
+  }
+
+  /** A message came. What comes behind our close cannot be answered, and is not stored. */
+  receive(data: Buffer, isBinary: boolean): void {
+    if (this.#isClosed) return;
+    const ask = isBinary ? refused('bad_request', 'a frame must be text: one JSON object') : this.#read(data);
+    this.#asks.push(ask);
+    if (ask.error === null) {
+      this.#unstoredBytes += costOf(ask);
+      this.#options.manager.submit(ask.channel, ask, this);
+    } else {
+      this.#answerSoon();
+    }
+    this.#pauseIfFull();
+  }
+
+  /** Only what this connection itself submitted comes back. */
+  stored(ask: Ask, result: AppendResult): void {
+    this.#unstoredBytes -= costOf(ask);
+    ask.data = NOTHING;
+    ask.id = result.id;
+    ask.isDuplicate = result.duplicate;
+    this.#answerSoon();
+  }
+
+  failed(ask: Ask, error: unknown): void {
+    this.#unstoredBytes -= costOf(ask);
+    ask.error =
+      error instanceof RivercastError
+        ? error
+        : new RivercastError('internal', 'the server failed to store this', { cause: error });
+    this.#answerSoon();
+  }
+
+  resume(): void {
+    this.#isHeld = false;
+    this.#readOn();
+  }
+
+  /** The connection's pending bytes are gone. */
+  drained(): void {
+    this.#isBlocked = false;
+    this.#answer();
+  }
+
+  /** The connection is gone; what was submitted is stored all the same. */
+  detach(): void {
+    this.#isClosed = true;
+    this.#asks = [];
+    this.#head = 0;
+    this.#options.manager.forget(this);
+  }
+
+  /** The server is stopping: what was asked is answered, what comes is refused, and then the connection ends. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#endIfAnswered();
+  }
+
+  /** Ends the connection, answered or not. */
+  end(): void {
+    this.#isClosed = true;
+    this.#options.connection.close(CLOSE.draining, 'the server is stopping');
+  }
+
+  #read(data: Buffer): Ask {
+    const asked = readPublishAsk(data.toString(), this.#options.maxMessageBytes);
+    if (asked.type === 'misasked') return refused(asked.code, asked.message, asked.ref);
+    const { entry, ref } = asked;
+    const channel = asked.channel ?? this.#options.channel;
+    if (asked.channel !== null && !isChannelName(channel)) {
+      return refused('bad_channel', `channel must be ${CHANNEL_RULE}`, ref);
+    }
+    const ask = new Ask(entry, channel, ref);
+    if (this.#isLeaving) {
+      ask.error = new RivercastError('draining', 'this server is stopping; connect again');
+    }
+    return ask;
+  }
+
+  #pauseIfFull(): void {
+    if (!this.#isHeld) this.#isHeld = this.#options.manager.mustPause(this);
+    if (this.#isPaused) return;
+    if (this.#isHeld || this.#isBlocked || this.#asks.length - this.#head >= MAX_UNANSWERED) {
+      this.#isPaused = true;
+      this.#options.connection.pause();
+    }
+  }
+
+  #readOn(): void {
+    if (!this.#isPaused || this.#isHeld || this.#isBlocked) return;
+    if (this.#asks.length - this.#head > MAX_UNANSWERED / 2) return;
+    this.#isPaused = false;
+    this.#options.connection.resume();
+  }
+
+  /** Once this turn has settled all that it will. */
+  #answerSoon(): void {
+    if (this.#isAnswering) return;
+    this.#isAnswering = true;
+    process.nextTick(this.#answerNow);
+  }
+
+  readonly #answerNow = (): void => {
+    this.#isAnswering = false;
+    this.#answer();
+  };
+
+  #answer(): void {
+    while (!this.#isBlocked) {
+      const frames = this.#takeFrames();
+      if (frames === '') break;
+      this.#write(frames);
+    }
+    if (this.#isHeld) this.#options.manager.settled(this);
+    this.#readOn();
+    this.#endIfAnswered();
+  }
+
+  /** The frames of what is settled at the head of the queue, as much as one write may have. */
+  #takeFrames(): string {
+    let frames = '';
+    while (this.#head < this.#asks.length && frames.length < MAX_WRITE_BYTES) {
+      const ask = this.#asks[this.#head] as Ask;
+      if (ask.error !== null) frames += asciiFrame(errorText(ask, ask.error));
+      else if (ask.id !== null) frames += asciiFrame(ackText(ask.id, ask.isDuplicate, ask.ref));
+      else break;
+      this.#head += 1;
+    }
+    if (this.isAnsweredInFull) {
+      this.#asks = [];
+      this.#head = 0;
+    } else if (this.#head >= MAX_UNANSWERED) {
+      this.#asks = this.#asks.slice(this.#head);
+      this.#head = 0;
+    }
+    return frames;
+  }
+
+  #write(frames: string): void {
+    const outcome = this.#options.connection.write(Buffer.from(frames, 'latin1'));
+    this.#isBlocked = outcome === 'pending';
+    if (outcome === 'closed') this.#isClosed = true;
+  }
+
+  #endIfAnswered(): void {
+    if (this.#isLeaving && !this.#isClosed && !this.#isBlocked && this.isAnsweredInFull) this.end();
+  }
+}
+
+function refused(code: ErrorCode, message: string, ref: Ref | null = null): Ask {
+  const ask = new Ask(NO_ENTRY, '', ref);
+  ask.error = new RivercastError(code, message);
+  return ask;
+}
+
+function errorText({ ref, channel }: Ask, { code, message }: RivercastError): string {
+  const { retry } = ERRORS[code];
+  return publishErrorText({
+    code,
+    message,
+    retry,
+    retryAfter: retry ? retryAfterS(code) : undefined,
+    ref,
+    channel: channel === '' ? undefined : channel,
+  });
+}
