@@ -4,7 +4,7 @@
  * the last flushed entry. A failed write is final: nothing is acknowledged after it, whatever comes, because
  * what a failed flush left on disk is unknown until the directory is opened again.
  *
- * Parts: guard.ts (one server per directory), store.ts (LMDB), record.ts (bytes), channel.ts (state),
+ * Parts: guard.ts (one server per directory), file-check.ts (is it whole?), store.ts (LMDB), record.ts (bytes), channel.ts (state),
  * group.ts (what one transaction does), key-plan.ts and generations.ts (idempotency keys), reader.ts (pages and
  * places).
  */
@@ -16,10 +16,12 @@ import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { Arrivals } from './arrivals.ts';
 import { type ChannelState, lookAt, newChannel, restoredChannel } from './embedded/channel.ts';
+import { checkFile } from './embedded/file-check.ts';
 import { forgetPast, newKeys } from './embedded/generations.ts';
 import { forgetJob, Group, type GroupOptions, type Job } from './embedded/group.ts';
 import { DirectoryGuard } from './embedded/guard.ts';
 import { Reader } from './embedded/reader.ts';
+import { causeOf, makeRoom } from './embedded/room.ts';
 import { Store } from './embedded/store.ts';
 import { newEpoch } from './epoch.ts';
 import { DEFAULT_IDEMPOTENCY, forgottenEarly, type WarningLogger } from './forgotten.ts';
@@ -91,12 +93,16 @@ export class EmbeddedLog implements Log {
     const guard = await DirectoryGuard.take(dataDir);
     let store: Store | null = null;
     try {
+      const isNew = !(await checkFile(dataDir));
+      await makeRoom(dataDir, isNew);
       store = await Store.open(dataDir);
       return new EmbeddedLog(options, guard, store);
     } catch (error) {
       await store?.close();
       await guard.release();
-      throw error;
+      if (error instanceof StartError) throw error;
+      const why = await causeOf(error, dataDir);
+      throw new StartError(`cannot open the log in ${dataDir}: ${why}`, 1, { cause: error });
     }
   }
 

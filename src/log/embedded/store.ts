@@ -24,6 +24,7 @@ import {
   readKeyMs,
   readKeySeq,
 } from '../record.ts';
+import { causeOf } from './room.ts';
 
 const FORMAT = '1';
 const FORMAT_KEY = Buffer.from('format');
@@ -55,6 +56,7 @@ interface TableWrites {
 }
 
 export class Store implements Writes {
+  readonly #dataDir: string;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #control: Database<Buffer, Buffer>;
   readonly #channels: Database<Buffer, Buffer>;
@@ -66,7 +68,12 @@ export class Store implements Writes {
   readonly #found: Found;
   readonly #owner: number;
 
-  private constructor(root: RootDatabase<Buffer, Buffer>, control: Database<Buffer, Buffer>) {
+  private constructor(
+    dataDir: string,
+    root: RootDatabase<Buffer, Buffer>,
+    control: Database<Buffer, Buffer>,
+  ) {
+    this.#dataDir = dataDir;
     this.#root = root;
     this.#control = control;
     this.#channels = root.openDB({ name: 'channels', encoding: 'binary', keyEncoding: 'binary' });
@@ -101,7 +108,8 @@ export class Store implements Writes {
         useVersions: true,
       });
     } catch (error) {
-      throw new StartError(`cannot open the log in ${dataDir}: ${String(error)}`, 1, { cause: error });
+      const why = await causeOf(error, dataDir);
+      throw new StartError(`cannot open the log in ${dataDir}: ${why}`, 1, { cause: error });
     }
     try {
       const format = control.get(FORMAT_KEY)?.toString() ?? FORMAT;
@@ -110,8 +118,8 @@ export class Store implements Writes {
           `the log in ${dataDir} has format ${format}; this server knows format ${FORMAT}`,
         );
       }
-      const store = new Store(root, control);
-      await store.#own(dataDir);
+      const store = new Store(dataDir, root, control);
+      await store.#own();
       return store;
     } catch (error) {
       await root.close();
@@ -119,13 +127,14 @@ export class Store implements Writes {
     }
   }
 
-  async #own(dataDir: string): Promise<void> {
+  async #own(): Promise<void> {
     try {
       await this.#control.put(FORMAT_KEY, Buffer.from(FORMAT), 1);
       await this.#control.put(OWNER_KEY, Buffer.from(String(process.pid)), this.#owner);
     } catch (error) {
       const cause = await reasonOf(error);
-      throw new StartError(`cannot write to the log in ${dataDir}: ${String(cause)}`, 1, { cause });
+      const why = await causeOf(cause, this.#dataDir);
+      throw new StartError(`cannot write to the log in ${this.#dataDir}: ${why}`, 1, { cause });
     }
   }
 
@@ -189,9 +198,8 @@ export class Store implements Writes {
       owned = await this.#control.ifVersion(OWNER_KEY, this.#owner, () => write(this));
     } catch (error) {
       const cause = await reasonOf(error);
-      throw new RivercastError('log_unavailable', `the log could not be written: ${String(cause)}`, {
-        cause,
-      });
+      const why = await causeOf(cause, this.#dataDir);
+      throw new RivercastError('log_unavailable', `the log could not be written: ${why}`, { cause });
     }
     if (!owned) throw lostOwnership();
   }
