@@ -17,12 +17,7 @@ import { waitingTests } from './log/waiting.ts';
 
 export type { LogFixture, LogSettings, OpenLog } from './log/fixture.ts';
 
-export interface Abilities {
-  /** Whether the store knows idempotency keys. */
-  readonly keys: boolean;
-}
-
-export function logContract(name: string, open: OpenLog, { keys }: Abilities = { keys: false }): void {
+export function logContract(name: string, open: OpenLog): void {
   describe(`the log contract: ${name}`, () => {
     readingTests(open);
     waitingTests(open);
@@ -30,6 +25,6 @@ export function logContract(name: string, open: OpenLog, { keys }: Abilities = {
     trimmingTests(open);
     gapTests(open);
     lifetimeTests(open);
-    if (keys) idempotencyTests(open);
+    idempotencyTests(open);
   });
 }

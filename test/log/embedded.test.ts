@@ -13,10 +13,11 @@ import { type LogFixture, type LogSettings, logContract } from '../contract/log.
 import { ManualClock } from '../support/clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-async function openFixture(t: TestContext, { retention }: LogSettings): Promise<LogFixture> {
+async function openFixture(t: TestContext, { retention, idempotency }: LogSettings): Promise<LogFixture> {
   const clock = new ManualClock();
   const dataDir = await tempDir(t, () => log.close());
-  const open = (): Promise<EmbeddedLog> => EmbeddedLog.open({ dataDir, clock, retention });
+  const open = (): Promise<EmbeddedLog> =>
+    EmbeddedLog.open({ dataDir, clock, retention, ...(idempotency && { idempotency }) });
   let log = await open();
   const reopen = async (): Promise<EmbeddedLog> => {
     await log.close();

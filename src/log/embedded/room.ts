@@ -33,7 +33,8 @@ export async function causeOf(error: unknown, dataDir: string): Promise<string> 
 export async function makeRoom(dataDir: string, isNew: boolean): Promise<void> {
   try {
     await placeLockFile(join(dataDir, LOCK_FILE));
-    if (isNew && (await freeBytes(dataDir)) < NEW_LOG_BYTES) throw new Error('a log needs more to begin with');
+    if (isNew && (await freeBytes(dataDir)) < NEW_LOG_BYTES)
+      throw new Error('a log needs more to begin with');
   } catch (error) {
     const why = await causeOf(error, dataDir);
     throw new StartError(`cannot write to the data directory ${dataDir}: ${why}`, 1, { cause: error });
