@@ -77,3 +77,15 @@ export function retentionBy(
   const patterns = rules.map(({ channels, ...bounds }) => [channels, { ...general, ...bounds }] as const);
   return matcher(new Map(patterns), general);
 }
+
+/**
+ * A channel that got no entry for so long is forgotten, all that is kept of it at once; or for as long as its
+ * retention by age keeps entries, if that is longer.
+ */
+export const CHANNEL_TTL_MS: number = 30 * 24 * 3_600_000;
+
+/** In the order of their bytes, which for the grammar of names is that of their characters. */
+export function compareChannels(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}

@@ -14,8 +14,9 @@ import type { Clock } from '../clock.ts';
 import type { Idempotency } from '../config-shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
+import { type EntryId, idsAfter } from '../protocol/id.ts';
 import { Arrivals } from './arrivals.ts';
-import { type ChannelState, lookAt, newChannel, restoredChannel } from './embedded/channel.ts';
+import { type ChannelState, isOver, lookAt, newChannel, restoredChannel } from './embedded/channel.ts';
 import { checkFile } from './embedded/file-check.ts';
 import { forgetPast, newKeys } from './embedded/generations.ts';
 import { forgetJob, Group, type GroupOptions, type Job } from './embedded/group.ts';
@@ -25,7 +26,19 @@ import { causeOf, makeRoom } from './embedded/room.ts';
 import { Store } from './embedded/store.ts';
 import { newEpoch } from './epoch.ts';
 import { DEFAULT_IDEMPOTENCY, forgottenEarly, type WarningLogger } from './forgotten.ts';
-import type { AppendResult, Bounds, FreshStart, Log, NewEntry, Page, PageLimits, TrimPolicy } from './log.ts';
+import { isForgotten, pageOf } from './listing.ts';
+import type {
+  AppendResult,
+  Bounds,
+  ChannelPage,
+  FreshStart,
+  Log,
+  NewEntry,
+  Page,
+  PageLimits,
+  Swept,
+  TrimPolicy,
+} from './log.ts';
 
 export interface EmbeddedLogOptions {
   readonly dataDir: string;
@@ -33,10 +46,13 @@ export interface EmbeddedLogOptions {
   readonly retention: (channel: string) => Retention;
   readonly idempotency?: Idempotency;
   readonly logger?: WarningLogger;
+  readonly channelTtlMs?: number;
   /** Told once when the log fails for good. */
   readonly onFailure?: (error: Error) => void;
 }
 
+/** The event loop has its turn after looking at so many channels. */
+const SWEPT_PER_TURN = 200;
 /** A flush that takes longer than this means that the disk hangs: the server is not ready. */
 const SLOW_FLUSH_MS = 2000;
 /** How often idempotency keys of channels that are idle are looked at: a part of their window, within bounds. */
@@ -68,6 +84,7 @@ export class EmbeddedLog implements Log {
     const { clock, retention, idempotency = DEFAULT_IDEMPOTENCY, logger } = options;
     const onForgottenEarly = forgottenEarly(logger, clock, idempotency);
     this.#group = { clock, retention, idempotency, onForgottenEarly };
+    this.#nextNumber = store.nextNumber();
     for (const { name, record } of store.loadChannels()) {
       const floor = this.#reader.floorOf(record);
       this.#channels.set(name, restoredChannel(name, record, floor));
@@ -153,6 +170,26 @@ export class EmbeddedLog implements Log {
     return { epoch, floor, tip, tipOrdinal, length };
   }
 
+  async channels({ after, limit }: { after: string | null; limit: number }): Promise<ChannelPage> {
+    this.#assertOpen();
+    return pageOf(this.#channels, { after, limit }, lookAt);
+  }
+
+  async sweep(signal: AbortSignal): Promise<Swept | null> {
+    this.#assertWritable();
+    const { clock, retention } = this.#options;
+    const swept = { channels: 0, removed: 0, forgotten: 0 };
+    for (const state of [...this.#channels.values()]) {
+      if (signal.aborted) break;
+      swept.channels += 1;
+      const policy = retention(state.name);
+      if (isOver(state, policy, clock.now())) swept.removed += await this.trim(state.name, policy);
+      else if (swept.channels % SWEPT_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (await this.#drop(state)) swept.forgotten += 1;
+    }
+    return swept;
+  }
+
   async probe(): Promise<void> {
     this.#assertWritable();
     const flushingMs = this.#options.clock.monotonic() - (this.#flushingSince ?? Infinity);
@@ -201,6 +238,26 @@ export class EmbeddedLog implements Log {
     await this.#working;
     await this.#store.close();
     await this.#guard.release();
+  }
+
+  /**
+   * Removes a channel that had no entry for long: first its entries, then, when still nobody has appended, its
+   * record. Nobody finds the channel from then on; who appends begins a new one, under another number.
+   */
+  async #drop(state: ChannelState): Promise<boolean> {
+    const { clock, retention, channelTtlMs } = this.#options;
+    const { id } = state.written;
+    const isDue = isForgotten(id, retention(state.name), clock.now(), channelTtlMs);
+    // Keys are found by the number of their channel: they have to go before it.
+    if (!isDue || state.flushed === null || hasKeys(state)) return false;
+    await this.trim(state.name, { before: idsAfter(id, 0, 1)[0] as EntryId });
+    const isWanted = state.written.id !== id || this.#queue.some((job) => job.state === state);
+    if (isWanted || this.#channels.get(state.name) !== state) return false;
+    this.#channels.delete(state.name);
+    const nextNumber = this.#nextNumber;
+    await this.#enqueue<void>((settle) => ({ kind: 'drop', state, nextNumber, ...settle }));
+    this.#arrivals.announce(state.name);
+    return true;
   }
 
   async #nothing(): Promise<AppendResult[]> {
@@ -278,6 +335,10 @@ export class EmbeddedLog implements Log {
   #assertOpen(): void {
     if (this.#closing !== null) throw closed();
   }
+}
+
+function hasKeys({ keys }: ChannelState): boolean {
+  return keys !== null && keys.live.length + keys.dead.length > 0;
 }
 
 function closed(): RivercastError {

@@ -85,6 +85,26 @@ export interface Bounds {
   readonly length: number;
 }
 
+export interface ChannelBounds extends Bounds {
+  readonly channel: string;
+}
+
+export interface ChannelPage {
+  readonly channels: readonly ChannelBounds[];
+  /** The name after which the next page begins; null when there is no more. */
+  readonly cursor: string | null;
+}
+
+/** What a sweep did. */
+export interface Swept {
+  /** The channels it looked at. */
+  readonly channels: number;
+  /** Entries removed. */
+  readonly removed: number;
+  /** Channels found gone, or removed because they had no new entry for so long. */
+  readonly forgotten: number;
+}
+
 /** Every bound given is applied; `before` removes the entries whose ids are below it. */
 export interface TrimPolicy {
   readonly maxEntries?: number;
@@ -141,6 +161,19 @@ export interface Log {
 
   /** Removes oldest entries; resolves with how many. The tip and the epoch stay. */
   trim(channel: string, policy: TrimPolicy): Promise<number>;
+
+  /**
+   * The channels that Rivercast wrote to and that are kept, in the order of their names, after `after` if it is
+   * given; at most `limit` a page. Rejects as `read` does.
+   */
+  channels(page: { readonly after: string | null; readonly limit: number }): Promise<ChannelPage>;
+
+  /**
+   * Applies retention to all channels, idle ones above all, and forgets those that had no entry for
+   * CHANNEL_TTL_MS. Slow and gentle: appends and reads go on meanwhile. Resolves with null when another server
+   * is at it, and early, with what was done so far, once `signal` aborts. Rejects as `read` does.
+   */
+  sweep(signal: AbortSignal): Promise<Swept | null>;
 
   /** Resolves when appends and reads work; rejects with the reason when they do not. Stores no entry. */
   probe(): Promise<void>;

@@ -12,15 +12,18 @@ import { Arrivals } from './arrivals.ts';
 import { newEpoch } from './epoch.ts';
 import { DEFAULT_IDEMPOTENCY, forgottenEarly, type WarningLogger } from './forgotten.ts';
 import { judgePage, type Look } from './judge.ts';
+import { isForgotten, pageOf } from './listing.ts';
 import type {
   AppendResult,
   Bounds,
+  ChannelPage,
   Entry,
   FreshStart,
   Log,
   NewEntry,
   Page,
   PageLimits,
+  Swept,
   TrimPolicy,
 } from './log.ts';
 
@@ -47,6 +50,7 @@ export interface MemoryLogOptions {
   readonly retention: (channel: string) => Retention;
   readonly idempotency?: Idempotency;
   readonly logger?: WarningLogger;
+  readonly channelTtlMs?: number;
 }
 
 /** How often keys of channels that are idle are forgotten: a part of their window, within bounds. */
@@ -126,6 +130,26 @@ export class MemoryLog implements Log {
     this.#assertOpen();
     const state = this.#channels.get(channel);
     return state === undefined ? 0 : trimTo(state, policy, this.#options.clock.now());
+  }
+
+  async channels({ after, limit }: { after: string | null; limit: number }): Promise<ChannelPage> {
+    this.#assertOpen();
+    return pageOf(this.#channels, { after, limit }, (state) => look(state, ID_ZERO));
+  }
+
+  async sweep(): Promise<Swept | null> {
+    this.#assertOpen();
+    const { clock, retention, channelTtlMs } = this.#options;
+    const swept = { channels: this.#channels.size, removed: 0, forgotten: 0 };
+    for (const [channel, state] of this.#channels) {
+      const policy = retention(channel);
+      swept.removed += trimTo(state, policy, clock.now());
+      if (!isForgotten(state.tip, policy, clock.now(), channelTtlMs)) continue;
+      this.#channels.delete(channel);
+      this.#arrivals.announce(channel);
+      swept.forgotten += 1;
+    }
+    return swept;
   }
 
   async probe(): Promise<void> {

@@ -8,6 +8,8 @@
  *   reader     atomic looks: pages and bounds                             scripts/look.lua, rotate.lua
  *   locate     where a start without a cursor begins                      scripts/last.lua
  *   watcher    blocking reads, one connection per concurrent wait, and one to unblock them
+ *   registry   the names of all channels                                  scripts/list.lua
+ *   sweep      retention for idle channels                                scripts/sweep.lua, lease.lua
  *   this file  trimming, the probe, opening and closing                   scripts/trim.lua
  *
  * Nothing here gives up while the log is open: Redis may be away at the start or at any time, and trouble is
@@ -20,16 +22,30 @@ import type { Clock } from '../clock.ts';
 import type { Durability, Idempotency } from '../config-shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
-import type { AppendResult, Bounds, FreshStart, Log, NewEntry, Page, PageLimits, TrimPolicy } from './log.ts';
+import type {
+  AppendResult,
+  Bounds,
+  ChannelPage,
+  FreshStart,
+  Log,
+  NewEntry,
+  Page,
+  PageLimits,
+  Swept,
+  TrimPolicy,
+} from './log.ts';
 import { Appender, boundText } from './redis/appender.ts';
 import { Durable } from './redis/durable.ts';
+import { warnOfEviction } from './redis/eviction.ts';
 import { Keeper } from './redis/keeper.ts';
 import { KeyMemory } from './redis/key-memory.ts';
 import { probeKey } from './redis/keys.ts';
-import { type Link, RedisFault } from './redis/link.ts';
+import { RedisFault } from './redis/link.ts';
 import { locate } from './redis/locate.ts';
 import { Reader } from './redis/reader.ts';
+import { Registry } from './redis/registry.ts';
 import { loadScript, runScript } from './redis/script.ts';
+import { SWEEP_TIMES, type SweepTimes, sweep } from './redis/sweep.ts';
 import { parseTarget, type Target } from './redis/target.ts';
 import { type RedisLogger, Trouble } from './redis/trouble.ts';
 import { Watcher } from './redis/watcher.ts';
@@ -58,6 +74,7 @@ export interface RedisLogOptions {
   readonly logger?: RedisLogger;
   readonly random?: () => number;
   readonly deadlines?: Partial<RedisDeadlines>;
+  readonly sweepTimes?: Partial<SweepTimes>;
 }
 
 const DEADLINES: RedisDeadlines = {
@@ -85,6 +102,8 @@ export class RedisLog implements Log {
   readonly #appender: Appender;
   readonly #reader: Reader;
   readonly #watcher: Watcher;
+  readonly #witnesses = new Witnesses();
+  readonly #registry: Registry;
   #closed: Promise<void> | null = null;
 
   private constructor(options: RedisLogOptions, target: Target) {
@@ -97,7 +116,7 @@ export class RedisLog implements Log {
     const { signal } = this.#closing;
     // Every append that waits for a retry listens to it: as many as there are channels.
     setMaxListeners(0, signal);
-    const witnesses = new Witnesses();
+    const witnesses = this.#witnesses;
     const connect = { target, connectMs, random, signal };
     const trouble = this.#trouble;
     const durable = new Durable(options.durability ?? DURABILITY, trouble, { connectMs, appendMs });
@@ -117,6 +136,8 @@ export class RedisLog implements Log {
     const keyMemory = new KeyMemory({ ...remembering, keeper: this.#reads });
     this.#appender = new Appender({ ...writing, durable, keyMemory, retention, random, signal });
     this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs, random, signal });
+    const noting = { reader: this.#reader, logger: this.#logger };
+    this.#registry = new Registry({ ...noting, stream, clock, random, signal });
     const watching = { clock, reader: this.#reader, connect, witnesses, trouble, logger: this.#logger };
     this.#watcher = new Watcher({ ...watching, checkMs, graceMs: readMs });
   }
@@ -125,7 +146,7 @@ export class RedisLog implements Log {
   static async open(options: RedisLogOptions): Promise<RedisLog> {
     const log = new RedisLog(options, parseTarget(options.url));
     try {
-      await log.#warnOfEviction(await log.#reads.get());
+      await warnOfEviction(await log.#reads.get(), log.#logger, log.#deadlines.connectMs);
       // Whether it can be as durable as asked shows on the connection for appends.
       if (options.durability !== undefined && options.durability.level !== 'memory') await log.#writes.get();
     } catch (error) {
@@ -141,7 +162,12 @@ export class RedisLog implements Log {
 
   async append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
     this.#assertOpen();
-    return this.#appender.append(channel, entries);
+    try {
+      return await this.#appender.append(channel, entries);
+    } finally {
+      // Also when replicas or the disk were late: the entries are stored.
+      if (entries.length > 0) this.#registry.note(channel, this.#witnesses.of(channel).epoch);
+    }
   }
 
   async read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
@@ -178,6 +204,19 @@ export class RedisLog implements Log {
     return Number(await this.#reader.ask((link, ms) => runScript(link, call, ms)));
   }
 
+  async channels(page: { after: string | null; limit: number }): Promise<ChannelPage> {
+    this.#assertOpen();
+    return this.#registry.page(page);
+  }
+
+  async sweep(signal: AbortSignal): Promise<Swept | null> {
+    this.#assertOpen();
+    const { stream, clock, retention, sweepTimes } = this.#options;
+    const times = { ...SWEEP_TIMES, ...sweepTimes };
+    const options = { stream, clock, retention, times, reader: this.#reader, registry: this.#registry };
+    return sweep(options, signal);
+  }
+
   /** Writes what an append would be refused for writing, and nothing that anybody reads. */
   async probe(): Promise<void> {
     this.#assertOpen();
@@ -191,16 +230,6 @@ export class RedisLog implements Log {
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
-  }
-
-  /** An evicting Redis may drop a whole stream; who may not ask for the policy is not bothered with it. */
-  async #warnOfEviction(link: Link): Promise<void> {
-    const info = await link.call('info', ['memory'], this.#deadlines.connectMs).catch(() => '');
-    const [, maxmemory = '0'] = /^maxmemory:(\d+)/m.exec(String(info)) ?? [];
-    const [, policy = 'noeviction'] = /^maxmemory_policy:(\S+)/m.exec(String(info)) ?? [];
-    if (maxmemory === '0' || policy === 'noeviction') return;
-    const advice = 'Redis may evict whole streams when its memory is full; set maxmemory-policy noeviction';
-    this.#logger.warn({ policy }, advice);
   }
 
   async #close(): Promise<void> {

@@ -4,17 +4,19 @@ import { type Clock, systemClock } from '../../src/clock.ts';
 import type {
   AppendResult,
   Bounds,
+  ChannelPage,
   FreshStart,
   Log,
   NewEntry,
   Page,
   PageLimits,
+  Swept,
   TrimPolicy,
 } from '../../src/log/log.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import type { Cursor } from '../../src/protocol/cursor.ts';
 
-export type Operation = 'append' | 'read' | 'locate' | 'wait' | 'bounds' | 'probe';
+export type Operation = 'append' | 'read' | 'locate' | 'wait' | 'bounds' | 'channels' | 'sweep' | 'probe';
 
 export interface GatedLogOptions {
   readonly clock?: Clock;
@@ -100,6 +102,14 @@ export class GatedLog implements Log {
 
   trim(channel: string, policy: TrimPolicy): Promise<number> {
     return this.inner.trim(channel, policy);
+  }
+
+  channels(page: { after: string | null; limit: number }): Promise<ChannelPage> {
+    return this.#call('channels', () => this.inner.channels(page));
+  }
+
+  sweep(): Promise<Swept | null> {
+    return this.#call('sweep', () => this.inner.sweep());
   }
 
   probe(): Promise<void> {

@@ -42,7 +42,17 @@ export interface ForgetJob {
   readonly reject: (error: Error) => void;
 }
 
-export type Job = AppendJob | TrimJob | ForgetJob;
+/** Removes the record of a channel whose entries and keys are gone. */
+export interface DropJob {
+  readonly kind: 'drop';
+  readonly state: ChannelState;
+  /** The number of the next new channel: none is given twice. */
+  readonly nextNumber: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export type Job = AppendJob | TrimJob | ForgetJob | DropJob;
 
 export interface GroupOptions extends KeyPlanOptions {
   readonly clock: Clock;
@@ -122,6 +132,9 @@ export class Group {
         at = end;
       }
     }
+    for (const job of this.jobs) {
+      if (job.kind === 'drop') writes.removeChannel(job.state.name, job.nextNumber);
+    }
     for (const state of this.#touched) writes.putChannel(state.name, recordOf(state));
     this.#keys.write(writes);
   }
@@ -134,6 +147,7 @@ export class Group {
     }
     for (const { job, results } of this.#appends) job.resolve(results);
     for (const job of this.jobs) {
+      if (job.kind === 'drop') job.resolve();
       if (job.kind === 'trim' && !isOver(job.state, job.policy, this.#nowMs)) job.resolve(job.removed);
     }
     return this.#firsts.keys();

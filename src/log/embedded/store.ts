@@ -1,7 +1,8 @@
 /**
  * The LMDB environment of the embedded log; the only file that imports `lmdb`. Four tables:
  *
- *   control    format number, and the owner: a random number that every transaction compares before it writes
+ *   control    format number; the owner, a random number that every transaction compares before it writes;
+ *              the number of the next new channel, once a channel was forgotten
  *   channels   channel name -> channel record
  *   entries    entry key -> entry value (record.ts has the bytes)
  *   keys       idempotency key -> id of its entry; missing in a store that an older version wrote
@@ -28,6 +29,7 @@ import { causeOf } from './room.ts';
 
 const FORMAT = '1';
 const FORMAT_KEY = Buffer.from('format');
+const NEXT_NUMBER_KEY = Buffer.from('next number');
 const OWNER_KEY = Buffer.from('owner');
 /** Address space, not disk or memory: the file grows with what is stored. Beyond it LMDB maps anew. */
 const MAP_BYTES = 2 ** 36;
@@ -47,6 +49,7 @@ export interface Writes {
   putChannel(name: string, record: ChannelRecord): void;
   putKey(key: Uint8Array, value: Uint8Array): void;
   removeKey(key: Uint8Array): void;
+  removeChannel(name: string, nextNumber: number): void;
 }
 
 /** A table inside a transaction: the promise of the transaction speaks for all its writes. */
@@ -65,6 +68,7 @@ export class Store implements Writes {
   readonly #channelWrites: TableWrites;
   readonly #entryWrites: TableWrites;
   readonly #keyWrites: TableWrites;
+  readonly #controlWrites: TableWrites;
   readonly #found: Found;
   readonly #owner: number;
 
@@ -83,6 +87,7 @@ export class Store implements Writes {
     this.#channelWrites = this.#channels;
     this.#entryWrites = this.#entries;
     this.#keyWrites = this.#keys;
+    this.#controlWrites = control;
     this.#owner = randomInt(1, MAX_OWNER);
   }
 
@@ -136,6 +141,11 @@ export class Store implements Writes {
       const why = await causeOf(cause, this.#dataDir);
       throw new StartError(`cannot write to the log in ${this.#dataDir}: ${why}`, 1, { cause });
     }
+  }
+
+  /** A number that no channel had, as far as records that are gone tell: those that are there may be higher. */
+  nextNumber(): number {
+    return Number(this.#control.get(NEXT_NUMBER_KEY)?.toString() ?? 1);
   }
 
   /** All channels, in the order of their names. Throws a StartError when a record is damaged. */
@@ -227,6 +237,11 @@ export class Store implements Writes {
 
   removeKey(key: Uint8Array): void {
     this.#keyWrites.remove(key);
+  }
+
+  removeChannel(name: string, nextNumber: number): void {
+    this.#channelWrites.remove(Buffer.from(name));
+    this.#controlWrites.put(NEXT_NUMBER_KEY, Buffer.from(String(nextNumber)));
   }
 
   async close(): Promise<void> {

@@ -24,3 +24,16 @@ export function channelKeys(defaultChannel: string, channel: string): ChannelKey
 export function probeKey(defaultChannel: string): string {
   return `{${defaultChannel}}:probe`;
 }
+
+/**
+ * The names of all channels: a sorted set in which every score is 0, so that it is in the order of the names
+ * (ZRANGE BYLEX). When a channel got its last entry is told by its stream, also when somebody else added it.
+ */
+export function registryKey(defaultChannel: string): string {
+  return `{${defaultChannel}}:channels`;
+}
+
+/** Held by the one server that sweeps. */
+export function sweepKey(defaultChannel: string): string {
+  return `{${defaultChannel}}:sweep`;
+}

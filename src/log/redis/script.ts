@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Link, RedisFault } from './link.ts';
-import type { Reply } from './reply.ts';
+import { type Reply, ReplyReader } from './reply.ts';
 import type { Argument } from './wire.ts';
 
 export interface Script {
@@ -63,4 +63,25 @@ function parameters(script: string, { keys, args }: ScriptCall): Argument[] {
 
 function isUnknownScript(error: unknown): boolean {
   return error instanceof RedisFault && error.word === 'NOSCRIPT';
+}
+
+/** The replies of one script run over several keys, in one piece. Only for scripts that may be run again. */
+export async function runForEach(
+  link: Link,
+  calls: readonly ScriptCall[],
+  deadlineMs: number,
+): Promise<Reply[]> {
+  const commands = calls.map((call) => ['evalsha', ...parameters(call.script.sha, call)]);
+  const run = async (): Promise<Reply[]> => {
+    const replies = await link.pipeline(commands, deadlineMs);
+    return replies.map((reply) => new ReplyReader(reply).value());
+  };
+  try {
+    return calls.length === 0 ? [] : await run();
+  } catch (error) {
+    if (!isUnknownScript(error)) throw error;
+    const sources = new Set(calls.map(({ script }) => script.source));
+    for (const source of sources) await link.call('script', ['load', source], deadlineMs);
+    return run();
+  }
 }

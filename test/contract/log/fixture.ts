@@ -22,6 +22,8 @@ export interface LogFixture {
 
 export interface LogSettings {
   readonly retention: (channel: string) => Retention;
+  /** How long a channel without new entries is kept. */
+  readonly channelTtlMs?: number;
   /** Absent: the store's default, which no test outlasts. */
   readonly idempotency?: Idempotency;
 }
