@@ -102,6 +102,24 @@ describe('replicated', () => {
     await log.close();
   });
 
+  test('an append that is sent again on a new connection is confirmed like the first try', async (t) => {
+    await using primary = await startPrimary();
+    await using replica = await startReplica(primary);
+    await using proxy = await TcpProxy.start(primary.port);
+    const durability = { ...REPLICATED, timeoutMs: 300 };
+    const log = await openLog(t, `redis://127.0.0.1:${proxy.port}`, { durability });
+    await log.append('another', texts('opens the connection'));
+    replica.pause();
+    proxy.drop('down');
+    const appended = assert.rejects(log.append(CHANNEL, texts('a')), { code: 'not_replicated' });
+    await until('it is stored', async () => (await primary.cli('XLEN', CHANNEL)) === '1');
+    proxy.cut();
+    proxy.heal();
+    await appended;
+    assert.equal(await primary.cli('XLEN', CHANNEL), '1');
+    await log.close();
+  });
+
   test('one WAIT confirms all that was appended meanwhile, to whatever channel', async (t) => {
     await using primary = await startPrimary();
     await using replica = await startReplica(primary);
@@ -124,7 +142,7 @@ describe('replicated', () => {
 
   test('a channel that is refused, or a server without the scripts, holds nobody up', async (t) => {
     await using primary = await startPrimary();
-    await using _replica = await startReplica(primary);
+    await using replica = await startReplica(primary);
     const log = await openLog(t, primary.url, { durability: REPLICATED });
     await log.append(CHANNEL, texts('a'));
     await primary.cli('SCRIPT', 'FLUSH');
@@ -135,6 +153,7 @@ describe('replicated', () => {
     await primary.cli('DEL', 'local-q:odd');
     await odd;
     assert.deepEqual(payloads(await log.read('odd', START, ALL)), ['b']);
+    assert.equal(await replica.cli('XLEN', 'local-q:odd'), '1');
     await log.close();
   });
 
@@ -156,12 +175,13 @@ describe('replicated', () => {
     await primary.kill();
     const survived = acknowledged.length;
     await replica.cli('REPLICAOF', 'NO', 'ONE');
-    await using _another = await startReplica(replica);
+    await using another = await startReplica(replica);
     proxy.retarget(replica.port);
     await until('it goes on', () => acknowledged.length >= survived + 20);
     stop.abort();
     await writing;
     assert.deepEqual(payloads(await log.read(CHANNEL, START, ALL)), acknowledged);
+    assert.equal(await another.cli('XLEN', CHANNEL), `${acknowledged.length}`);
     await log.close();
   });
 

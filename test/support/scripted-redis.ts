@@ -9,6 +9,21 @@ import { createServer, type Server, type Socket } from 'node:net';
 /** The bytes of a reply, or null for OK. */
 export type Answer = (command: readonly string[]) => string | null | Promise<string | null>;
 
+const HELLO = [
+  'server',
+  'redis',
+  'version',
+  '7.4.0',
+  'proto',
+  '2',
+  'id',
+  '1',
+  'mode',
+  'standalone',
+  'role',
+  'master',
+];
+
 export class ScriptedRedis implements AsyncDisposable {
   /** All that was asked after the greeting, in order: names in lower case. */
   readonly asked: (readonly string[])[] = [];
@@ -66,28 +81,8 @@ export class ScriptedRedis implements AsyncDisposable {
 }
 
 function greeting([name]: readonly string[]): string | null {
-  switch (name) {
-    case 'hello':
-      return list([
-        'server',
-        'redis',
-        'version',
-        '7.4.0',
-        'proto',
-        '2',
-        'id',
-        '1',
-        'mode',
-        'standalone',
-        'role',
-        'master',
-      ]);
-    case 'client':
-    case 'select':
-      return '+OK\r\n';
-    default:
-      return null;
-  }
+  if (name === 'client' || name === 'select') return '+OK\r\n';
+  return name === 'hello' ? list(HELLO) : null;
 }
 
 /** A reply of strings and numbers. */

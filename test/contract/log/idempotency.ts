@@ -296,7 +296,7 @@ function forgettingTests(open: OpenLog): void {
   test('of too many keys the newest are known, and the oldest are forgotten', async (t) => {
     const { log } = await openKnowing(open, t, 3_600_000, 1000);
     const channel = newChannel();
-    const batches = Array.from({ length: 100 }, (_, i) =>
+    const batches = Array.from({ length: 103 }, (_, i) =>
       Array.from({ length: 50 }, (_unused, j) => keyed(`key ${i} ${j}`)),
     );
     const firsts: AppendResult[] = [];
