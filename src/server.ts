@@ -5,6 +5,7 @@
  *
  * What a role means is decided here: which of the two halves exists.
  */
+import type { Socket } from 'node:net';
 import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts';
 import { retentionBy } from './channels.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -102,8 +103,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel);
-  const { maxMessageBytes } = config.manager;
-  const publishing = manager === null ? null : new Publishing({ manager, logger, maxMessageBytes });
+  const publishing = manager === null ? null : publishingOf(config, logger, manager);
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster });
   const routes = createRoutes({
     logger,
@@ -131,7 +131,8 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     doorPaths: doors.paths,
     banner: banner(config),
   });
-  const listener = await Listener.open({ config: config.http, logger, routes, doors });
+  const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
+  const listener = await Listener.open({ config: config.http, logger, routes, doors, isStreaming });
   const ticker = setInterval(() => {
     wheel.tick();
     manager?.tick();
@@ -146,13 +147,20 @@ function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): Hist
   return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 
+function publishingOf(config: Config, logger: Logger, manager: Manager): Publishing {
+  const { idleTimeoutMs } = config.http;
+  return new Publishing({ manager, logger, maxMessageBytes: config.manager.maxMessageBytes, idleTimeoutMs });
+}
+
 async function stop(parts: Parts): Promise<boolean> {
-  const { config, logger, log, manager, broadcaster, connections, doors, listener, ticker } = parts;
+  const { config, logger, log, manager, publishing, broadcaster, connections, doors, listener, ticker } =
+    parts;
   const storing = AbortSignal.timeout(config.drainTimeoutMs * (1 - FAREWELL_SHARE));
   const ending = AbortSignal.timeout(config.drainTimeoutMs);
   listener.stop();
-  await doors.closePublishers(storing);
+  await Promise.all([doors.closePublishers(storing), publishing?.leave(storing)]);
   const stored = (await manager?.drain(storing)) ?? true;
+  await publishing?.answered(storing);
   if (!stored) {
     logger.error({ bytes: manager?.unstoredBytes }, 'stopping although not everything received is stored');
   }

@@ -1,5 +1,5 @@
 /** The listening sockets: one HTTP server per port, all with the same routes and doors. */
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.ts';
@@ -16,11 +16,21 @@ const MAX_HEADERS = 100;
 /** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
 const BACKLOG = 4096;
 
+/** Node's code for a request that took longer than REQUEST_TIMEOUT_MS, or its headers than theirs. */
+const LATE = 'ERR_HTTP_REQUEST_TIMEOUT';
+const BROKEN_STATUS: Readonly<Record<string, number>> = {
+  [LATE]: 408,
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+};
+
 interface ListenOptions {
   readonly config: HttpConfig;
   readonly logger: Logger;
   readonly routes: FastifyInstance;
   readonly doors: Doors;
+  /** Whether the request on this connection may take longer than REQUEST_TIMEOUT_MS. */
+  readonly isStreaming: (socket: Socket) => boolean;
 }
 
 export class Listener {
@@ -67,10 +77,10 @@ export class Listener {
   }
 }
 
-/** The connections whose last request is not answered yet. */
-const answering = new WeakSet<Socket>();
+/** The connections whose last request is not answered yet, with its answer. */
+const answering = new WeakMap<Socket, ServerResponse>();
 
-function makeServer({ routes, doors }: ListenOptions): Server {
+function makeServer({ routes, doors, isStreaming }: ListenOptions): Server {
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -80,12 +90,18 @@ function makeServer({ routes, doors }: ListenOptions): Server {
       noDelay: true,
     },
     (request, response) => {
-      answering.add(request.socket);
-      response.once('close', () => answering.delete(request.socket));
+      answering.set(request.socket, response);
+      response.once('close', () => {
+        if (answering.get(request.socket) === response) answering.delete(request.socket);
+      });
       routes.routing(request, response);
     },
   );
   server.maxHeadersCount = MAX_HEADERS;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === LATE && isStreaming(socket)) return;
+    refuseBroken(error, socket);
+  });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
     if (answering.has(socket)) socket.destroy();
@@ -93,6 +109,15 @@ function makeServer({ routes, doors }: ListenOptions): Server {
     else answerPlainly(server, request, socket);
   });
   return server;
+}
+
+/** What Node does as well, when nobody listens: an answer, unless one is under way, and the end. */
+function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (socket.writable && answering.get(socket)?.headersSent !== true) {
+    const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
+    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
+  }
+  socket.destroy(error);
 }
 
 /** An upgrade to something else (HTTP clients offer h2c) may be ignored: it is answered as if it were none. */

@@ -4,6 +4,7 @@
  * uploads can not fill the memory, and none waits for another.
  */
 import type { IncomingMessage } from 'node:http';
+import { GrowingBuffer } from './growing-buffer.ts';
 import type { Asked } from './request.ts';
 
 const MAX_UNFINISHED_BYTES = 64 * 1024 * 1024;
@@ -11,6 +12,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 export class Bodies {
   readonly #maxBytes: number;
+  #unfinished = 0;
   #unfinishedBytes = 0;
 
   /** `maxBytes`: the largest body. */
@@ -18,9 +20,16 @@ export class Bodies {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes of bodies that are not whole yet. */
-  get unfinishedBytes(): number {
-    return this.#unfinishedBytes;
+  /** How many bodies are on their way in. */
+  get unfinished(): number {
+    return this.#unfinished;
+  }
+
+  /** Counts bytes of something that is not whole yet, or gives them back if negative. False: that is too many. */
+  hold(bytes: number): boolean {
+    if (bytes > 0 && this.#unfinishedBytes + bytes > MAX_UNFINISHED_BYTES) return false;
+    this.#unfinishedBytes += bytes;
+    return true;
   }
 
   /**
@@ -38,27 +47,28 @@ export class Bodies {
 
   #gather<T>(request: IncomingMessage, take: (body: Buffer) => T): Promise<Asked<T> | null> {
     return new Promise((resolve) => {
-      const pieces: Buffer[] = [];
-      let bytes = 0;
+      const body = new GrowingBuffer();
+      this.#unfinished += 1;
       const settle = (outcome: Asked<T> | null): void => {
+        this.#unfinished -= 1;
         request.off('data', add).off('end', finish).off('close', gone);
-        this.#unfinishedBytes -= bytes;
         request.resume();
         resolve(outcome);
       };
-      const add = (piece: Buffer): void => {
-        if (bytes + piece.length > this.#maxBytes) {
-          settle(this.#tooLarge());
-          return;
-        }
-        pieces.push(piece);
-        bytes += piece.length;
-        this.#unfinishedBytes += piece.length;
-        if (this.#unfinishedBytes > MAX_UNFINISHED_BYTES) settle(tooMany());
+      const stop = (outcome: Asked<T> | null): void => {
+        this.hold(-body.length);
+        settle(outcome);
       };
-      const finish = (): void =>
-        settle({ ok: take(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, bytes)) });
-      const gone = (): void => settle(null);
+      const add = (piece: Buffer): void => {
+        if (body.length + piece.length > this.#maxBytes) stop(this.#tooLarge());
+        else if (this.hold(piece.length)) body.append(piece);
+        else stop(tooMany());
+      };
+      const finish = (): void => {
+        this.hold(-body.length);
+        settle({ ok: take(body.take()) });
+      };
+      const gone = (): void => stop(null);
       request.on('data', add).on('end', finish).on('close', gone);
     });
   }

@@ -37,9 +37,9 @@ export class Source implements Pausable {
     return this.#paused;
   }
 
-  /** Resolves when there is room, for the first who waits first. */
-  room(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
+  /** Calls `go` when there is room, for the first who waits first. */
+  wait(go: () => void): void {
+    this.#waiting.push(go);
   }
 
   /** Bytes received, which count until they are settled. */

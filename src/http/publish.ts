@@ -8,7 +8,9 @@
  * batch. What is held is bounded: per connection (publish-source.ts), by the manager's own bound, in unfinished
  * bodies (publish-body.ts), and in the number of posts. An entry whose client is gone is stored all the same.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { AppendResult, NewEntry } from '../log/log.ts';
@@ -16,8 +18,10 @@ import type { Logger } from '../logger.ts';
 import type { Submitter } from '../manager/batcher.ts';
 import type { Manager } from '../manager/manager.ts';
 import { costOf } from '../manager/pressure.ts';
+import { untilEmpty } from './connections.ts';
 import { sendProblem } from './problem.ts';
 import { type PublishAsk, readPublishAsk } from './publish-ask.ts';
+import { Batch } from './publish-batch.ts';
 import { Bodies } from './publish-body.ts';
 import { entryOf } from './publish-entry.ts';
 import { Source } from './publish-source.ts';
@@ -32,7 +36,18 @@ export interface PublishingOptions {
   readonly manager: Manager;
   readonly logger: Logger;
   readonly maxMessageBytes: number;
+  /** A batch whose connection is idle for so long is cut. */
+  readonly idleTimeoutMs: number;
 }
+
+/** At once; each may take some MiB. */
+const MAX_BATCHES = 200;
+/** At a stop a batch goes on for so long, its further lines refused. */
+const LEAVE_MS = 2000;
+/** And so long a client may take to read its answer, once everything is stored. */
+const ANSWER_MS = 1000;
+const CHECK_MS = 5;
+const NDJSON = 'application/x-ndjson; charset=utf-8';
 
 type Route = { Params: { channel: string } };
 
@@ -40,7 +55,11 @@ export class Publishing {
   readonly #options: PublishingOptions;
   readonly #bodies: Bodies;
   readonly #sources = new WeakMap<Socket, Source>();
+  readonly #batches = new Set<Batch>();
+  /** Whose request may take as long as it likes. */
+  readonly #streaming = new WeakSet<Socket>();
   #posts = 0;
+  #isLeaving = false;
 
   constructor(options: PublishingOptions) {
     this.#options = options;
@@ -52,6 +71,25 @@ export class Publishing {
     return this.#posts;
   }
 
+  /** Whether the request on this connection is a batch, which has no end before its client says so. */
+  isStreaming(socket: Socket): boolean {
+    return this.#streaming.has(socket);
+  }
+
+  /** Stops taking lines of batches; resolves when all of them are answered, or have had time to be. */
+  async leave(signal: AbortSignal): Promise<void> {
+    this.#isLeaving = true;
+    for (const batch of this.#batches) batch.leave();
+    await untilEmpty(this.#batches, AbortSignal.any([signal, AbortSignal.timeout(LEAVE_MS)]));
+    for (const batch of this.#batches) batch.end();
+  }
+
+  /** Resolves when everything received whole is answered, or after those who read had time to take it. */
+  async answered(signal: AbortSignal): Promise<void> {
+    const late = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
+    while (this.#posts > this.#bodies.unfinished && !late.aborted) await delay(CHECK_MS);
+  }
+
   async answer(request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
     const asked = readPublishAsk(request.params.channel, request.raw);
     if ('refused' in asked) return sendProblem(reply, asked.refused);
@@ -60,7 +98,13 @@ export class Publishing {
       return sendProblem(reply, { code: 'limit_reached', detail });
     }
     this.#posts += 1;
-    const outcome = await this.#post(asked.ok, request).finally(() => (this.#posts -= 1));
+    const answer =
+      asked.ok.kind === 'lines' ? this.#batch(asked.ok, request, reply) : this.#one(asked.ok, request, reply);
+    return answer.finally(() => (this.#posts -= 1));
+  }
+
+  async #one(ask: PublishAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
+    const outcome = await this.#post(ask, request.raw);
     if (outcome === null) return reply.hijack();
     if ('refused' in outcome) return sendProblem(reply, outcome.refused);
     const { id, duplicate } = outcome.ok;
@@ -71,9 +115,8 @@ export class Publishing {
   }
 
   /** Null: the client was gone before the body was whole. */
-  async #post(ask: PublishAsk, { raw }: FastifyRequest<Route>): Promise<Asked<AppendResult> | null> {
-    const source = this.#sourceOf(raw.socket);
-    if (source.isFull) await source.room();
+  async #post(ask: PublishAsk, raw: IncomingMessage): Promise<Asked<AppendResult> | null> {
+    const source = await this.#sourceWithRoom(raw.socket);
     const read = await this.#bodies.read(raw, (body) => {
       const entry = entryOf(ask, body);
       return 'refused' in entry ? entry : this.#submit(source, ask.channel, entry.ok);
@@ -92,7 +135,7 @@ export class Publishing {
       const submitter: Submitter = {
         isAnswered: true,
         stored: (_entry, result) => settle({ ok: result }),
-        failed: (_entry, error) => settle({ refused: refusalOf(error, this.#options.logger) }),
+        failed: (_entry, error) => settle({ refused: this.#refusalOf(error) }),
       };
       this.#options.manager.submit(channel, entry, submitter);
       // Not read on when it is full now.
@@ -100,19 +143,57 @@ export class Publishing {
     });
   }
 
-  #sourceOf(socket: Socket): Source {
+  async #batch(
+    { channel }: PublishAsk,
+    { raw: request }: FastifyRequest<Route>,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    if (this.#batches.size >= MAX_BATCHES) {
+      const detail = `${MAX_BATCHES} batches are being taken in already; try again`;
+      return sendProblem(reply, { code: 'limit_reached', detail });
+    }
+    const { manager, maxMessageBytes, idleTimeoutMs } = this.#options;
+    const source = await this.#sourceWithRoom(request.socket);
+    reply.hijack();
+    const response = reply.raw;
+    response.setTimeout(idleTimeoutMs);
+    for (const [name, value] of Object.entries(reply.getHeaders())) {
+      if (value !== undefined) response.setHeader(name, value);
+    }
+    response.writeHead(200, { 'Content-Type': NDJSON, 'Cache-Control': 'no-store' });
+    response.flushHeaders();
+    const batch = new Batch(request, response, {
+      manager,
+      source,
+      channel,
+      maxMessageBytes,
+      hold: (bytes) => this.#bodies.hold(bytes),
+      refusalOf: (error) => this.#refusalOf(error),
+    });
+    this.#batches.add(batch);
+    this.#streaming.add(request.socket);
+    if (this.#isLeaving) batch.leave();
+    await batch.ended;
+    this.#streaming.delete(request.socket);
+    this.#batches.delete(batch);
+    return reply;
+  }
+
+  /** The connection, once it is not full. */
+  async #sourceWithRoom(socket: Socket): Promise<Source> {
     let source = this.#sources.get(socket);
     if (source === undefined) {
       source = new Source(this.#options.manager, socket);
       this.#sources.set(socket, source);
     }
+    if (source.isFull) await new Promise<void>((resolve) => source.wait(resolve));
     return source;
   }
-}
 
-/** What a publisher is told of an entry that could not be stored, or not in time. */
-function refusalOf(error: unknown, logger: Logger): Refusal {
-  if (error instanceof RivercastError) return { code: error.code, detail: error.message };
-  logger.error({ err: error }, 'a message could not be stored');
-  return { code: 'internal', detail: 'the server failed to store the message' };
+  /** What a publisher is told of an entry that could not be stored, or not in time. */
+  #refusalOf(error: unknown): Refusal {
+    if (error instanceof RivercastError) return { code: error.code, detail: error.message };
+    this.#options.logger.error({ err: error }, 'a message could not be stored');
+    return { code: 'internal', detail: 'the server failed to store the message' };
+  }
 }
