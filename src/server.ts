@@ -21,6 +21,7 @@ import type { Log } from './log/log.ts';
 import { openLog } from './log/open.ts';
 import type { Logger } from './logger.ts';
 import { Manager } from './manager/manager.ts';
+import { Sweeper } from './manager/sweeper.ts';
 import { CLOSE } from './protocol/close.ts';
 
 const MAX_TICK_MS = 1000;
@@ -65,6 +66,8 @@ interface Parts {
   readonly doors: Doors;
   readonly listener: Listener;
   readonly ticker: NodeJS.Timeout;
+  /** Null when this process takes nothing in. */
+  readonly sweeper: Sweeper | null;
 }
 
 /** Rejects with StartError when it cannot start. `open` opens the log: of the configured store, unless told. */
@@ -138,7 +141,9 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     manager?.tick();
     broadcaster?.tick();
   }, tickMs);
-  return { config, logger, log, manager, publishing, broadcaster, connections, doors, listener, ticker };
+  const sweeper = manager === null ? null : new Sweeper({ log, logger, everyMs: config.log.sweepMs });
+  const halves = { manager, publishing, broadcaster, sweeper };
+  return { config, logger, log, ...halves, connections, doors, listener, ticker };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
@@ -153,11 +158,11 @@ function publishingOf(config: Config, logger: Logger, manager: Manager): Publish
 }
 
 async function stop(parts: Parts): Promise<boolean> {
-  const { config, logger, log, manager, publishing, broadcaster, connections, doors, listener, ticker } =
-    parts;
+  const { config, logger, log, manager, publishing, broadcaster, connections, doors, listener } = parts;
   const storing = AbortSignal.timeout(config.drainTimeoutMs * (1 - FAREWELL_SHARE));
   const ending = AbortSignal.timeout(config.drainTimeoutMs);
   listener.stop();
+  const swept = parts.sweeper?.close();
   await Promise.all([doors.closePublishers(storing), publishing?.leave(storing)]);
   const stored = (await manager?.drain(storing)) ?? true;
   await publishing?.answered(storing);
@@ -172,10 +177,11 @@ async function stop(parts: Parts): Promise<boolean> {
   }
   // Whoever does not answer the close in time resumes all the same.
   await connections.closed(AbortSignal.any([ending, AbortSignal.timeout(FAREWELL_MS)]));
-  clearInterval(ticker);
+  clearInterval(parts.ticker);
   listener.close();
   await broadcaster?.close();
   await log.close();
+  await swept;
   return stored;
 }
 

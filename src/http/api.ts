@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Role } from '../config.ts';
 import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
+import { sendChannelList } from './channel-list.ts';
 import { type GuardOptions, guard } from './guard.ts';
 import type { History } from './history.ts';
 import { sendProblem } from './problem.ts';
@@ -24,6 +25,12 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
   app.register(
     async (api) => {
       guard(api, options, '/*');
+      api.route({
+        method: METHODS,
+        url: '/channels',
+        exposeHeadRoute: false,
+        handler: (request, reply) => sendChannelList(options, request, reply),
+      });
       api.route<Route>({
         method: METHODS,
         url: '/channels/:channel',

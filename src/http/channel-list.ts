@@ -1,0 +1,44 @@
+/** `GET /api/channels`: the channels that the log keeps, page by page. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CHANNEL_RULE, isChannelName } from '../channels.ts';
+import type { ChannelInfoOptions } from './channel-info.ts';
+import { sendProblem } from './problem.ts';
+import { type Asked, targetOf } from './request.ts';
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1000;
+
+interface ListAsk {
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+/** Rejects as `Log.channels` does. */
+export async function sendChannelList(
+  { log, subscribersOf }: ChannelInfoOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const asked = readListAsk(targetOf(request.raw).query);
+  if ('refused' in asked) return sendProblem(reply, asked.refused);
+  const { channels, cursor } = await log.channels(asked.ok);
+  const described = channels.map(({ channel, epoch, floor, tip, length }) => {
+    return { channel, epoch, floor, tip, length, subscribers: subscribersOf(channel) };
+  });
+  return reply.header('Cache-Control', 'no-store').send({ channels: described, cursor });
+}
+
+function readListAsk(query: URLSearchParams): Asked<ListAsk> {
+  const afters = query.getAll('after');
+  const after = afters[0] ?? null;
+  if (afters.length > 1 || (after !== null && !isChannelName(after))) {
+    return { refused: { code: 'bad_channel', detail: `after= must be a channel: ${CHANNEL_RULE}` } };
+  }
+  const limits = query.getAll('limit');
+  const [text = `${DEFAULT_LIMIT}`] = limits;
+  const limit = /^[1-9][0-9]{0,3}$/.test(text) ? Number(text) : 0;
+  if (limits.length > 1 || limit < 1 || limit > MAX_LIMIT) {
+    return { refused: { code: 'bad_request', detail: `limit= must be 1 to ${MAX_LIMIT}` } };
+  }
+  return { ok: { after, limit } };
+}
