@@ -82,7 +82,10 @@ export class Doors {
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     const { maxMessageBytes } = config.manager;
     this.#options = options;
-    this.#publishDoor = manager === null ? null : new PublishDoor({ manager, maxMessageBytes, heartbeatMs });
+    this.#publishDoor =
+      manager === null
+        ? null
+        : new PublishDoor({ manager, clock, maxMessageBytes, heartbeatMs, idleTimeoutMs });
     const context = (maxFrameBytes: number, closeMs: number, hasFastLane: boolean): ConnectionContext => ({
       server: new WsServer(maxFrameBytes, closeMs),
       hasFastLane,

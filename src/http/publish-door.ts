@@ -2,6 +2,7 @@
  * The publishers' connections: each speaks for itself to the manager, raw or in `rivercast.v1`. At a stop they are
  * told to go elsewhere, those that are answered once everything they asked for is.
  */
+import type { Clock } from '../clock.ts';
 import { ERRORS } from '../errors.ts';
 import type { Manager } from '../manager/manager.ts';
 import { Publisher } from '../manager/publisher.ts';
@@ -16,7 +17,9 @@ export const PUBLISHER_CLOSE_MS = 2000;
 export interface PublishDoorOptions {
   readonly manager: Manager;
   readonly maxMessageBytes: number;
+  readonly clock: Clock;
   readonly heartbeatMs: number;
+  readonly idleTimeoutMs: number;
 }
 
 export class PublishDoor {
@@ -41,7 +44,7 @@ export class PublishDoor {
         this.#raw.delete(connection);
         publisher.detach();
       },
-      visit: nothing,
+      visit: () => null,
       receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
       closeReason: '',
     };
@@ -49,9 +52,9 @@ export class PublishDoor {
   }
 
   openV1(connection: Connection, channel: string): void {
-    const { manager, maxMessageBytes, heartbeatMs } = this.#options;
+    const { heartbeatMs, ...options } = this.#options;
     const hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
-    const publisher = new V1Publisher({ manager, connection, channel, maxMessageBytes, hello });
+    const publisher = new V1Publisher({ ...options, connection, channel, hello });
     this.#answered.set(connection, publisher);
     const user: ConnectionUser = {
       drained: () => publisher.drained(),
@@ -59,7 +62,10 @@ export class PublishDoor {
         this.#answered.delete(connection);
         publisher.detach();
       },
-      visit: nothing,
+      visit: () => {
+        publisher.visit();
+        return null;
+      },
       receive: (data, isBinary) => publisher.receive(data, isBinary),
       closeReason: '',
     };
@@ -78,8 +84,4 @@ export class PublishDoor {
     for (const publisher of this.#answered.values()) publisher.end();
     await untilEmpty(this.#raw, AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]));
   }
-}
-
-function nothing(): null {
-  return null;
 }

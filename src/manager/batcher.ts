@@ -145,13 +145,13 @@ export class Batcher {
       pressure.stallEnded();
     }
     ended(failure);
+    pressure.release(batch.cost);
     for (let i = 0; i < entries.length; i++) {
       const submitter = submitters[i] as Submitter;
       const entry = entries[i] as NewEntry;
       if (results === null) submitter.failed(entry, failure);
       else submitter.stored(entry, results[i] as AppendResult);
     }
-    pressure.release(batch.cost);
   }
 
   /** The next batch, out of what waits. */

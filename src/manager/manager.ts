@@ -120,6 +120,7 @@ export class Manager {
       if (batcher.isIdle) this.#batchers.delete(channel);
       else batcher.check(overloadedAfterMs);
     }
+    this.#pressure.tick();
     this.#tellLate();
   }
 

@@ -1,7 +1,7 @@
 /**
  * How much may be received and not yet stored, by one publisher and by all of them. A publisher above either
  * bound is not read; it is read on once half of the bound is free again, so that it does not stop and start with
- * every batch.
+ * every batch, or after a while below it, since others may use up to the bound all the time.
  *
  * While a channel's log stands still, publishers that are answered are not kept waiting by the bound of all: they
  * are read, and refused (batcher.ts), since a refusal in time is what they were promised.
@@ -69,7 +69,13 @@ export class Pressure {
     const half = this.#bounds.bufferBytes / 2;
     const wasFull = this.#unstoredBytes > half;
     this.#unstoredBytes -= bytes;
-    if (wasFull && this.#unstoredBytes <= half) this.#resumeAll();
+    if (!wasFull || this.#unstoredBytes > half) return;
+    for (const paused of [...this.#paused]) this.#resume(paused);
+  }
+
+  /** Regular work: nobody waits long while there is room. */
+  tick(): void {
+    for (const paused of [...this.#paused]) if (!this.#isFullFor(paused)) this.#resume(paused);
   }
 
   /** The publisher's own bytes have fallen. */
@@ -77,10 +83,10 @@ export class Pressure {
     if (this.#paused.has(publisher) && !this.#isFullFor(publisher)) this.#resume(publisher);
   }
 
-  /** A channel's log stands still. */
+  /** A channel's log stands still: who is answered is read again, to be refused. */
   stallBegan(): void {
     this.#stalls += 1;
-    this.#resumeAll();
+    for (const paused of [...this.#paused]) if (paused.isAnswered) this.#resume(paused);
   }
 
   stallEnded(): void {
@@ -89,10 +95,6 @@ export class Pressure {
 
   #isFullFor({ isAnswered }: Pausable): boolean {
     return this.#unstoredBytes > this.#bounds.bufferBytes && !(isAnswered && this.#stalls > 0);
-  }
-
-  #resumeAll(): void {
-    for (const paused of [...this.#paused]) if (!this.#isFullFor(paused)) this.#resume(paused);
   }
 
   #resume(publisher: Pausable): void {

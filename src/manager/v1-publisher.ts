@@ -7,6 +7,7 @@
  * not stored (pressure.ts), too many asks that are not answered, or does not take its answers.
  */
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
+import type { Clock } from '../clock.ts';
 import { ERRORS, type ErrorCode, RivercastError, retryAfterS } from '../errors.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import { CLOSE } from '../protocol/close.ts';
@@ -19,7 +20,7 @@ import type { Manager } from './manager.ts';
 import { costOf, type Pausable } from './pressure.ts';
 import type { PublisherConnection } from './publisher.ts';
 
-/** Of one connection: as many again as this are never in flight at a sensible pace. */
+/** Of one connection. */
 const MAX_UNANSWERED = 4096;
 /** Of answers in one write, and so the most that waits in a socket for one who does not read. */
 const MAX_WRITE_BYTES = 64 * 1024;
@@ -36,7 +37,10 @@ export interface V1PublisherOptions {
   readonly connection: AnsweredConnection;
   /** Where to publish what names no channel. */
   readonly channel: string;
+  readonly clock: Clock;
   readonly maxMessageBytes: number;
+  /** Whoever takes none of its answers for so long is cut off. */
+  readonly idleTimeoutMs: number;
   readonly hello: { readonly server: string; readonly heartbeat: number };
 }
 
@@ -75,6 +79,7 @@ export class V1Publisher implements Submitter, Pausable {
   #isHeld = false;
   /** What was written waits in the socket. */
   #isBlocked = false;
+  #blockedMs = 0;
   #isAnswering = false;
   #isLeaving = false;
   #isClosed = false;
@@ -144,16 +149,23 @@ export class V1Publisher implements Submitter, Pausable {
     this.#options.manager.forget(this);
   }
 
+  /** Regular work. */
+  visit(): void {
+    const { clock, connection, idleTimeoutMs } = this.#options;
+    if (this.#isBlocked && clock.monotonic() - this.#blockedMs >= idleTimeoutMs) connection.destroy();
+  }
+
   /** The server is stopping: what was asked is answered, what comes is refused, and then the connection ends. */
   leave(): void {
     this.#isLeaving = true;
     this.#endIfAnswered();
   }
 
-  /** Ends the connection, answered or not. */
+  /** Ends the connection. Whoever waits for an answer is told that there is none. */
   end(): void {
-    this.#isClosed = true;
-    this.#options.connection.close(CLOSE.draining, 'the server is stopping');
+    for (const ask of this.#asks) if (ask.id === null) ask.error ??= abandoned();
+    this.#answer();
+    this.#close();
   }
 
   #read(data: Buffer): Ask {
@@ -232,13 +244,28 @@ export class V1Publisher implements Submitter, Pausable {
 
   #write(frames: string): void {
     const outcome = this.#options.connection.write(Buffer.from(frames, 'latin1'));
-    this.#isBlocked = outcome === 'pending';
     if (outcome === 'closed') this.#isClosed = true;
+    if (outcome !== 'pending') return;
+    this.#isBlocked = true;
+    this.#blockedMs = this.#options.clock.monotonic();
   }
 
   #endIfAnswered(): void {
-    if (this.#isLeaving && !this.#isClosed && !this.#isBlocked && this.isAnsweredInFull) this.end();
+    if (this.#isLeaving && !this.#isBlocked && this.isAnsweredInFull) this.#close();
   }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#options.connection.close(CLOSE.draining, 'the server is stopping');
+  }
+}
+
+function abandoned(): RivercastError {
+  return new RivercastError(
+    'log_unavailable',
+    'the server stops before the log has answered, so it is not known whether this is stored',
+  );
 }
 
 function refused(code: ErrorCode, message: string, ref: Ref | null = null): Ask {

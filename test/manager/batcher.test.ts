@@ -1,14 +1,16 @@
 /** Group commit: order, one append at a time, the size of a batch, and what a failure does. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { NewEntry } from '../../src/log/log.ts';
 import { Batcher, type BatchLimits, type Submitter } from '../../src/manager/batcher.ts';
-import { Pressure } from '../../src/manager/pressure.ts';
+import { type Pausable, Pressure, type PressureBounds } from '../../src/manager/pressure.ts';
 import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { until } from '../support/within.ts';
 
 const WIDE: BatchLimits = { maxEntries: 1000, maxBytes: 1_000_000, waitMs: 0 };
+
+const BOUNDS: PressureBounds = { publisherBufferBytes: 1_000_000, bufferBytes: 1_000_000 };
 
 class Recorder implements Submitter {
   readonly isAnswered: boolean;
@@ -38,9 +40,14 @@ class CountingLog extends GatedLog {
   }
 }
 
-function batcherOf(log: GatedLog, limits: BatchLimits): Batcher {
-  const pressure = new Pressure({ publisherBufferBytes: 1_000_000, bufferBytes: 1_000_000 });
-  return new Batcher('c', { log, clock: new ManualClock(), limits, pressure, ended: () => undefined });
+interface Parts {
+  readonly clock?: ManualClock;
+  readonly pressure?: Pressure;
+}
+
+function batcherOf(log: GatedLog, limits: BatchLimits, parts: Parts = {}): Batcher {
+  const { clock = new ManualClock(), pressure = new Pressure(BOUNDS) } = parts;
+  return new Batcher('c', { log, clock, limits, pressure, ended: () => undefined });
 }
 
 function text(data: string): NewEntry {
@@ -149,4 +156,172 @@ test('nobody is told of an entry before its append has settled', async () => {
   log.release('append');
   await batcher.settled;
   assert.deepEqual(recorder.told, ['stored 1']);
+});
+
+test('a large backlog is stored in order, each entry once', async () => {
+  const log = new CountingLog();
+  const batcher = batcherOf(log, { ...WIDE, maxEntries: 7 });
+  const recorder = new Recorder();
+  const sent = Array.from({ length: 5000 }, (_, i) => String(i));
+  for (const data of sent) batcher.add(text(data), recorder);
+  await batcher.settled;
+  assert.deepEqual(await storedTexts(log), sent);
+  assert.deepEqual(
+    recorder.told,
+    sent.map((data) => `stored ${data}`),
+  );
+  assert.equal(Math.max(...log.sizes), 7);
+});
+
+describe('a busy channel lets its next batch gather', () => {
+  const GATHERING: BatchLimits = { ...WIDE, maxEntries: 3, waitMs: 1000 };
+
+  test('until it is full, and one that was idle stores at once', async () => {
+    const log = new CountingLog();
+    const batcher = batcherOf(log, GATHERING);
+    const recorder = new Recorder();
+    batcher.add(text('1'), recorder);
+    await until('the first is stored', () => recorder.told.length === 1);
+    batcher.add(text('2'), recorder);
+    batcher.add(text('3'), recorder);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(log.sizes, [1]);
+    batcher.add(text('4'), recorder);
+    await until('the second batch is stored', () => recorder.told.length === 4);
+    assert.deepEqual(log.sizes, [1, 3]);
+  });
+
+  test('until its bytes are full', async () => {
+    const log = new CountingLog();
+    const batcher = batcherOf(log, { ...GATHERING, maxBytes: 10 });
+    const recorder = new Recorder();
+    batcher.add(text('1'), recorder);
+    await until('the first is stored', () => recorder.told.length === 1);
+    batcher.add(text('1234567890'), recorder);
+    await until('the second is stored', () => recorder.told.length === 2);
+  });
+
+  test('for so long at most, and is idle when nothing came', async () => {
+    const log = new CountingLog();
+    const batcher = batcherOf(log, { ...GATHERING, waitMs: 5 });
+    const recorder = new Recorder();
+    batcher.add(text('1'), recorder);
+    await until('the first is stored', () => recorder.told.length === 1);
+    batcher.add(text('2'), recorder);
+    await batcher.settled;
+    assert.deepEqual([log.sizes, batcher.isIdle], [[1, 1], true]);
+  });
+});
+
+describe('a log that stands still', () => {
+  interface Scene {
+    readonly log: CountingLog;
+    readonly clock: ManualClock;
+    readonly pressure: Pressure;
+    readonly batcher: Batcher;
+    readonly answered: Recorder;
+    readonly raw: Recorder;
+  }
+
+  /** "a1" and "r1" are in flight, "a2" and "r2" wait. */
+  async function scene(bounds: PressureBounds = BOUNDS): Promise<Scene> {
+    const log = new CountingLog();
+    const clock = new ManualClock();
+    const pressure = new Pressure(bounds);
+    const batcher = batcherOf(log, WIDE, { clock, pressure });
+    const [answered, raw] = [new Recorder(true), new Recorder()];
+    log.hold('append');
+    batcher.add(text('a1'), answered);
+    batcher.add(text('r1'), raw);
+    await until('the append is under way', () => log.running('append') === 1);
+    batcher.add(text('a2'), answered);
+    batcher.add(text('r2'), raw);
+    return { log, clock, pressure, batcher, answered, raw };
+  }
+
+  test('for less than the time says nothing to anybody', async () => {
+    const { log, clock, batcher, answered, raw } = await scene();
+    clock.advance(99);
+    batcher.check(100);
+    assert.deepEqual([answered.told, raw.told], [[], []]);
+    log.release('append');
+    await batcher.settled;
+    assert.deepEqual(
+      [answered.told, raw.told],
+      [
+        ['stored a1', 'stored a2'],
+        ['stored r1', 'stored r2'],
+      ],
+    );
+  });
+
+  test('tells those who are answered, once, and the others wait; nothing is stored that was refused', async () => {
+    const { log, clock, pressure, batcher, answered, raw } = await scene();
+    clock.advance(100);
+    batcher.check(100);
+    batcher.check(100);
+    assert.match(answered.told[0] ?? '', /^failed a1: .*not known/);
+    assert.match(answered.told[1] ?? '', /^failed a2: .*not stored/);
+    batcher.add(text('a3'), answered);
+    batcher.add(text('r3'), raw);
+    assert.match(answered.told[2] ?? '', /^failed a3: .*not stored/);
+    assert.equal(answered.told.length, 3);
+    assert.deepEqual(raw.told, []);
+    log.release('append');
+    await batcher.settled;
+    assert.equal(answered.told.length, 3);
+    assert.deepEqual(raw.told, ['stored r1', 'stored r2', 'stored r3']);
+    assert.deepEqual(await storedTexts(log), ['a1', 'r1', 'r2', 'r3']);
+    assert.equal(pressure.unstoredBytes, 0);
+  });
+
+  test('and goes on again: who is answered is stored again', async () => {
+    const { log, clock, batcher, answered } = await scene();
+    clock.advance(100);
+    batcher.check(100);
+    log.release('append');
+    await batcher.settled;
+    batcher.add(text('a3'), answered);
+    await batcher.settled;
+    assert.equal(answered.told.at(-1), 'stored a3');
+    clock.advance(1000);
+    batcher.check(100);
+    assert.equal(answered.told.at(-1), 'stored a3');
+  });
+
+  test('keeps counting what is in flight, also of those who were told', async () => {
+    const { log, clock, pressure, batcher } = await scene();
+    const all = pressure.unstoredBytes;
+    clock.advance(100);
+    batcher.check(100);
+    assert.equal(pressure.unstoredBytes, (all / 4) * 3);
+    log.release('append');
+    await batcher.settled;
+    assert.equal(pressure.unstoredBytes, 0);
+  });
+
+  test('refuses who is answered in every channel once there is no room, and reads on to do so', async () => {
+    const bounds = { publisherBufferBytes: 1000, bufferBytes: 400 };
+    const { log, clock, pressure, batcher, raw } = await scene(bounds);
+    let resumed = 0;
+    const publisher: Pausable = { isAnswered: true, unstoredBytes: 0, resume: () => void (resumed += 1) };
+    const rawPublisher: Pausable = { ...publisher, isAnswered: false, resume: () => assert.fail() };
+    assert.deepEqual([pressure.mustPause(publisher), pressure.mustPause(rawPublisher)], [true, true]);
+    clock.advance(100);
+    batcher.check(100);
+    for (let n = 0; n < 3; n++) batcher.add(text(`more ${n}`), raw);
+    assert.equal(resumed, 1);
+    assert.equal(pressure.mustPause(publisher), false);
+    const other = batcherOf(log, WIDE, { clock, pressure });
+    const late = new Recorder(true);
+    other.add(text('x'), late);
+    assert.match(late.told[0] ?? '', /^failed x: .*not stored/);
+    assert.equal(other.isIdle, true);
+    pressure.forget(rawPublisher);
+    log.release('append');
+    await batcher.settled;
+    other.add(text('y'), late);
+    await other.settled;
+    assert.equal(late.told[1], 'stored y');
+  });
 });

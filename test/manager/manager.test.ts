@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import type { ManagerConfig } from '../../src/config.ts';
 import { createLogger, type Logger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
+import { type Pausable, Pressure } from '../../src/manager/pressure.ts';
 import { Publisher } from '../../src/manager/publisher.ts';
 import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
@@ -135,6 +136,27 @@ describe('all publishers together', () => {
     await until('all is stored', () => desk.manager.unstoredBytes === 0);
     assert.deepEqual(quick.faucet.changes, ['pause', 'resume']);
     for (const { publisher } of all) assert.equal(publisher.isPaused, false);
+  });
+
+  test('whoever is paused goes on after a while below the bound, also if half of it is never free', () => {
+    const desk = new Desk();
+    desk.log.hold('append');
+    const busy = Array.from({ length: 4 }, (_, i) => desk.publisher(`c${i}`));
+    for (const { publisher } of busy) publish(publisher, 10);
+    const late = desk.publisher();
+    publish(late.publisher, 1);
+    desk.manager.tick();
+    assert.deepEqual(late.faucet.changes, ['pause']);
+    const pressure = new Pressure({ publisherBufferBytes: 10, bufferBytes: 100 });
+    let resumed = 0;
+    const one: Pausable = { isAnswered: false, unstoredBytes: 0, resume: () => void (resumed += 1) };
+    pressure.add(101);
+    assert.equal(pressure.mustPause(one), true);
+    pressure.release(2);
+    assert.equal(resumed, 0);
+    pressure.tick();
+    pressure.tick();
+    assert.equal(resumed, 1);
   });
 
   test('one paused for its own bound is not woken by the bound of all', async () => {
