@@ -91,10 +91,10 @@ for (const store of STORES) {
     test('fifty quiet channels are acknowledged while one is flooded', async (t) => {
       const { server } = await start(t, store);
       await using flood = await V1PublisherClient.open(server, '?channel=flood');
-      let isOver = false;
+      const over = new AbortController();
       let flooded = 0;
       const flooding = (async () => {
-        for (; !isOver; flooded += 2000) {
+        for (; !over.signal.aborted; flooded += 2000) {
           for (let n = 0; n < 2000; n++) flood.publish('x'.repeat(200));
           await flood.take(2000);
         }
@@ -104,13 +104,11 @@ for (const store of STORES) {
       let slowestMs = 0;
       for (let round = 0; round < 5; round++) {
         const before = performance.now();
-        await Promise.all(
-          Array.from({ length: 50 }, (_, n) => quiet.publish('quiet', { channel: `quiet-${n}` })),
-        );
+        for (let n = 0; n < 50; n++) quiet.publish('quiet', { channel: `quiet-${n}` });
         for (const { type } of await quiet.take(50)) assert.equal(type, 'ack');
         slowestMs = Math.max(slowestMs, performance.now() - before);
       }
-      isOver = true;
+      over.abort();
       await flooding;
       assert.ok(flooded >= 2000);
       // A few batches later: far less than the flood would take to pass, which is without end.
@@ -143,7 +141,8 @@ test('a Redis that stops answering: who is answered is told in bounded time, and
   for (const [n, ack] of (await publisher.take(10)).entries()) {
     assert.deepEqual([ack['type'], ack['ref']], ['ack', n]);
   }
-  const data = (await stored(server, 'local-q')).map((message) => message.data);
+  const data = (await stored(server, 'local-q')).map((message) => String(message.data));
   const tries = Array.from({ length: 10 }, (_, n) => `while it stands ${n}`);
-  assert.deepEqual(data.toSorted(), ['before', 'raw, while it stands', ...tries].toSorted());
+  assert.equal(data.length, 12);
+  assert.deepEqual(new Set(data), new Set(['before', 'raw, while it stands', ...tries]));
 });
