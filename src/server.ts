@@ -10,6 +10,7 @@ import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts
 import { retentionBy } from './channels.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import type { LogConfig } from './config-shape.ts';
 import { Connections } from './http/connections.ts';
 import { Doors } from './http/doors.ts';
 import { History } from './http/history.ts';
@@ -70,6 +71,11 @@ interface Parts {
   readonly sweeper: Sweeper | null;
 }
 
+/** Who appends nothing needs no Redis that could confirm it. */
+function logFor({ role, log }: Config): LogConfig {
+  return role === 'broadcaster' ? { ...log, durability: { ...log.durability, level: 'memory' } } : log;
+}
+
 /** Rejects with StartError when it cannot start. `open` opens the log: of the configured store, unless told. */
 export async function startServer(
   config: Config,
@@ -81,7 +87,7 @@ export async function startServer(
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
   });
-  const log = await open(config.log, { clock, logger, onFailure: (error) => fail(error) });
+  const log = await open(logFor(config), { clock, logger, onFailure: (error) => fail(error) });
   try {
     const parts = await assemble(config, logger, clock, log);
     let stopping: Promise<boolean> | null = null;

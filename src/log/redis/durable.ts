@@ -47,6 +47,12 @@ interface Group {
   isFlushing: boolean;
 }
 
+/** With these a reply comes only after what it answers for is on disk. */
+const ALWAYS: ReadonlyMap<string, string> = new Map([
+  ['appendonly', 'yes'],
+  ['appendfsync', 'always'],
+  ['no-appendfsync-on-rewrite', 'no'],
+]);
 const NO_COMMAND = /^ERR unknown command/;
 const NO_FILE = /appendonly is disabled/;
 
@@ -164,21 +170,23 @@ export class Durable {
   }
 
   async #assertAlways(link: Link): Promise<void> {
-    const needs = 'Redis before 7.2 must run with appendonly yes and appendfsync always';
-    const reply = await this.#ask(link, ['config', 'get', 'append*']);
+    const reply = await this.#ask(link, ['config', 'get', ...ALWAYS.keys()]);
     const settings = (reply as readonly Reply[]).map(String);
-    const valueOf = (name: string): string => settings[settings.indexOf(name) + 1] ?? '';
-    const [only, sync] = [valueOf('appendonly'), valueOf('appendfsync')];
-    if (only !== 'yes' || sync !== 'always') {
-      throw this.#unfit(`${needs}; it runs with appendonly ${only} and appendfsync ${sync}`);
-    }
+    const wrong = [...ALWAYS].filter(([name, value]) => settings[settings.indexOf(name) + 1] !== value);
+    if (wrong.length === 0) return;
+    const needed = [...ALWAYS].map((pair) => pair.join(' ')).join(', ');
+    const found = wrong.map(([name]) => `${name} ${settings[settings.indexOf(name) + 1]}`).join(', ');
+    throw this.#unfit(`Redis before 7.2 must run with ${needed}; it runs with ${found}`);
   }
 
   async #ask(link: Link, [name, ...args]: readonly [string, ...string[]]): Promise<Reply> {
     try {
       return await link.call(name, args, this.#deadlines.connectMs);
     } catch (error) {
-      if (!(error instanceof RedisFault) || error.word !== 'NOPERM') throw error;
+      if (!(error instanceof RedisFault)) throw error;
+      // Some who rent out Redis take CONFIG away; that WAITAOF is not there has an answer.
+      const isMissing = NO_COMMAND.test(error.message) && name !== 'waitaof';
+      if (!isMissing && error.word !== 'NOPERM') throw error;
       throw this.#unfit(`the user of REDIS_URL must be allowed to use the command ${name.toUpperCase()}`);
     }
   }
