@@ -9,6 +9,7 @@
  * places).
  */
 import { access, constants, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
 import type { Idempotency } from '../config-shape.ts';
@@ -103,9 +104,12 @@ export class EmbeddedLog implements Log {
       await mkdir(dataDir, { recursive: true, mode: 0o700 });
       await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
     } catch (error) {
-      throw new StartError(`the data directory ${dataDir} is not writable: ${String(error)}`, 1, {
-        cause: error,
-      });
+      // What is said of a directory that can not be made may be that it is not there.
+      const cause = await access(dirname(dataDir), constants.W_OK).then(
+        () => error,
+        (reason: unknown) => reason,
+      );
+      throw new StartError(`the data directory ${dataDir} is not writable: ${String(cause)}`, 1, { cause });
     }
     const guard = await DirectoryGuard.take(dataDir);
     let store: Store | null = null;

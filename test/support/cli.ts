@@ -13,6 +13,8 @@ export interface CliOptions {
   readonly cwd?: string;
   /** What node runs instead of the built file itself. */
   readonly main?: string;
+  /** The command that runs node, such as one that sets a limit. */
+  readonly under?: readonly string[];
 }
 
 export interface Exit {
@@ -36,7 +38,8 @@ export function runCli(t: TestContext, options: CliOptions): Promise<Exit> {
 /** Starts the command with nothing of this environment but what Node needs; killed when the test ends. */
 export function startCli(t: TestContext, options: CliOptions): RunningCli {
   const { PATH = '', NODE_V8_COVERAGE } = process.env;
-  const child = spawn(process.execPath, [options.main ?? MAIN, ...(options.args ?? [])], {
+  const [command = '', ...args] = [...(options.under ?? []), process.execPath];
+  const child = spawn(command, [...args, options.main ?? MAIN, ...(options.args ?? [])], {
     cwd: options.cwd,
     env: { PATH, ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
