@@ -38,7 +38,7 @@ export function runCli(t: TestContext, options: CliOptions): Promise<Exit> {
 /** Starts the command with nothing of this environment but what Node needs; killed when the test ends. */
 export function startCli(t: TestContext, options: CliOptions): RunningCli {
   const { PATH = '', NODE_V8_COVERAGE } = process.env;
-  const [command = '', ...args] = [...(options.under ?? []), process.execPath];
+  const [command, ...args] = [...(options.under ?? []), process.execPath];
   const child = spawn(command, [...args, options.main ?? MAIN, ...(options.args ?? [])], {
     cwd: options.cwd,
     env: { PATH, ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }), ...options.env },
