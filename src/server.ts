@@ -120,6 +120,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     isDraining: () => doors.isDraining,
     api: {
       log,
+      clock,
       role,
       policy: config.http,
       isDraining: () => doors.isDraining,

@@ -3,10 +3,10 @@
  * The command line. Signals, exit codes and everything written to a terminal live in this folder; the rest of
  * the program returns values and throws.
  *
- * Exit codes: 0 stopped as asked; 1 could not start, or could not go on; 2 wrong flag or setting; 130 a second
- * Ctrl-C.
+ * Exit codes: 0 stopped, or done, as asked; 1 could not start, or could not go on, or was refused; 2 wrong flag or
+ * setting; 130 a second Ctrl-C.
  */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { loadConfig } from '../config.ts';
 import { redactText } from '../config-values.ts';
 import { StartError } from '../errors.ts';
@@ -14,6 +14,7 @@ import { createLogger, type Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';
 import { addSettings } from './flags.ts';
 import { serve } from './serve.ts';
+import { DEFAULT_URL, trim } from './trim.ts';
 
 const EXAMPLES = `
 Examples:
@@ -21,6 +22,7 @@ Examples:
   $ rivercast --port 3000,8080 --log-level debug
   $ rivercast --store memory                          nothing kept: for trying things out
   $ REDIS_URL=redis://127.0.0.1:6379 rivercast        messages kept in a Redis Stream
+  $ rivercast trim scores --before -2h                removes what is older than two hours
 
 All settings: rivercast serve --help
 `;
@@ -85,7 +87,23 @@ function buildProgram(): Command {
     logger = createLogger({ level: config.logLevel });
     exit(await serve(config, logger, exit));
   });
+  addTrim(program);
   return program;
+}
+
+function addTrim(program: Command): void {
+  program
+    .command('trim <channel>')
+    .description('remove the oldest messages of a channel, through a running server')
+    .requiredOption(
+      '--before <id or time>',
+      'what lies before this is removed: an id, a time, -2h, last:1000',
+    )
+    .showHelpAfterError('rivercast: for example: rivercast trim scores --before -2h')
+    .addOption(new Option('--url <url>', 'the server').env('RIVERCAST_URL').default(DEFAULT_URL))
+    .action(async (channel: string, { before, url }: { readonly before: string; readonly url: string }) => {
+      process.stdout.write(`${await trim({ channel, before, url })}\n`);
+    });
 }
 
 process.on('uncaughtException', fail);

@@ -7,8 +7,9 @@ import { type GuardOptions, guard } from './guard.ts';
 import type { History } from './history.ts';
 import { sendProblem } from './problem.ts';
 import type { Publishing } from './publish.ts';
+import { type TrimOptions, trim } from './trim.ts';
 
-export interface ApiOptions extends GuardOptions, ChannelInfoOptions {
+export interface ApiOptions extends GuardOptions, ChannelInfoOptions, TrimOptions {
   readonly role: Role;
   /** Null when this process delivers nothing. */
   readonly history: History | null;
@@ -59,7 +60,7 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
 }
 
 /** Bodies are read by whoever answers: by then it is known how much may be read, and as what. */
-function registerPublishing(api: FastifyInstance, { publishing, role }: ApiOptions): void {
+function registerPublishing(api: FastifyInstance, { publishing, log, clock, role }: ApiOptions): void {
   api.removeAllContentTypeParsers();
   api.addContentTypeParser('*', (_request, _payload, done) => done(null));
   api.post<Route>('/channels/:channel/messages', async (request, reply) => {
@@ -67,6 +68,13 @@ function registerPublishing(api: FastifyInstance, { publishing, role }: ApiOptio
     return sendProblem(reply, {
       code: 'not_found',
       detail: `nothing is published here; this process has ROLE=${role}`,
+    });
+  });
+  api.delete<Route>('/channels/:channel/messages', async (request, reply) => {
+    if (publishing !== null) return trim({ log, clock }, request, reply);
+    return sendProblem(reply, {
+      code: 'not_found',
+      detail: `nothing is removed here; this process has ROLE=${role}`,
     });
   });
 }

@@ -44,8 +44,8 @@ export async function locateRange(log: Log, ask: HistoryAsk): Promise<Range> {
   return { start: await log.locate(channel, fresh), fresh: true, until };
 }
 
-/** The greatest id before a position. Null: it lies after everything. */
-async function lastBefore(log: Log, channel: string, before: Start): Promise<EntryId | null> {
+/** The greatest id before a position. Null: it lies after everything. Rejects as `Log.locate` does. */
+export async function lastBefore(log: Log, channel: string, before: Start): Promise<EntryId | null> {
   switch (before.at) {
     case 'cursor':
       return idBefore(before.cursor.id);

@@ -1,6 +1,6 @@
 /** What a request for history asks for: pure reading of its query and headers, every one of them hostile. */
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
-import { MAX_LAST_COUNT, parseStart, type Start } from '../protocol/start.ts';
+import { MAX_LAST_COUNT, parseStart, START_FORMS, type Start } from '../protocol/start.ts';
 import { type Asked, onGapOf, type Refusal, startOf } from './request.ts';
 
 /** One JSON object, or one line per entry as they are read. */
@@ -82,12 +82,13 @@ function weightOf(parameters: readonly string[]): number {
   return weight >= 0 && weight <= 1 ? weight : 0;
 }
 
-function beforeOf(query: URLSearchParams, nowMs: number): Asked<Start | null> {
+/** Null: it is not given. */
+export function beforeOf(query: URLSearchParams, nowMs: number): Asked<Start | null> {
   const values = query.getAll('before');
   if (values.length === 0) return { ok: null };
   const start = values.length === 1 ? parseStart(values[0] as string, nowMs) : null;
   if (start !== null) return { ok: start };
-  return refuse('bad_cursor', 'before= must be one of the forms that after= takes');
+  return refuse('bad_cursor', `before= must be one of: ${START_FORMS}`);
 }
 
 function limitOf(query: URLSearchParams, form: HistoryForm): Asked<number> {

@@ -50,6 +50,15 @@ export function idBefore(id: EntryId): EntryId {
   return ms === '0' ? ID_ZERO : `${(BigInt(ms) - 1n).toString()}-${U64_MAX}`;
 }
 
+/** The least id above `id`; the greatest of all stays. */
+export function idAfter(id: EntryId): EntryId {
+  const dash = id.indexOf('-');
+  const ms = id.slice(0, dash);
+  const seq = id.slice(dash + 1);
+  if (seq !== U64_MAX) return `${ms}-${(BigInt(seq) + 1n).toString()}`;
+  return ms === U64_MAX ? id : `${(BigInt(ms) + 1n).toString()}-0`;
+}
+
 /**
  * The ids of the next `count` entries after `last`, by the rule of Redis' `streamNextID`: the clock's
  * milliseconds when they are ahead, else the last id's, counting on; so ids rise whatever the clock does.

@@ -363,14 +363,10 @@ describe('a stop in the middle of a batch', () => {
     await until('it is in flight', () => s.log.running('append') === 1);
     const stopped = s.server.stop();
     upload.write('{"data":"after"}\n');
-    await until(
-      'the stop has begun',
-      async () =>
-        (await fetch(`${s.address}/readyz`).then(
-          ({ ok }) => ok,
-          () => false,
-        )) === false,
-    );
+    await until('the stop has begun', async () => {
+      const response = await fetch(`${s.address}/readyz`).catch(() => null);
+      return response?.ok !== true;
+    });
     s.log.release('append');
     assert.equal((await upload.answer())?.duplicate, false);
     const after = await upload.answer();

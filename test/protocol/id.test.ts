@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { compareIds, ID_ZERO, idBefore, idMs, idSeq, idsAfter, parseId } from '../../src/protocol/id.ts';
+import {
+  compareIds,
+  ID_ZERO,
+  idAfter,
+  idBefore,
+  idMs,
+  idSeq,
+  idsAfter,
+  parseId,
+} from '../../src/protocol/id.ts';
 
 const MAX = '18446744073709551615';
 const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
@@ -78,6 +87,17 @@ describe('ids', () => {
       fc.pre(ms > 0n || seq > 0n);
       const before = seq > 0n ? ([ms, seq - 1n] as const) : ([ms - 1n, 2n ** 64n - 1n] as const);
       assert.equal(idBefore(text([ms, seq])), text(before));
+    });
+    fc.assert(property);
+  });
+
+  test('the id after is the one that it lies before', () => {
+    assert.equal(idAfter(ID_ZERO), '0-1');
+    assert.equal(idAfter(`4-${MAX}`), '5-0');
+    assert.equal(idAfter(`${MAX}-${MAX}`), `${MAX}-${MAX}`);
+    const property = fc.property(anyId, (id) => {
+      fc.pre(text(id) !== `${MAX}-${MAX}`);
+      assert.equal(idBefore(idAfter(text(id))), text(id));
     });
     fc.assert(property);
   });
