@@ -37,6 +37,8 @@ export interface LogConfig {
   readonly store: Store;
   /** Set exactly when `store` is `redis`. May hold a password: print it through redactUrl only. */
   readonly redisUrl: string | null;
+  /** Certificates to trust instead of the well-known ones: an absolute path. */
+  readonly redisCaFile: string | null;
   /** The stream's key, which is also the name of the default channel. */
   readonly stream: string;
   /** An absolute path. */

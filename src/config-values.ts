@@ -101,9 +101,18 @@ export function parseOrigins(text: string): string[] | null {
   return origins.every((origin) => origin !== null) ? origins : null;
 }
 
-/** A Redis URL, or the path of its Unix socket: of all that ioredis takes, what cannot be misread. */
+const SENTINEL_HOST = '(?:[^@/?#:,\\s\\[\\]]+|\\[[0-9a-f:.]+\\])(?::[0-9]{1,5})?';
+const SENTINEL_URL = new RegExp(
+  `^rediss?\\+sentinel://(?:([^@/?#\\s]*)@)?${SENTINEL_HOST}(?:,${SENTINEL_HOST})*/([^/?#\\s]+)(?:/[0-9]*)?(\\?[^#\\s]*)?$`,
+  'i',
+);
+
+/** A Redis URL, that of its sentinels, or the path of its Unix socket: what cannot be misread. */
 export function isRedisUrl(text: string): boolean {
   if (/^\/[^/\s]/.test(text)) return true;
+  if (/^unix:\/\/[^@/\s]+@\/[^/\s]/i.test(text)) return isEscaped(text);
+  const sentinels = SENTINEL_URL.exec(text);
+  if (sentinels !== null) return sentinels.slice(1).every((part) => isEscaped(part ?? ''));
   if (!/^rediss?:\/\//i.test(text) || !URL.canParse(text)) return false;
   const url = new URL(text);
   return url.hostname !== '' && /^(\/[0-9]*)?$/.test(url.pathname) && isEscaped(url.username + url.password);
@@ -141,7 +150,7 @@ export function redactUrl(url: string): string {
 /** The same for every URL within a text. */
 export function redactText(text: string): string {
   return text
-    .replace(/\b((?:rediss?|https?|wss?):\/\/)[^\s"]*@/gi, '$1***@')
+    .replace(/\b((?:rediss?(?:\+sentinel)?|unix|https?|wss?):\/\/)[^\s"]*@/gi, '$1***@')
     .replace(SECRET_PARAMETER, '$1***');
 }
 

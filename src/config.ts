@@ -8,16 +8,15 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isChannelName, type RetentionRule } from './channels.ts';
 import { BROADCASTER_ROWS } from './config-broadcaster.ts';
+import { MANAGER_ROWS } from './config-manager.ts';
 import { RETENTION_ROWS, repeatedIn } from './config-retention.ts';
-import { bytes, count, oneOf, parsed, type Row, time } from './config-rows.ts';
+import { count, oneOf, parsed, type Row, time } from './config-rows.ts';
 import type { Config } from './config-shape.ts';
 import {
   DAY,
-  GIB,
   isLoopback,
   isRedisUrl,
   MAX_TIMER_MS,
-  MIB,
   MINUTE,
   parseOrigins,
   parsePorts,
@@ -150,9 +149,19 @@ const LOG = {
     schema: z.string().refine(isRedisUrl).optional(),
     initial: '',
     allowed:
-      '`redis://host:port/db` or `rediss://…`, with `user:password@` before the host if needed, or the path of a Unix socket',
+      '`redis://host:port/db` or `rediss://…`, with `user:password@` before the host if needed; `redis+sentinel://host:port,host:port/master/db`; or the path of a Unix socket, as `unix://user:password@/path` if needed',
     description: 'The Redis that keeps the log. Absent: the log is embedded, in `DATA_DIR`.',
     secret: true,
+  },
+  REDIS_CA_FILE: {
+    schema: z
+      .string()
+      .min(1)
+      .transform((path) => resolve(path))
+      .optional(),
+    initial: '',
+    allowed: 'a file of certificates in PEM form',
+    description: 'Trusted for `rediss://` instead of the well-known certificate authorities.',
   },
   STORE: {
     ...oneOf('', ['memory', 'embedded', 'redis'], ''),
@@ -203,52 +212,14 @@ const LOG = {
   ...RETENTION_ROWS,
 };
 
-const MANAGER = {
-  MAX_MESSAGE_BYTES: bytes(
-    '1mib',
-    [1, 64 * MIB],
-    'The largest message a publisher may send: it has to fit in memory, whole.',
-  ),
-  PUBLISHER_BUFFER_BYTES: bytes(
-    '1mib',
-    [1, GIB],
-    'Bytes of one publisher that wait to be stored; above it the publisher is not read (TCP back-pressure).',
-  ),
-  MANAGER_BUFFER_BYTES: bytes(
-    '64mib',
-    [1, 64 * GIB],
-    'The same for all publishers together: what a stopped log can cost in memory.',
-  ),
-  BATCH_MAX_ENTRIES: count(
-    '2000',
-    [1, 100_000],
-    'Entries stored at once: a batch of 2,000 holds Redis up for about 6 ms.',
-  ),
-  BATCH_MAX_BYTES: bytes(
-    '1mib',
-    [1, 64 * MIB],
-    'Bytes stored at once; a larger message is a batch of its own.',
-  ),
-  BATCH_WAIT_MS: time(
-    '0',
-    [0, 1000],
-    'For so long a busy channel lets its next batch gather: larger batches for later answers. One that is idle stores at once.',
-  ),
-  OVERLOADED_AFTER_MS: time(
-    '5s',
-    [100, MAX_TIMER_MS],
-    'When the log has accepted nothing of a channel for so long, publishers that are answered are told to try again; raw ones wait.',
-  ),
-};
-
 const SECTIONS = {
   Process: PROCESS,
   Listening: HTTP,
   Log: LOG,
-  Manager: MANAGER,
+  Manager: MANAGER_ROWS,
   Broadcaster: BROADCASTER_ROWS,
 };
-const TABLE = { ...PROCESS, ...HTTP, ...LOG, ...MANAGER, ...BROADCASTER_ROWS };
+const TABLE = { ...PROCESS, ...HTTP, ...LOG, ...MANAGER_ROWS, ...BROADCASTER_ROWS };
 type Name = keyof typeof TABLE;
 type Shape = { [Key in Name]: (typeof TABLE)[Key]['schema'] };
 
@@ -332,6 +303,9 @@ function describeProblem(
 function contradictions(values: Values): string[] {
   const problems = logContradictions(values);
   const { HOST, HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
+  if (values.REDIS_CA_FILE !== undefined && !/^rediss/i.test(values.REDIS_URL ?? '')) {
+    problems.push('REDIS_CA_FILE needs a REDIS_URL that begins with rediss: nothing else is encrypted.');
+  }
   if (!values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
     const risk =
       'anybody who reaches it could publish and subscribe. If that is wanted, set ALLOW_ANONYMOUS=true.';
@@ -392,6 +366,7 @@ function assemble(values: Values): Config {
     log: {
       store: values.STORE ?? (values.REDIS_URL === undefined ? 'embedded' : 'redis'),
       redisUrl: values.REDIS_URL ?? null,
+      redisCaFile: values.REDIS_CA_FILE ?? null,
       stream: values.STREAM,
       dataDir: values.DATA_DIR,
       retention: {

@@ -26,6 +26,7 @@ const LEAVES = [
   'clock',
   'config',
   'config-broadcaster',
+  'config-manager',
   'config-retention',
   'config-rows',
   'config-shape',

@@ -36,6 +36,7 @@ export async function openLog(config: LogConfig, { clock, logger, onFailure }: O
       const { RedisLog } = await import('./redis.ts');
       return RedisLog.open({
         url: config.redisUrl as string,
+        caFile: config.redisCaFile,
         stream: config.stream,
         clock,
         retention,

@@ -35,12 +35,14 @@ import type {
   TrimPolicy,
 } from './log.ts';
 import { Appender, boundText } from './redis/appender.ts';
+import { readCa } from './redis/ca.ts';
+import { Connector } from './redis/connector.ts';
 import { Durable } from './redis/durable.ts';
 import { warnOfEviction } from './redis/eviction.ts';
 import { Keeper } from './redis/keeper.ts';
 import { KeyMemory } from './redis/key-memory.ts';
 import { probeKey } from './redis/keys.ts';
-import { RedisFault } from './redis/link.ts';
+import { type Link, RedisFault } from './redis/link.ts';
 import { locate } from './redis/locate.ts';
 import { Reader } from './redis/reader.ts';
 import { Registry } from './redis/registry.ts';
@@ -65,6 +67,8 @@ export interface RedisDeadlines {
 
 export interface RedisLogOptions {
   readonly url: string;
+  /** A file of certificates (PEM) to trust instead of the well-known ones. */
+  readonly caFile?: string | null;
   /** The key of the default channel, and its name. */
   readonly stream: string;
   readonly clock: Clock;
@@ -97,6 +101,7 @@ export class RedisLog implements Log {
   readonly #logger: RedisLogger;
   readonly #closing = new AbortController();
   readonly #trouble: Trouble;
+  readonly #connector: Connector;
   readonly #writes: Keeper;
   readonly #reads: Keeper;
   readonly #appender: Appender;
@@ -117,7 +122,10 @@ export class RedisLog implements Log {
     // Every append that waits for a retry listens to it: as many as there are channels.
     setMaxListeners(0, signal);
     const witnesses = this.#witnesses;
-    const connect = { target, connectMs, random, signal };
+    const connector = new Connector(target, this.#logger);
+    this.#connector = connector;
+    const open = (deadlineMs: number): Promise<Link> => connector.open(deadlineMs, signal);
+    const connect = { open, connectMs, random, signal };
     const trouble = this.#trouble;
     const durable = new Durable(options.durability ?? DURABILITY, trouble, { connectMs, appendMs });
     this.#writes = new Keeper({ ...connect, prepare: (link) => durable.prepare(link) });
@@ -144,7 +152,8 @@ export class RedisLog implements Log {
 
   /** A Redis that is not there yet is waited for; one that can never serve is a StartError. */
   static async open(options: RedisLogOptions): Promise<RedisLog> {
-    const log = new RedisLog(options, parseTarget(options.url));
+    const ca = typeof options.caFile === 'string' ? readCa(options.caFile) : null;
+    const log = new RedisLog(options, parseTarget(options.url, ca));
     try {
       await warnOfEviction(await log.#reads.get(), log.#logger, log.#deadlines.connectMs);
       // Whether it can be as durable as asked shows on the connection for appends.
@@ -244,6 +253,7 @@ export class RedisLog implements Log {
     this.#closing.abort();
     this.#writes.close();
     this.#reads.close();
+    this.#connector.close();
     await this.#appender.settled();
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Keeper } from '../../src/log/redis/keeper.ts';
+import { Link } from '../../src/log/redis/link.ts';
 import { parseTarget } from '../../src/log/redis/target.ts';
 import { LIMITS, next, openLog, START, texts } from '../support/redis-log.ts';
 import { RedisServer, untilBlocked } from '../support/redis-server.ts';
@@ -36,8 +37,9 @@ describe('a keeper', () => {
   test('that is closed while it connects leaves no connection', async () => {
     await using server = await RedisServer.start();
     const { signal } = new AbortController();
-    const target = parseTarget(server.url);
-    const keeper = new Keeper({ target, connectMs: 2000, random: Math.random, signal });
+    const { redis } = parseTarget(server.url);
+    const open = (deadlineMs: number): Promise<Link> => Link.open(redis, deadlineMs, signal);
+    const keeper = new Keeper({ open, connectMs: 2000, random: Math.random, signal });
     const opening = keeper.get();
     keeper.close();
     await assert.rejects(opening, { kind: 'connection', message: /closed/ });

@@ -153,7 +153,7 @@ export class RedisStore implements Store {
   }
 
   static async open(url: string): Promise<RedisStore> {
-    const link = await Link.open(parseTarget(url), DEADLINE_MS, new AbortController().signal);
+    const link = await Link.open(parseTarget(url).redis, DEADLINE_MS, new AbortController().signal);
     await link.call('flushall', [], DEADLINE_MS);
     return new RedisStore(url, link, await openRedis(url));
   }

@@ -146,7 +146,7 @@ export class RedisServer implements AsyncDisposable {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -157,8 +157,9 @@ async function freePort(): Promise<number> {
 
 /** Resolves once `count` clients block in a read, or more. */
 export async function untilBlocked(server: RedisServer, count: number): Promise<void> {
-  await until(`${count} clients block`, async () => {
-    const info = await server.cli('INFO', 'clients');
-    return Number(/blocked_clients:(\d+)/.exec(info)?.[1]) >= count;
-  });
+  await until(`${count} clients block`, async () => (await blockedClients(server)) >= count);
+}
+
+export async function blockedClients(server: RedisServer): Promise<number> {
+  return Number(/blocked_clients:(\d+)/.exec(await server.cli('INFO', 'clients'))?.[1]);
 }

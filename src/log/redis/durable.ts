@@ -12,7 +12,7 @@ import type { Durability } from '../../config-shape.ts';
 import { RivercastError } from '../../errors.ts';
 import { faultIn, type Link, RedisFault } from './link.ts';
 import { type Reply, ReplyReader } from './reply.ts';
-import { runScript, type ScriptCall, scriptCommand } from './script.ts';
+import { explained, runScript, type ScriptCall, scriptCommand } from './script.ts';
 import type { Trouble } from './trouble.ts';
 import type { Argument } from './wire.ts';
 
@@ -134,7 +134,7 @@ export class Durable {
         item.command = scriptCommand(item.call, { whole: true });
         return true;
       }
-      if (refused !== null) item.reject(refused);
+      if (refused !== null) item.reject(explained(refused, item.call.script));
       else item.resolve({ reply: new ReplyReader(reply).value(), late });
       return false;
     });

@@ -3,11 +3,10 @@
  * so that nobody who asks in a loop can make it hot.
  */
 import { Backoff } from './backoff.ts';
-import { Link, RedisFault } from './link.ts';
-import type { Target } from './target.ts';
+import { type Link, RedisFault } from './link.ts';
 
 export interface KeeperOptions {
-  readonly target: Target;
+  readonly open: (deadlineMs: number) => Promise<Link>;
   readonly connectMs: number;
   readonly random: () => number;
   readonly signal: AbortSignal;
@@ -46,11 +45,11 @@ export class Keeper {
   }
 
   async #open(): Promise<Link> {
-    const { target, connectMs, signal, onOpen, prepare } = this.#options;
+    const { open, connectMs, signal, onOpen, prepare } = this.#options;
     try {
       if (this.#failed) await this.#backoff.wait(signal);
       this.#assertOpen();
-      const link = await Link.open(target, connectMs, signal);
+      const link = await open(connectMs);
       this.#fresh = link;
       if (this.#closed) link.destroy('closed');
       this.#assertOpen();

@@ -68,15 +68,17 @@ export class KeyMemory {
   }
 
   async #forget(channel: string): Promise<void> {
-    const { stream, keeper, callMs, windowMs } = this.#options;
+    const { stream, keeper, callMs, windowMs, trouble } = this.#options;
     const { meta, generation } = channelKeys(stream, channel);
     const call = { script: FORGET, keys: [meta, generation], args: [`${windowMs}`] };
     try {
       const nextMs = Number(await runScript(await keeper.get(), call, callMs));
+      trouble.clear(`forgetting keys of ${channel}`);
       if (nextMs < 0) this.#timers.delete(channel);
       else this.#forgetIn(channel, nextMs);
     } catch (error) {
       if (!(error instanceof RedisFault)) throw error;
+      if (error.kind === 'configuration') trouble.lame(`forgetting keys of ${channel}`, error.message);
       this.#forgetIn(channel, Math.max(MIN_RETRY_MS, windowMs / 12));
     }
   }

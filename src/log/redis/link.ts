@@ -8,7 +8,7 @@
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { errorIn, type Reply, ReplyReader } from './reply.ts';
-import type { Target } from './target.ts';
+import type { Endpoint } from './target.ts';
 import { type Argument, Wire } from './wire.ts';
 
 /**
@@ -50,6 +50,8 @@ export class Link {
   #reason: string | null = null;
   /** Redis' number for this connection, by which CLIENT UNBLOCK names it. */
   clientId = 0;
+  /** What the server said it is: `master` or `replica`. */
+  role = '';
 
   private constructor(redis: Redis) {
     this.#redis = redis;
@@ -59,8 +61,8 @@ export class Link {
   }
 
   /** Connects, authenticates, selects the database and looks at what kind of server it is. */
-  static async open(target: Target, deadlineMs: number, signal: AbortSignal): Promise<Link> {
-    const redis = new Redis(clientOptions(target, deadlineMs));
+  static async open(endpoint: Endpoint, deadlineMs: number, signal: AbortSignal): Promise<Link> {
+    const redis = new Redis(clientOptions(endpoint, deadlineMs));
     const link = new Link(redis);
     let trouble: string | null = null;
     redis.on('error', (error: Error) => {
@@ -75,14 +77,18 @@ export class Link {
       await redis.connect();
       if (trouble !== null) throw new Error(trouble);
       link.#wire = new Wire(redis.stream);
-      await link.#greet(deadlineMs);
+      await link.#greet(endpoint.mode, deadlineMs);
       return link;
     } catch (error) {
       const message = trouble ?? link.#reason ?? messageOf(error);
       link.destroy(message);
       if (error instanceof RedisFault && error.kind === 'configuration') throw error;
       const kind = REFUSED.test(message) ? 'configuration' : 'connection';
-      throw new RedisFault(kind, `Redis at ${target.name}: ${message}`);
+      const what = endpoint.mode === 'sentinel' ? 'the sentinel' : 'Redis';
+      throw new RedisFault(
+        kind,
+        `${what} at ${endpoint.name}: ${message}${endpoint.tls ? tlsHint(message) : ''}`,
+      );
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
@@ -141,34 +147,42 @@ export class Link {
     return new RedisFault('connection', `the connection to Redis is gone: ${this.#reason ?? message}`);
   }
 
-  /** HELLO without arguments needs no permission and tells version, mode and connection number in one go. */
-  async #greet(deadlineMs: number): Promise<void> {
+  /** HELLO without arguments needs no permission and tells version, mode, role and connection number in one go. */
+  async #greet(mode: Endpoint['mode'], deadlineMs: number): Promise<void> {
     const reply = await this.call('hello', [], deadlineMs);
     if (!Array.isArray(reply)) throw new Error('does not answer HELLO as Redis does');
     const fields = new Map<string, string>();
     for (let i = 0; i + 1 < reply.length; i += 2) fields.set(String(reply[i]), String(reply[i + 1]));
     this.clientId = Number(fields.get('id'));
-    const mode = fields.get('mode') ?? 'standalone';
-    if (mode !== 'standalone') {
-      throw new RedisFault(
-        'configuration',
-        `Redis runs in ${mode} mode, which Rivercast does not support yet`,
-      );
-    }
-    const version = fields.get('version') ?? '';
-    if (Number.parseInt(version, 10) < 7) {
-      throw new RedisFault('configuration', `Redis ${version} is too old: Rivercast needs 7.0 or newer`);
-    }
+    this.role = fields.get('role') ?? '';
+    const fault = unfit(mode, fields.get('mode') ?? 'standalone', fields.get('version') ?? '');
+    if (fault !== null) throw new RedisFault('configuration', fault);
   }
 }
 
-function clientOptions(target: Target, deadlineMs: number): RedisOptions & { replyMapping: 'legacy' } {
-  const { host, port, path, username, password, database, tls } = target;
+/** What Redis does to a client that speaks TLS otherwise than it wants it, without saying why. */
+function tlsHint(message: string): string {
+  if (/in time/.test(message)) return ' (does it speak TLS at this port?)';
+  return /ECONNRESET|closed/.test(message) ? ' (does it ask for a certificate? set tls-auth-clients no)' : '';
+}
+
+function unfit(wanted: Endpoint['mode'], mode: string, version: string): string | null {
+  if (mode !== wanted) {
+    if (mode === 'sentinel') return 'REDIS_URL names a sentinel: write redis+sentinel://host:port/master';
+    if (wanted === 'sentinel') return 'REDIS_URL names as a sentinel what is none';
+    return `Redis runs in ${mode} mode, which Rivercast does not support yet`;
+  }
+  if (Number.parseInt(version, 10) >= 7 || mode === 'sentinel') return null;
+  return `Redis ${version} is too old: Rivercast needs 7.0 or newer`;
+}
+
+function clientOptions(endpoint: Endpoint, deadlineMs: number): RedisOptions & { replyMapping: 'legacy' } {
+  const { host, port, path, username, password, database, tls, ca } = endpoint;
   return {
-    ...(path === null ? { host: host as string, port } : { path }),
+    ...(path === null ? { host, port } : { path }),
     ...(username === null ? {} : { username }),
     ...(password === null ? {} : { password }),
-    ...(tls ? { tls: {} } : {}),
+    ...(tls ? { tls: ca === null ? {} : { ca } } : {}),
     db: database,
     connectTimeout: deadlineMs,
     lazyConnect: true,

@@ -6,14 +6,17 @@ import { type Reply, ReplyReader } from './reply.ts';
 import type { Argument } from './wire.ts';
 
 export interface Script {
+  readonly name: string;
   readonly source: string;
   readonly sha: string;
 }
 
 export function loadScript(name: string): Script {
   const source = readFileSync(new URL(`../scripts/${name}.lua`, import.meta.url), 'utf8');
-  return { source, sha: createHash('sha1').update(source).digest('hex') };
+  return { name, source, sha: createHash('sha1').update(source).digest('hex') };
 }
+
+const FORBIDDEN = /user executing the script can't|ACL failure in script/;
 
 export interface ScriptCall {
   readonly script: Script;
@@ -25,8 +28,12 @@ export async function runScript(link: Link, call: ScriptCall, deadlineMs: number
   try {
     return await link.call('evalsha', parameters(call.script.sha, call), deadlineMs);
   } catch (error) {
-    if (!isUnknownScript(error)) throw error;
-    return link.call('eval', parameters(call.script.source, call), deadlineMs);
+    if (!isUnknownScript(error)) throw explained(error, call.script);
+  }
+  try {
+    return await link.call('eval', parameters(call.script.source, call), deadlineMs);
+  } catch (error) {
+    throw explained(error, call.script);
   }
 }
 
@@ -42,9 +49,13 @@ export async function runAround(
   try {
     return await run();
   } catch (error) {
-    if (!isUnknownScript(error)) throw error;
+    if (!isUnknownScript(error)) throw explained(error, call.script);
+  }
+  try {
     await link.call('script', ['load', call.script.source], deadlineMs);
-    return run();
+    return await run();
+  } catch (error) {
+    throw explained(error, call.script);
   }
 }
 
@@ -61,11 +72,21 @@ function parameters(script: string, { keys, args }: ScriptCall): Argument[] {
   return [script, String(keys.length), ...keys, ...args];
 }
 
+/** What a user may not do within a script Redis tells by the number of a line only; here it gets its name. */
+export function explained(error: unknown, { name, source }: Script): unknown {
+  if (!(error instanceof RedisFault) || !FORBIDDEN.test(error.message)) return error;
+  const line = source.split('\n')[Number(/@user_script:(\d+)/.exec(error.message)?.[1]) - 1] ?? '';
+  const [, command = 'a command', sub] = /redis\.call\('(\w+)'(?:, '([A-Z]+)')?/.exec(line) ?? [];
+  const what = sub === undefined ? command : `${command} ${sub}`;
+  const missing = `NOPERM the user of Redis may not run ${what} on these keys, which ${name}.lua does`;
+  return new RedisFault('configuration', missing);
+}
+
 function isUnknownScript(error: unknown): boolean {
   return error instanceof RedisFault && error.word === 'NOSCRIPT';
 }
 
-/** The replies of one script run over several keys, in one piece. Only for scripts that may be run again. */
+/** The replies of one script run over several keys, in one piece. Only for a script that may be run again. */
 export async function runForEach(
   link: Link,
   calls: readonly ScriptCall[],
@@ -76,12 +97,18 @@ export async function runForEach(
     const replies = await link.pipeline(commands, deadlineMs);
     return replies.map((reply) => new ReplyReader(reply).value());
   };
+  const [first] = calls;
+  if (first === undefined) return [];
   try {
-    return calls.length === 0 ? [] : await run();
+    return await run();
   } catch (error) {
-    if (!isUnknownScript(error)) throw error;
+    if (!isUnknownScript(error)) throw explained(error, first.script);
+  }
+  try {
     const sources = new Set(calls.map(({ script }) => script.source));
     for (const source of sources) await link.call('script', ['load', source], deadlineMs);
-    return run();
+    return await run();
+  } catch (error) {
+    throw explained(error, first.script);
   }
 }

@@ -262,11 +262,13 @@ export class Watcher {
       while (!read.settled && link.alive) {
         const control = await this.#control.get();
         await control.call('client', ['unblock', `${link.clientId}`], this.#options.graceMs);
+        this.#options.trouble.clear('unblocking');
         await delay(UNBLOCK_PAUSE_MS);
       }
     } catch (error) {
       if (!(error instanceof RedisFault)) throw error;
-      // Without a control connection the read's own is given up.
+      // Without a control connection the read's own is given up; where that is so for good, it has to be told.
+      if (error.kind !== 'connection') this.#options.trouble.lame('unblocking', error.message);
     }
   }
 

@@ -194,7 +194,7 @@ local list = told(isCounting and ids[1] .. '+' .. count or table.concat(ids, ' '
 local trouble = ''
 local function try(...)
   local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and trouble == '' then trouble = reply.err end
+  if type(reply) == 'table' and reply.err and trouble == '' then trouble = (...) .. ': ' .. reply.err end
 end
 
 local size = (tonumber(state[5] or 0) * length + bytes) / (length + count)
