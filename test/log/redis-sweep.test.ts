@@ -99,6 +99,31 @@ describe('a stream and its meta', () => {
     assert.deepEqual(await expiries(key), [stream, meta]);
   });
 
+  test('expire so also where nobody sweeps, and later again after a day of messages', async (t) => {
+    const log = await openLog(t, server.url);
+    const { channel, key } = ownChannel();
+    await log.append(channel, texts('x'));
+    const [stream, meta] = await expiries(key);
+    assert.equal(stream, meta);
+    assert.ok(Math.abs(stream - Date.now() - 30 * DAY_MS) < 60_000);
+    await log.append(channel, texts('y'));
+    assert.deepEqual(await expiries(key), [stream, meta]);
+    for (const name of [key, `{${key}}:meta`])
+      await server.cli('PEXPIREAT', name, `${stream - DAY_MS - 60_000}`);
+    await log.append(channel, texts('z'));
+    const [later, metaLater] = await expiries(key);
+    assert.ok(later === metaLater && later >= stream, `${later}`);
+  });
+
+  test('stay for ever where the retention has no bound by age', async (t) => {
+    const retention = (): typeof DEFAULT_RETENTION => ({ ...DEFAULT_RETENTION, maxAgeMs: Infinity });
+    const log = await openLog(t, server.url, { retention });
+    const { channel, key } = ownChannel();
+    await log.append(channel, texts('x'));
+    await swept(log);
+    assert.deepEqual(await expiries(key), [-1, -1]);
+  });
+
   test('are kept longer when somebody else added an entry later', async (t) => {
     const log = await openLog(t, server.url);
     const { channel, key } = ownChannel();
@@ -128,6 +153,7 @@ describe('a stream and its meta', () => {
     const log = await openLog(t, server.url, { retention });
     const { channel, key } = ownChannel();
     await log.append(channel, texts('x'));
+    assert.ok((await expiries(key))[0] > Date.now() + 89 * DAY_MS);
     await swept(log);
     assert.ok((await expiries(key))[0] > Date.now() + 89 * DAY_MS);
   });

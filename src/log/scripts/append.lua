@@ -7,7 +7,7 @@
 -- ARGV 1 the batch's number, rising per writer
 --      2 the epoch to begin when there is none, or when history was lost
 --      3 the epoch this writer knows, or ''   4 the highest id it knows of in that epoch
---      5 max entries, 6 max bytes, 7 max age in ms ('' = unbounded)
+--      5 max entries, 6 max bytes, 7 max age in ms ('' = unbounded; then the stream does not expire either)
 --      8 payload bytes in all   9 the largest payload
 --     10 a letter per entry: t text, j json, b binary; a capital when it has a key
 --     11 for how many ms a key is known at least   12 how many keys are known at least, the newest
@@ -27,6 +27,9 @@ local stream, meta, batch, generation = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local number = tonumber(ARGV[1])
 local FIRST_PAYLOAD = 13
 local BATCH_TTL_MS = 3600000
+local DAY_MS = 86400000
+-- As CHANNEL_TTL_MS in channels.ts.
+local CHANNEL_TTL_MS = 30 * DAY_MS
 -- Lua's unpack has a limit, and long argument lists cost memory.
 local CHUNK = 500
 
@@ -261,8 +264,17 @@ if hasKeys then forgotten = remember() end
 local keep = tonumber(ARGV[5]) or math.huge
 if ARGV[6] ~= '' then keep = math.min(keep, math.max(1, math.floor(tonumber(ARGV[6]) / math.max(size, 1)))) end
 if length + count > keep then try('XTRIM', stream, 'MAXLEN', '~', string.format('%.0f', keep)) end
-if ARGV[7] ~= '' and oldestMs then
-  local oldest = nowMs - tonumber(ARGV[7])
-  if oldestMs < oldest then try('XTRIM', stream, 'MINID', '~', string.format('%.0f', oldest)) end
+local maxAgeMs = tonumber(ARGV[7])
+if maxAgeMs and oldestMs and oldestMs < nowMs - maxAgeMs then
+  try('XTRIM', stream, 'MINID', '~', string.format('%.0f', nowMs - maxAgeMs))
+end
+
+-- Stream and meta are forgotten at the same moment, which moves on about once a day (sweep.lua).
+if maxAgeMs then
+  local forgetMs = nowMs + math.max(CHANNEL_TTL_MS, maxAgeMs)
+  if redis.call('PEXPIRETIME', stream) < forgetMs - DAY_MS then
+    try('PEXPIREAT', stream, string.format('%.0f', forgetMs))
+    try('PEXPIREAT', meta, string.format('%.0f', forgetMs))
+  end
 end
 return { list, epoch, n, trouble, forgotten }

@@ -4,7 +4,7 @@
 --
 -- KEYS 1 the stream   2 its meta hash
 -- ARGV 1 max entries, 2 max bytes, 3 max age in ms ('' = unbounded)
---      4 how long to keep a stream without new entries, in ms
+--      4 how long to keep a stream without new entries, in ms ('' = for ever)
 --      5 how many entries may be removed at once
 -- Returns { what there is ('kept', 'foreign' or 'gone'), entries removed, 1 when there may be more to remove }.
 -- By age the removal is exact, down to an empty stream, which stays; by the other bounds it is of whole nodes, as
@@ -18,7 +18,9 @@ local function whole(number) return string.format('%.0f', number) end
 
 local kind = redis.call('TYPE', stream).ok
 if kind == 'none' then
-  if redis.call('PTTL', meta) == -1 then redis.call('PEXPIREAT', meta, whole(nowMs + forgetAfterMs)) end
+  if forgetAfterMs and redis.call('PTTL', meta) == -1 then
+    redis.call('PEXPIREAT', meta, whole(nowMs + forgetAfterMs))
+  end
   return { 'gone', 0, 0 }
 end
 if kind ~= 'stream' or redis.call('TYPE', meta).ok ~= 'hash' then return { 'foreign', 0, 0 } end
@@ -31,17 +33,20 @@ for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then last = info[i + 1] end
 end
 
-local lastMs = tonumber(string.match(last, '^%d+'))
-local forgetMs = math.min(lastMs, nowMs) + forgetAfterMs
-local expiresMs = redis.call('PEXPIRETIME', stream)
-local isSame = expiresMs > 0 and expiresMs == redis.call('PEXPIRETIME', meta)
--- An id ahead of the clock does not tell when its entry came: what was said first stays said.
-local isGood = isSame and (lastMs > nowMs or math.abs(expiresMs - forgetMs) <= forgetAfterMs / 30)
-if not isGood then
+-- Puts off or sets the moment at which stream and meta go; returns whether it is past.
+local function forget()
+  local lastMs = tonumber(string.match(last, '^%d+'))
+  local forgetMs = math.min(lastMs, nowMs) + forgetAfterMs
+  local expiresMs = redis.call('PEXPIRETIME', stream)
+  local isSame = expiresMs > 0 and expiresMs == redis.call('PEXPIRETIME', meta)
+  -- An id ahead of the clock does not tell when its entry came: what was said first stays said.
+  if isSame and (lastMs > nowMs or math.abs(expiresMs - forgetMs) <= forgetAfterMs / 30) then return false end
   redis.call('PEXPIREAT', stream, whole(forgetMs))
   redis.call('PEXPIREAT', meta, whole(forgetMs))
-  if forgetMs <= nowMs then return { 'gone', 0, 0 } end
+  return forgetMs <= nowMs
 end
+
+if forgetAfterMs and forget() then return { 'gone', 0, 0 } end
 
 local removed, more = 0, 0
 local function trimNodes(bound, value)
