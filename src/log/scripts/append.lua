@@ -100,38 +100,42 @@ local hasKeys = #ARGV >= firstKey
 local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-local generations, keyOf, duplicates = {}, {}, {}
+local generations, keyOf, duplicates = nil, nil, nil
 -- Which entries are to be stored; nil when all are.
 local order = nil
 
-local function isPast(start)
-  return nowMs - start > windowMs * 4 / 3 + 1
-end
-
-local function nameOf(start)
-  return generation .. string.format('%.0f', start)
-end
-
-local function knownKeys()
-  local known = {}
-  for g = #generations, 1, -1 do
-    for from = isPast(generations[g]) and math.huge or firstKey, #ARGV, CHUNK do
-      local found = redis.call('HMGET', nameOf(generations[g]), unpack(ARGV, from, math.min(from + CHUNK - 1, #ARGV)))
-      for i = 1, #found do
-        local key = ARGV[from + i - 1]
-        known[key] = known[key] or found[i] or nil
-      end
-    end
-  end
-  return known
-end
+-- Made only for those who have keys: what is made costs time.
+local isPast, nameOf
 
 if hasKeys then
+  function isPast(start)
+    return nowMs - start > windowMs * 4 / 3 + 1
+  end
+
+  function nameOf(start)
+    return generation .. string.format('%.0f', start)
+  end
+
+  local function knownKeys()
+    local known = {}
+    for g = #generations, 1, -1 do
+      for from = isPast(generations[g]) and math.huge or firstKey, #ARGV, CHUNK do
+        local found = redis.call('HMGET', nameOf(generations[g]), unpack(ARGV, from, math.min(from + CHUNK - 1, #ARGV)))
+        for i = 1, #found do
+          local key = ARGV[from + i - 1]
+          known[key] = known[key] or found[i] or nil
+        end
+      end
+    end
+    return known
+  end
+
+  generations, keyOf = {}, {}
   for start in string.gmatch(redis.call('HGET', meta, 'keys') or '', '%d+') do
     generations[#generations + 1] = tonumber(start)
   end
   local firsts, at = knownKeys(), firstKey
-  order, bytes, largest = {}, 0, 0
+  order, duplicates, bytes, largest = {}, {}, 0, 0
   for i = 1, count do
     local key = nil
     if string.byte(types, i) < 97 then
@@ -170,7 +174,7 @@ local function add(id, position)
 end
 
 local function told(list)
-  if #duplicates == 0 then return list end
+  if not duplicates or #duplicates == 0 then return list end
   local named = {}
   for d, duplicate in ipairs(duplicates) do
     named[d] = duplicate[1] .. ':' .. (ids[duplicate[2]] or duplicate[2])
@@ -210,56 +214,58 @@ else
 end
 try('SET', batch, string.format('%.0f %.0f %s', number, n, list), 'PX', BATCH_TTL_MS)
 
--- Begins a generation when the newest has had its share; forgets those whose keys are known for long enough,
--- and those that are not needed to know the newest `maxKeys`. Returns how many keys that forgets early.
-local function rotate()
-  local newest = generations[#generations]
-  local age = newest and nowMs - newest
-  -- Names are times: a second one within a millisecond has to wait. A clock that was set back begins anew.
-  if age == 0 then return 0 end
-  if age and age > 0 and age < windowMs / 3 and redis.call('HLEN', nameOf(newest)) < maxKeys / 2 then return 0 end
-  local start, kept, known, early = nowMs, {}, 0, 0
-  for g = #generations, 1, -1 do
-    local size = redis.call('HLEN', nameOf(generations[g]))
-    if start == generations[g] then start = start + 1 end
-    if isPast(generations[g]) or known >= maxKeys then
-      if not isPast(generations[g]) then early = early + size end
-      try('UNLINK', nameOf(generations[g]))
-    else
-      known = known + size
-      table.insert(kept, 1, generations[g])
-    end
-  end
-  kept[#kept + 1] = start
-  generations = kept
-  for g, time in ipairs(kept) do kept[g] = string.format('%.0f', time) end
-  try('HSET', meta, 'keys', table.concat(kept, ' '))
-  return early
-end
-
-local function remember()
-  local early = rotate()
-  local name = generation .. string.format('%.0f', generations[#generations])
-  local isNew = redis.call('EXISTS', name) == 0
-  local fields = {}
-  for position = 1, count do
-    local key = keyOf[order[position]]
-    if key then
-      fields[#fields + 1] = key
-      fields[#fields + 1] = ids[position]
-    end
-    if #fields >= CHUNK or (position == count and #fields > 0) then
-      try('HSET', name, unpack(fields))
-      fields = {}
-    end
-  end
-  -- Where no more keys come nobody rotates: then it goes by itself.
-  if isNew then try('PEXPIRE', name, string.format('%.0f', windowMs * 3 / 2)) end
-  return early
-end
-
 local forgotten = 0
-if hasKeys then forgotten = remember() end
+if hasKeys then
+  -- Begins a generation when the newest has had its share; forgets those whose keys are known for long enough,
+  -- and those that are not needed to know the newest `maxKeys`. Returns how many keys that forgets early.
+  local function rotate()
+    local newest = generations[#generations]
+    local age = newest and nowMs - newest
+    -- Names are times: a second one within a millisecond has to wait. A clock that was set back begins anew.
+    if age == 0 then return 0 end
+    if age and age > 0 and age < windowMs / 3 and redis.call('HLEN', nameOf(newest)) < maxKeys / 2 then return 0 end
+    local start, kept, known, early = nowMs, {}, 0, 0
+    for g = #generations, 1, -1 do
+      local size = redis.call('HLEN', nameOf(generations[g]))
+      if start == generations[g] then start = start + 1 end
+      if isPast(generations[g]) or known >= maxKeys then
+        if not isPast(generations[g]) then early = early + size end
+        try('UNLINK', nameOf(generations[g]))
+      else
+        known = known + size
+        table.insert(kept, 1, generations[g])
+      end
+    end
+    kept[#kept + 1] = start
+    generations = kept
+    for g, time in ipairs(kept) do kept[g] = string.format('%.0f', time) end
+    try('HSET', meta, 'keys', table.concat(kept, ' '))
+    return early
+  end
+
+  local function remember()
+    local early = rotate()
+    local name = generation .. string.format('%.0f', generations[#generations])
+    local isNew = redis.call('EXISTS', name) == 0
+    local fields = {}
+    for position = 1, count do
+      local key = keyOf[order[position]]
+      if key then
+        fields[#fields + 1] = key
+        fields[#fields + 1] = ids[position]
+      end
+      if #fields >= CHUNK or (position == count and #fields > 0) then
+        try('HSET', name, unpack(fields))
+        fields = {}
+      end
+    end
+    -- Where no more keys come nobody rotates: then it goes by itself.
+    if isNew then try('PEXPIRE', name, string.format('%.0f', windowMs * 3 / 2)) end
+    return early
+  end
+
+  forgotten = remember()
+end
 
 local keep = tonumber(ARGV[5]) or math.huge
 if ARGV[6] ~= '' then keep = math.min(keep, math.max(1, math.floor(tonumber(ARGV[6]) / math.max(size, 1)))) end
