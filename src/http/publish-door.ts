@@ -80,6 +80,10 @@ export class PublishDoor {
     const { close } = ERRORS.draining;
     for (const connection of this.#raw) connection.close(close, 'the server is stopping');
     for (const publisher of this.#answered.values()) publisher.leave();
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]);
+    await untilEmpty(this.#answered, soon);
+    // Whoever does not take its answers must not hold up the stop.
+    for (const publisher of this.#answered.values()) if (publisher.isBlocked) publisher.end();
     await untilEmpty(this.#answered, signal);
     for (const publisher of this.#answered.values()) publisher.end();
     await untilEmpty(this.#raw, AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]));

@@ -93,6 +93,11 @@ export class V1Publisher implements Submitter, Pausable {
     return this.#unstoredBytes;
   }
 
+  /** Whether answers wait for the client to take them. */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
   /** Whether everything that was asked is answered. */
   get isAnsweredInFull(): boolean {
     return this.#head === this.#asks.length;
@@ -184,6 +189,7 @@ export class V1Publisher implements Submitter, Pausable {
   }
 
   #pauseIfFull(): void {
+    if (this.#isClosed) return;
     if (!this.#isHeld) this.#isHeld = this.#options.manager.mustPause(this);
     if (this.#isPaused) return;
     if (this.#isHeld || this.#isBlocked || this.#asks.length - this.#head >= MAX_UNANSWERED) {
@@ -258,6 +264,9 @@ export class V1Publisher implements Submitter, Pausable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#options.connection.close(CLOSE.draining, 'the server is stopping');
+    // Or the client's own close would never be seen.
+    if (this.#isPaused) this.#options.connection.resume();
+    this.#isPaused = false;
   }
 }
 

@@ -29,6 +29,19 @@ async function answer(socket: RawSocket): Promise<V1Frame> {
   return JSON.parse((await socket.frame()).payload.toString()) as V1Frame;
 }
 
+/** Writes until the server takes no more; returns how many messages that took. */
+async function flood(socket: RawSocket): Promise<number> {
+  let sent = 0;
+  for (let stuck = 0; stuck < 20; ) {
+    while (socket.socket.writableLength < 64 * 1024) socket.write(publishFrame(sent++, ''));
+    const before = socket.socket.writableLength;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    stuck = socket.socket.writableLength === before ? stuck + 1 : 0;
+    assert.ok(sent < 5_000_000, 'the server reads without end');
+  }
+  return sent;
+}
+
 /** Frames that a test reads in bulk. */
 function framesIn(bytes: Buffer): V1Frame[] {
   const frames: V1Frame[] = [];
@@ -124,14 +137,7 @@ describe('a publisher that does not read its answers', () => {
     await using socket = await openRaw(server);
     const chunks: Buffer[] = [];
     socket.stopReading();
-    let sent = 0;
-    for (let stuck = 0; stuck < 20; ) {
-      while (socket.socket.writableLength < 64 * 1024) socket.write(publishFrame(sent++, ''));
-      const before = socket.socket.writableLength;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      stuck = socket.socket.writableLength === before ? stuck + 1 : 0;
-      assert.ok(sent < 5_000_000, 'the server reads without end');
-    }
+    const sent = await flood(socket);
     await until('what was read is stored', () => server.stats.unstoredBytes === 0);
     await using bystander = await V1PublisherClient.open(server, '?channel=bystander');
     await bystander.published('well');
@@ -155,7 +161,7 @@ describe('a publisher that does not read its answers', () => {
     await using server = await TestServer.start({ HEARTBEAT_MS: '100ms', IDLE_TIMEOUT_MS: '300ms' });
     await using socket = await openRaw(server);
     socket.stopReading();
-    const flood = setInterval(() => {
+    const flooding = setInterval(() => {
       while (socket.socket.writable && socket.socket.writableLength < 64 * 1024) {
         socket.write(publishFrame(1, ''));
       }
@@ -163,7 +169,7 @@ describe('a publisher that does not read its answers', () => {
     try {
       await until('it is cut off', () => server.stats.publishers === 0);
     } finally {
-      clearInterval(flood);
+      clearInterval(flooding);
     }
   });
 });
@@ -297,6 +303,16 @@ describe('a stop', () => {
     assert.equal((await publisher.expect('error'))['code'], 'log_unavailable');
     assert.equal((await publisher.socket.closed).code, 1012);
     log.release('append');
+  });
+
+  test('is not held up by one who does not take its answers', async () => {
+    await using server = await TestServer.start({ DRAIN_TIMEOUT_MS: '30s' });
+    await using socket = await openRaw(server);
+    socket.stopReading();
+    await flood(socket);
+    const startedMs = performance.now();
+    assert.equal(await server.stop(), true);
+    assert.ok(performance.now() - startedMs < 10_000);
   });
 
   test('by SIGTERM amid publishing exits 0, and what was acknowledged is there after a restart', async (t) => {

@@ -101,18 +101,17 @@ for (const store of STORES) {
       })();
       await until('the flood is under way', () => flooded > 0);
       await using quiet = await V1PublisherClient.open(server);
-      let slowestMs = 0;
+      let most = 0;
       for (let round = 0; round < 5; round++) {
-        const before = performance.now();
+        const before = flooded;
         for (let n = 0; n < 50; n++) quiet.publish('quiet', { channel: `quiet-${n}` });
         for (const { type } of await quiet.take(50)) assert.equal(type, 'ack');
-        slowestMs = Math.max(slowestMs, performance.now() - before);
+        most = Math.max(most, flooded - before);
       }
       over.abort();
       await flooding;
-      assert.ok(flooded >= 2000);
-      // A few batches later: far less than the flood would take to pass, which is without end.
-      assert.ok(slowestMs < 3000, `${slowestMs} ms`);
+      // Of 2,000 at most; a client and a server in one process take turns as well.
+      assert.ok(most <= 10 * 2000, `${most / 2000} batches of the flood later`);
     });
   });
 }
