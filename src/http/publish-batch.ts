@@ -95,6 +95,8 @@ export class Batch implements Submitter {
 
   stored(line: Line, { id, duplicate }: AppendResult): void {
     this.#settle(line, `{"id":"${id}","duplicate":${duplicate}}\n`);
+    // Not of one that failed: it may be in an append that goes on.
+    line.data = NOTHING;
   }
 
   failed(line: Line, error: unknown): void {
@@ -173,7 +175,6 @@ export class Batch implements Submitter {
 
   #settle(line: Line, answer: string): void {
     this.#options.source.settle(costOf(line));
-    line.data = NOTHING;
     line.answer = answer;
     this.#answerSoon();
   }

@@ -219,6 +219,19 @@ describe('a batch', () => {
     assert.equal(await upload.answer(), null);
   });
 
+  test('that is told that nobody knows is stored as it was sent, should the log come back', async () => {
+    await using s = await scene(0, { OVERLOADED_AFTER_MS: '100ms' });
+    s.log.hold('append');
+    const answered = await batch(s, '{"data":"one","key":"1"}\n{"data":{"n":2},"key":"2"}\n');
+    assert.deepEqual(fates(answersOf(answered)), ['log_unavailable', 'log_unavailable']);
+    s.log.release('append');
+    await until('it is stored', async () => (await stored(s)).length === 2);
+    assert.deepEqual(await stored(s), [
+      ['text', 'one'],
+      ['json', '{"n":2}'],
+    ]);
+  });
+
   test('of a hundred thousand lines goes through in bounded memory', async () => {
     await using s = await scene(0);
     const LINES = 100_000;
