@@ -1,11 +1,18 @@
 # What one does with a checkout. `make` alone lists it. The work itself is in the npm scripts.
 .DEFAULT_GOAL := help
-.PHONY: help mod build run mock test check bench bench-peers clean-stream
+.PHONY: help mod build run mock test check bench bench-peers chaos clean-stream
 
 # The first port must be free; for the others a taken one is a warning.
 PORT ?= 3000,8080
 # More for the tests: make test ARGS=--test-name-pattern=retention
 ARGS ?=
+
+# For chaos: redis or embedded; replicated or memory (Redis only); how long; the seed of an earlier run; every fault told.
+STORE ?= redis
+DURABILITY ?= replicated
+MINUTES ?= 10
+SEED ?=
+VERBOSE ?=
 
 SOURCES := $(shell find src scripts -type f)
 # Run by `exec`, so that a signal to make reaches the server and not a shell around it.
@@ -41,6 +48,10 @@ test: mod ## Run all tests; installs redis-server, strace and chromium when they
 check: mod ## Everything that must be green before a commit: lint, format, docs, package, tests with coverage
 	@scripts/ensure-tools.sh
 	@npm run --silent check
+
+chaos: mod ## Kill servers and Redis at random under load, and prove that nothing is lost (STORE DURABILITY MINUTES SEED VERBOSE)
+	@scripts/ensure-tools.sh
+	@npm run --silent chaos -- --store "$(STORE)" --durability "$(DURABILITY)" --minutes "$(MINUTES)" --seed "$(SEED)" $(if $(VERBOSE),--verbose)
 
 bench: mod ## Measure
 	@npm run --silent bench

@@ -1,0 +1,221 @@
+/**
+ * One story along the truth. `#at` is the rank up to which everything lies behind the subscriber: sent to it, or
+ * told to be gone, or before its start. What it is sent next must be the next it is owed.
+ */
+import { parseCursor } from '../src/protocol/cursor.ts';
+import type { Ack } from './book.ts';
+import { nameOf } from './message.ts';
+import type { Item, Story, ToldGap } from './story.ts';
+import type { LogEntry, Truth } from './truth.ts';
+import type { Fault, Violation } from './violation.ts';
+
+/** Of each subscriber so many faults are told: the first says more than the thousandth. */
+export const MOST_TOLD = 20;
+
+interface Reset {
+  readonly at: number;
+  readonly rank: number;
+}
+
+/** How much of a story is told around a fault. */
+const AROUND = 6;
+
+export class Walk {
+  readonly #story: Story;
+  readonly #truth: Truth;
+  readonly #mayReset: boolean;
+  readonly #violations: Violation[] = [];
+  /** Null: where it started is not known yet. */
+  #at: number | null = null;
+  #startedAt = 0;
+  #startRank: number | null = null;
+  #seen: Uint8Array;
+  /** Sent something that the log lost, and not told of it yet. */
+  #owedReset: number | null = null;
+  #resets: Reset[] = [];
+  #item = 0;
+
+  constructor(story: Story, truth: Truth, mayReset: boolean) {
+    this.#story = story;
+    this.#truth = truth;
+    this.#mayReset = mayReset;
+    this.#seen = new Uint8Array(truth.entries.length);
+  }
+
+  /** `lost`: what was acknowledged and the log lost; it is owed a gap. */
+  judge(lost: readonly { readonly rank: number; readonly ack: Ack }[]): readonly Violation[] {
+    const { items } = this.#story;
+    for (const [index, item] of items.entries()) {
+      this.#item = index;
+      this.#take(item);
+    }
+    const { length } = this.#truth.entries;
+    if (this.#at !== null) this.#pass(length, 'it never came');
+    else if (length > 0) this.#found('lost', 'it never began');
+    if (this.#owedReset !== null) {
+      const lost = this.#truth.describe(this.#owedReset);
+      this.#found('unexplained gap', `nobody said to the end that ${lost} was lost`);
+    }
+    for (const { rank, ack } of lost) this.#told(rank, ack);
+    return this.#violations;
+  }
+
+  #take(item: Item): void {
+    switch (item.kind) {
+      case 'start':
+        return this.#start(item.at, item.position);
+      case 'run':
+        for (let place = item.first; place <= item.last; place++) this.#sent(this.#entryAt(place));
+        return;
+      case 'unplaced':
+        for (const code of item.codes) this.#sentUnplaced(code);
+        return;
+      case 'gap':
+        return item.reason === 'reset' ? this.#reset(item, item.at) : this.#gap(item, item.at);
+      case 'epoch':
+        return this.#found('unexplained gap', `the epoch went from ${item.from} to ${item.to} untold`);
+      case 'note':
+    }
+  }
+
+  #entryAt(place: number): LogEntry {
+    const { ids, codes } = this.#story.book;
+    return { id: ids[place] as string, code: codes[place] as number };
+  }
+
+  #start(at: number, position: string | null): void {
+    this.#at = position === null ? null : this.#rankAt(position);
+    this.#startRank = this.#at;
+    this.#startedAt = at;
+    this.#seen.fill(0);
+    this.#owedReset = null;
+    this.#resets = [];
+  }
+
+  #sent(entry: LogEntry): void {
+    const rank = this.#truth.rankOf(entry);
+    const what = this.#truth.describe(rank);
+    if (this.#seen[rank] === 1) return this.#found('duplicated', `${what} was sent twice`);
+    this.#seen[rank] = 1;
+    if (this.#at !== null && rank <= this.#at) {
+      return this.#found('out of order', `${what} was sent after ${this.#truth.describe(this.#at)}`);
+    }
+    this.#pass(rank, `${what} came instead`);
+    this.#startRank ??= rank - 1;
+    this.#at = rank;
+    const isOwed = this.#truth.isOwed(rank);
+    if (isOwed && this.#owedReset !== null) {
+      const lost = this.#truth.describe(this.#owedReset);
+      this.#found('unexplained gap', `${what} came, and nobody said that ${lost} was lost`);
+    }
+    this.#owedReset = isOwed ? null : rank;
+  }
+
+  /** Sent without its id to one that was then told of a gap. Nobody else may have seen that copy. */
+  #sentUnplaced(code: number): void {
+    const next = this.#story.items.slice(this.#item + 1).find(({ kind }) => kind !== 'note');
+    const until = next?.kind === 'gap' ? this.#rankAt(next.cursor) : this.#truth.entries.length;
+    const rank = this.#truth.copiesOf(code).find((copy) => copy > (this.#at ?? -1) && copy <= until);
+    if (rank !== undefined) return this.#sent(this.#truth.entries[rank] as LogEntry);
+    if (next?.kind === 'gap') return;
+    this.#found('foreign', `${nameOf(code)} was sent, and is neither in the log nor was it lost`);
+  }
+
+  /** What lies between where it stands and `rank` must not be owed. */
+  #pass(rank: number, because: string): void {
+    if (this.#at === null) return;
+    for (let missed = this.#at + 1; missed < rank; missed++) {
+      if (!this.#truth.isOwed(missed) || this.#seen[missed] === 1) continue;
+      this.#found('lost', `${this.#truth.describe(missed)} was not sent: ${because}`);
+    }
+  }
+
+  #reset({ cursor, requested }: ToldGap, at: number): void {
+    const rank = this.#rankAt(cursor);
+    if (!this.#mayReset) this.#found('unexplained gap', `a reset to ${cursor} was told`);
+    this.#asked(requested);
+    this.#skip(rank, 'the reset');
+    this.#at = rank;
+    this.#startRank ??= rank;
+    this.#owedReset = null;
+    this.#resets.push({ at, rank });
+  }
+
+  /** Trimmed; or a door that does not say why. */
+  #gap({ reason, requested, lost, cursor }: ToldGap, at: number): void {
+    const rank = this.#rankAt(cursor);
+    if (reason === null && this.#at !== null && rank <= this.#at)
+      return this.#reset({ reason, requested, lost, cursor }, at);
+    if (reason !== null && reason !== 'trimmed') this.#found('unexplained gap', `${reason} was told`);
+    this.#asked(requested);
+    const missed = this.#skip(rank, `the gap (${reason ?? 'no reason'}) up to ${cursor}`);
+    if (lost !== null && this.#at !== null && lost !== missed) {
+      this.#found(
+        'unexplained gap',
+        `${lost} were told to be ${reason ?? 'gone'}, and ${missed} are missing`,
+      );
+    }
+    this.#at = rank;
+    this.#startRank ??= rank;
+  }
+
+  /** A gap begins where the subscriber stands. */
+  #asked(requested: string | null): void {
+    if (requested === null || this.#at === null || this.#rankAt(requested) === this.#at) return;
+    const here = this.#truth.describe(this.#at);
+    this.#found('unexplained gap', `a gap was told after ${requested}, and it stood at ${here}`);
+  }
+
+  /** How many owed entries are passed over; one that the log still has was no gap. */
+  #skip(to: number, by: string): number {
+    let missed = 0;
+    for (let rank = (this.#at ?? to) + 1; rank <= to; rank++) {
+      if (this.#seen[rank] === 1 || !this.#truth.isOwed(rank)) continue;
+      missed += 1;
+      if (this.#truth.entries[rank]?.fate !== 'kept') continue;
+      this.#found('unexplained gap', `${by} covers ${this.#truth.describe(rank)}, which is there`);
+    }
+    return missed;
+  }
+
+  /** One that was there while it was acknowledged had it, or was told that it is gone. */
+  #told(rank: number, ack: Ack): void {
+    if (this.#startRank === null || this.#startRank >= rank || this.#startedAt > ack.at) return;
+    if (this.#seen[rank] === 1) return;
+    if (this.#resets.some((reset) => reset.rank < rank && reset.at >= ack.at)) return;
+    const { items } = this.#story;
+    const later = items.findIndex((item) => 'at' in item && item.at > ack.at);
+    this.#item = later === -1 ? items.length - 1 : later;
+    const when = new Date(ack.at).toISOString();
+    this.#found(
+      'lost',
+      `${this.#truth.describe(rank)} was acknowledged at ${when} and lost, and it was not told`,
+    );
+  }
+
+  #rankAt(cursor: string): number {
+    const id = parseCursor(cursor)?.id;
+    if (id === undefined) throw new Error(`${this.#story.subscriber} was told the cursor "${cursor}"`);
+    return this.#truth.upTo(id);
+  }
+
+  #found(fault: Fault, what: string): void {
+    if (this.#violations.length >= MOST_TOLD) return;
+    const { subscriber, book, items } = this.#story;
+    const around = items
+      .slice(Math.max(0, this.#item - AROUND), this.#item + AROUND)
+      .map((item, i) => `    ${i === Math.min(AROUND, this.#item) ? '>' : ' '} ${this.#describe(item)}`);
+    const account = `${book.channel}: ${subscriber}: ${what}\n${around.join('\n')}`;
+    this.#violations.push({ fault, account });
+  }
+
+  #describe(item: Item): string {
+    if (item.kind === 'run') {
+      const [first, last] = [this.#entryAt(item.first), this.#entryAt(item.last)];
+      return `${item.last - item.first + 1} sent: ${nameOf(first.code)} (${first.id}) … ${nameOf(last.code)} (${last.id})`;
+    }
+    if (item.kind === 'unplaced') return `sent: ${item.codes.slice(0, 5).map(nameOf).join(' ')}`;
+    const { kind, at, ...rest } = item;
+    return `${new Date(at).toISOString()} ${kind} ${JSON.stringify(rest)}`;
+  }
+}

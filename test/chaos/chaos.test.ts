@@ -1,0 +1,30 @@
+/**
+ * The chaos check in its short form, on each store: some seconds of it, with at least one kill, and on Redis a
+ * failover. At length it is `make chaos`. To run one again: `SEED=… npm run test:chaos`.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ChaosOptions, chaos } from '../../chaos/chaos.ts';
+import { demands, report, tooQuiet } from '../../chaos/report.ts';
+import { MAIN } from '../support/cli.ts';
+
+const SHORT = { rate: 600, each: 1, restMs: 1200, main: MAIN } as const;
+
+for (const [store, durability, ms] of [
+  ['embedded', 'memory', 4000],
+  ['redis', 'replicated', 6000],
+] as const) {
+  test(`some seconds of chaos on ${store} lose nothing and repeat nothing`, async (t) => {
+    const seed = process.env['SEED'] ?? String(Date.now());
+    t.diagnostic(`SEED=${seed}`);
+    const lines: string[] = [];
+    const options: ChaosOptions = { ...SHORT, store, durability, ms, seed, say: (line) => lines.push(line) };
+    const outcome = await chaos(options);
+    const quiet = tooQuiet(outcome.tally, demands(store, ms));
+    assert.equal(
+      outcome.violations.length + quiet.length,
+      0,
+      `SEED=${seed}\n${lines.join('\n')}\n${report(outcome, quiet)}`,
+    );
+  });
+}
