@@ -6,6 +6,7 @@ import type { Log, Swept } from '../../src/log/log.ts';
 import type { RedisLog } from '../../src/log/redis.ts';
 import { LIMITS, openLog, ownChannel, START, texts } from '../support/redis-log.ts';
 import { RedisServer } from '../support/redis-server.ts';
+import { ServerProcess } from '../support/running-server.ts';
 import { until } from '../support/within.ts';
 
 const DAY_MS = 24 * 3_600_000;
@@ -59,6 +60,29 @@ describe('of two servers', () => {
     assert.equal(await log.sweep(GO_ON), null);
     await until('it takes over', async () => (await log.sweep(GO_ON)) !== null);
     assert.equal(await server.cli('EXISTS', LEASE), '0');
+  });
+
+  test('one that is killed while it sweeps keeps others out for a while only', async (t) => {
+    await using own = await RedisServer.start();
+    const log = await openLog(t, own.url);
+    await Promise.all(Array.from({ length: 1000 }, () => log.append(ownChannel().channel, texts('x'))));
+    await log.channels({ after: null, limit: 1 });
+    const settings = { REDIS_URL: own.url, ROLE: 'manager', SWEEP_MS: '100ms' };
+    const manager = await ServerProcess.start(t, settings);
+    // A thousand channels take it a few hundred milliseconds, most of the time until the next sweep.
+    await until('it is killed while it sweeps', async () => {
+      if ((await own.cli('EXISTS', LEASE)) === '0') return false;
+      await manager.end('SIGKILL');
+      return true;
+    });
+    const leftMs = Number(await own.cli('PTTL', LEASE));
+    if (leftMs !== -2) {
+      assert.ok(leftMs > 0 && leftMs <= 30_000, `${leftMs}`);
+      assert.equal(await log.sweep(GO_ON), null);
+      await own.cli('PEXPIRE', LEASE, '100');
+    }
+    await until('another sweeps', async () => (await log.sweep(GO_ON)) !== null);
+    await log.close();
   });
 
   test('one that lost its turn stops, and does not take it from its new holder', async (t) => {
