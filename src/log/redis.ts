@@ -82,7 +82,7 @@ export interface RedisLogOptions {
 }
 
 const DEADLINES: RedisDeadlines = {
-  connectMs: 2000,
+  connectMs: 1000,
   appendMs: 5000,
   readMs: 1900,
   probeMs: 1000,

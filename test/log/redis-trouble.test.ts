@@ -86,6 +86,30 @@ describe('trouble', () => {
     assert.equal(trouble.reason, null);
     assert.equal(told.lines[1], 'live connection: the Redis log works again');
   });
+
+  test('is told again when Redis says something else, not when the connection fails in another way', () => {
+    const told = new Told();
+    const trouble = new Trouble(told);
+    const at = 'Redis at 127.0.0.1:6379:';
+    for (const reason of [
+      'the connection to Redis is gone: the connection was closed',
+      `${at} connect ECONNREFUSED 127.0.0.1:6379`,
+      `${at} Connection is closed.`,
+      `${at} write EPIPE`,
+      `${at} did not answer in time`,
+    ])
+      trouble.set('appending', reason, {});
+    assert.equal(told.lines.length, 1);
+    for (const reason of [
+      `${at} NOAUTH Authentication required.`,
+      'NOAUTH Authentication required.',
+      "OOM command not allowed when used memory > 'maxmemory'. script: 1",
+      "OOM command not allowed when used memory > 'maxmemory'. script: 2",
+      'NOPERM the user of Redis may not run XADD on these keys, which append.lua does',
+    ])
+      trouble.set('appending', reason, {});
+    assert.equal(told.lines.length, 4);
+  });
 });
 
 /** A logger that remembers. */

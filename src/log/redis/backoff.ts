@@ -1,8 +1,9 @@
-/** Waiting before another try: from 20 ms, doubling, at most 1 s, with jitter so that many do not march in step. */
+/** Waiting before another try: from 20 ms, doubling, at most 0.5 s, with jitter so that many do not march in step. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 const FIRST_MS = 20;
-const MAX_MS = 1000;
+/** With the time to connect it is what a recovery takes at the most, once Redis is back. */
+const MAX_MS = 500;
 
 export class Backoff {
   readonly #random: () => number;

@@ -63,7 +63,10 @@ export class Trouble {
   }
 }
 
-/** Reasons hold changing parts (deadlines, hashes of scripts); the first words tell the kind. */
+/**
+ * Reasons hold changing parts (deadlines, addresses, hashes of scripts). What Redis itself says is known by its first
+ * words; a connection that fails does so in many ways, in turns, and all of them are one kind.
+ */
 function kindOf(reason: string): string {
-  return reason.split(' ', 4).join(' ');
+  return /(?:^|: )([A-Z]{2,}( \S+){1,3})/.exec(reason)?.[1] ?? 'connection';
 }

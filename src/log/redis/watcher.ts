@@ -28,6 +28,8 @@ import type { Witnesses } from './witness.ts';
  */
 const UNBLOCK_PAUSES = 20;
 const UNBLOCK_PAUSE_MS = 5;
+/** How soon a channel that could not be looked at is looked at again. */
+const LAME_MS = 500;
 const MAX_IDLE_LINKS = 4;
 
 export interface WatcherOptions {
@@ -138,11 +140,11 @@ export class Watcher {
     if (checked === null || checked.pages.size > 0) return checked?.pages ?? new Map();
     const { checkMs } = this.#options;
     if (checked.sound.size === 0) {
-      await pause(Math.min(1000, checkMs), signal);
+      await pause(Math.min(LAME_MS, checkMs), signal);
       return checked.pages;
     }
     // A channel that is left out is looked at again sooner.
-    const blockMs = checked.sound.size < after.size ? Math.min(1000, checkMs) : checkMs;
+    const blockMs = checked.sound.size < after.size ? Math.min(LAME_MS, checkMs) : checkMs;
     const found = await this.#block(link, checked.sound, { limits, blockMs }, signal);
     this.#options.trouble.clear('live reading');
     return this.#judge(found, after, limits, signal);
