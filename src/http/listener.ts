@@ -7,16 +7,21 @@ import { StartError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Doors } from './doors.ts';
 
-/** Half-sent requests are closed after this, looked for every CHECK_MS. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-const CHECK_MS = 2000;
+/** Half-sent requests are closed after this. */
+interface RequestTimeouts {
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** How often they are looked for. */
+  readonly checkMs: number;
+}
+
+const TIMEOUTS: RequestTimeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000 };
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 100;
 /** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
 const BACKLOG = 4096;
 
-/** Node's code for a request that took longer than REQUEST_TIMEOUT_MS, or its headers than theirs. */
+/** Node's code for a request that took too long, or its headers. */
 const LATE = 'ERR_HTTP_REQUEST_TIMEOUT';
 const BROKEN_STATUS: Readonly<Record<string, number>> = {
   [LATE]: 408,
@@ -29,8 +34,9 @@ interface ListenOptions {
   readonly logger: Logger;
   readonly routes: FastifyInstance;
   readonly doors: Doors;
-  /** Whether the request on this connection may take longer than REQUEST_TIMEOUT_MS. */
+  /** Whether the request on this connection may take longer than others. */
   readonly isStreaming: (socket: Socket) => boolean;
+  readonly timeouts?: RequestTimeouts;
 }
 
 export class Listener {
@@ -80,12 +86,12 @@ export class Listener {
 /** The connections whose last request is not answered yet, with its answer. */
 const answering = new WeakMap<Socket, ServerResponse>();
 
-function makeServer({ routes, doors, isStreaming }: ListenOptions): Server {
+function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenOptions): Server {
   const server = createServer(
     {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: CHECK_MS,
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      connectionsCheckingInterval: timeouts.checkMs,
       maxHeaderSize: MAX_HEADER_BYTES,
       noDelay: true,
     },

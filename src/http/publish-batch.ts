@@ -95,10 +95,10 @@ export class Batch implements Submitter {
 
   stored(line: Line, { id, duplicate }: AppendResult): void {
     this.#settle(line, `{"id":"${id}","duplicate":${duplicate}}\n`);
-    // Not of one that failed: it may be in an append that goes on.
     line.data = NOTHING;
   }
 
+  /** The log may still be at work on it, when it is only told that nobody knows: its data stays as it is. */
   failed(line: Line, error: unknown): void {
     this.#settle(line, answerOf(this.#options.refusalOf(error)));
   }

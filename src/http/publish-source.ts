@@ -18,9 +18,9 @@ export class Source implements Pausable {
   constructor(manager: Manager, socket: Socket) {
     this.#manager = manager;
     this.#socket = socket;
-    // A request whose body is not whole would read on, for the sake of its own buffer.
+    // A request whose body is not whole reads on, for the sake of its own buffer.
     socket.on('resume', () => {
-      if (this.#paused) socket.pause();
+      if (this.#paused) stopReading(socket);
     });
   }
 
@@ -59,4 +59,10 @@ export class Source implements Pausable {
     for (const go of waiting) go();
     this.#socket.resume();
   }
+}
+
+/** A socket that was told to go on, and then to pause before it did, says nothing more, but is read. */
+function stopReading(socket: Socket): void {
+  if (socket.isPaused()) socket.emit('pause');
+  else socket.pause();
 }

@@ -327,6 +327,45 @@ describe('a client is made to wait', () => {
   });
 });
 
+test('a log that stands still is told line by line, and what comes after it is stored', async () => {
+  await using s = await scene(0, { OVERLOADED_AFTER_MS: '100ms', HEARTBEAT_MS: '200ms' });
+  s.log.hold('append');
+  await using upload = new Upload(s);
+  upload.write('{"data":"in flight"}\n');
+  await until('it is in flight', () => s.log.running('append') === 1);
+  upload.write('{"data":"waits"}\n');
+  assert.equal((await upload.answer())?.error?.code, 'log_unavailable');
+  assert.equal((await upload.answer())?.error?.code, 'overloaded');
+  upload.write('{"data":"late"}\n');
+  assert.deepEqual((await upload.answer())?.error?.retry, true);
+  s.log.release('append');
+  await until('it is settled', () => s.server.stats.unstoredBytes === 0);
+  upload.write('{"data":"after"}\n');
+  assert.equal((await upload.answer())?.duplicate, false);
+  upload.sending.end();
+  assert.equal(await upload.answer(), null);
+  assert.deepEqual(
+    (await stored(s)).map(([, data]) => data),
+    ['in flight', 'after'],
+  );
+});
+
+test('the number of batches is bounded', async () => {
+  await using s = await scene(0);
+  const open = await Promise.all(
+    Array.from({ length: 200 }, async () => {
+      const raw = await RawSocket.connect(s.address);
+      raw.write(HEAD);
+      assert.match(await raw.head(), /^HTTP\/1\.1 200 /);
+      return raw;
+    }),
+  );
+  const refused = await batch(s, '{"data":1}');
+  assert.deepEqual([refused.status, refused.body.code], [429, 'limit_reached']);
+  for (const raw of open) raw.reset();
+  await until('there is room', async () => (await batch(s, '{"data":1}')).status === 200);
+});
+
 describe('a batch that is cut', () => {
   test('has stored what came whole, and leaves nothing behind', async () => {
     await using s = await scene(0);

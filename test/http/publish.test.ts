@@ -317,30 +317,6 @@ describe('a client that is gone before the answer', () => {
   });
 });
 
-describe('a log that is slow', () => {
-  test('makes clients wait: above its bound a connection is not read', async () => {
-    await using s = await scene(0, { PUBLISHER_BUFFER_BYTES: '20kb' });
-    s.log.hold('append');
-    await using raw = await RawSocket.connect(s.address);
-    const text = postText('x'.repeat(5000));
-    let sent = 0;
-    let stuck = 0;
-    // 5 MB are more than the kernel takes for a reader that does not read.
-    while (stuck < 50 && sent < 20_000) {
-      if (raw.socket.writableLength > 0) stuck += 1;
-      else for (let n = 0; n < 20; n++, sent++) raw.write(text);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    assert.ok(sent < 20_000, 'the client was never made to wait');
-    assert.ok(s.server.stats.posts < 40, `${s.server.stats.posts} posts are here`);
-    s.log.release('append');
-    for (let n = 0; n < sent; n++) {
-      assert.match((await answerOn(raw)).head, /^HTTP\/1\.1 201 /);
-    }
-    await until('nothing waits', () => s.server.stats.posts === 0 && s.server.stats.unstoredBytes === 0);
-  });
-});
-
 describe('a log that', () => {
   test('stands still refuses in time: what is in flight may be stored, what comes later is not', async () => {
     await using s = await scene(0, { OVERLOADED_AFTER_MS: '100ms', HEARTBEAT_MS: '200ms' });

@@ -1,0 +1,109 @@
+/** Requests that are broken, or never finished: what they are answered, and that their connections end. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config.ts';
+import { Connections } from '../../src/http/connections.ts';
+import { Doors } from '../../src/http/doors.ts';
+import { Listener } from '../../src/http/listener.ts';
+import { Publishing } from '../../src/http/publish.ts';
+import { createRoutes } from '../../src/http/routes.ts';
+import { TimerWheel } from '../../src/http/timer-wheel.ts';
+import { createLogger } from '../../src/logger.ts';
+import { Manager } from '../../src/manager/manager.ts';
+import { GatedLog } from '../support/gated-log.ts';
+import { NDJSON, PATH } from '../support/history.ts';
+import { RawSocket } from '../support/raw-socket.ts';
+import { within } from '../support/within.ts';
+
+const TIMEOUTS = { headersMs: 200, requestMs: 300, checkMs: 20 };
+
+/** What server.ts puts together of a manager, with less patience. */
+async function listen(t: TestContext): Promise<string> {
+  const config = loadConfig({ env: { PORT: '0', STORE: 'memory' } });
+  const logger = createLogger({ level: 'silent' });
+  const log = new GatedLog();
+  const manager = new Manager({ log, clock: systemClock, logger, config: config.manager });
+  const publishing = new Publishing({
+    manager,
+    logger,
+    maxMessageBytes: config.manager.maxMessageBytes,
+    idleTimeoutMs: config.http.idleTimeoutMs,
+  });
+  const common = { clock: systemClock, policy: config.http, isDraining: () => false };
+  const connections = new Connections(new TimerWheel(1));
+  const doors = new Doors({ config, clock: systemClock, logger, connections, manager, broadcaster: null });
+  const routes = createRoutes({
+    logger,
+    probe: () => log.probe(),
+    isDraining: () => false,
+    api: { ...common, log, role: 'manager', history: null, publishing, subscribersOf: () => 0 },
+    sse: {
+      ...common,
+      role: 'manager',
+      broadcaster: null,
+      connections,
+      defaultChannel: 'local-q',
+      lingerMs: 0,
+    },
+    doorPaths: [],
+    banner: '',
+  });
+  const listener = await Listener.open({
+    config: config.http,
+    logger,
+    routes,
+    doors,
+    isStreaming: (socket) => publishing.isStreaming(socket),
+    timeouts: TIMEOUTS,
+  });
+  t.after(async () => {
+    listener.stop();
+    listener.close();
+    await log.close();
+  });
+  return listener.addresses[0] as string;
+}
+
+const BROKEN: readonly (readonly [name: string, text: string, status: number])[] = [
+  ['a request that is none', 'HELLO\r\n\r\n', 400],
+  ['headers without an end', 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n', 408],
+  [
+    'headers above 16 KiB',
+    `GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+    431,
+  ],
+  ['a body without an end', `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhe`, 408],
+  [
+    'a length that is none',
+    `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5x\r\n\r\nhello`,
+    400,
+  ],
+];
+
+for (const [name, text, status] of BROKEN) {
+  test(`${name} is answered with ${status}, and that is the end`, async (t) => {
+    await using raw = await RawSocket.connect(await listen(t));
+    raw.write(text);
+    assert.match(await raw.head(), new RegExp(`^HTTP/1\\.1 ${status} .*connection: close`, 'is'));
+    await within('the end', raw.closed);
+  });
+}
+
+test('a batch may take as long as it likes; the request after it may not', async (t) => {
+  await using raw = await RawSocket.connect(await listen(t));
+  raw.write(
+    `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: ${NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  );
+  for (const last of [false, true]) {
+    raw.write('b\r\n{"data":0}\n\r\n');
+    await raw.until('"duplicate":false');
+    if (!last) await new Promise((resolve) => setTimeout(resolve, 2 * TIMEOUTS.requestMs));
+  }
+  raw.write('0\r\n\r\n');
+  const answer = await raw.until('0\r\n\r\n');
+  assert.equal(answer.match(/"id"/g)?.length, 2);
+  raw.write(`POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhe`);
+  await raw.until('HTTP/1.1 408 ');
+  await within('the end', raw.closed);
+});
