@@ -18,6 +18,7 @@ const COPIED = [
   'src',
   'test',
   'bench',
+  'chaos',
   'docs',
   'scripts',
   'package.json',
