@@ -67,7 +67,7 @@ describe('a request that can not be answered', () => {
 
   test('for a path that is none, or a method that is none, is told 404', async () => {
     await using s = await scene(1);
-    for (const path of [`${PATH}/`, `${PATH}/1`, '/api/channels', '/api', '/api/']) {
+    for (const path of [`${PATH}/`, `${PATH}/1`, '/api/channel', '/api', '/api/']) {
       assert.equal((await ask(s, {}, { path })).status, 404, path);
     }
     assert.equal((await ask(s, {}, { method: 'PUT' })).status, 404);
