@@ -17,13 +17,21 @@ export class Book {
   /** The history in which each was first seen. */
   readonly epochs: (string | null)[] = [];
   readonly acks: Map<Code, Ack> = new Map();
+  /** Whether the log may lose the first copy of a message that is then stored again. */
+  readonly #mayReset: boolean;
+  readonly #retried = new Set<Code>();
   readonly #byId = new Map<string, number>();
   readonly #byCode = new Map<Code, number>();
   /** Further copies of a message, and further messages of an id: rare, and for the verdict to judge. */
   readonly #copies = new Map<Code, number[]>();
 
-  constructor(channel: string) {
+  constructor(channel: string, mayReset: boolean) {
     this.channel = channel;
+    this.#mayReset = mayReset;
+  }
+
+  retry(code: Code): void {
+    this.#retried.add(code);
   }
 
   acknowledge(code: Code, id: string, at: number): void {
@@ -39,11 +47,12 @@ export class Book {
     return copies.find((place) => this.ids[place] === id) ?? this.#add(id, code, epoch);
   }
 
-  /** The place of a message whose id was not told: the first one not before `expected`, if there are several. */
-  find(code: Code, expected: number): number | null {
-    if (this.codes[expected] === code) return expected;
-    const copies = this.#copies.get(code);
-    return copies?.find((place) => place >= expected) ?? this.#byCode.get(code) ?? null;
+  /** The place of a message whose id was not told; null when nobody else was told it, or there may be two. */
+  cursorOf(code: Code): string | null {
+    const place = this.#byCode.get(code);
+    if (place === undefined || (this.#mayReset && this.#retried.has(code))) return null;
+    const [id = null, epoch = null] = [this.ids[place], this.epochs[place]];
+    return epoch === null ? id : `${id}@${epoch}`;
   }
 
   #add(id: string, code: Code, epoch: string | null): number {

@@ -23,6 +23,8 @@ export interface ChaosOptions {
   readonly store: 'embedded' | 'redis';
   /** What it means that a message is stored; the embedded log knows only one. */
   readonly durability: 'memory' | 'replicated';
+  /** Whether an old master may go on taking messages while there is a new one: more than Rivercast promises. */
+  readonly twoMasters: boolean;
   /** How long the faults go on. */
   readonly ms: number;
   readonly seed: string;
@@ -77,7 +79,7 @@ class Run {
   readonly #tally = new Tally();
   readonly #folder = mkdtempSync(join(tmpdir(), 'rivercast-chaos-'));
   readonly #violations: Violation[] = [];
-  readonly #books = CHANNELS.map((channel) => new Book(channel));
+  readonly #books: readonly Book[];
   readonly #nodes: ServerNode[] = [];
   readonly #enough = new AbortController();
   #trio: RedisTrio | null = null;
@@ -86,6 +88,7 @@ class Run {
   constructor(options: ChaosOptions) {
     this.#options = options;
     this.#random = new Random(options.seed);
+    this.#books = CHANNELS.map((channel) => new Book(channel, options.store === 'redis'));
   }
 
   async course(): Promise<void> {
@@ -176,6 +179,7 @@ class Run {
         random: this.#random,
         tally: this.#tally,
         mayLose: this.#mayLose,
+        twoMasters: this.#options.twoMasters,
         restMs: this.#options.restMs,
         say: (line) => this.#say(line),
         signal: this.#enough.signal,
@@ -207,16 +211,18 @@ class Run {
   }
 
   #notAtEnd({ subscribers }: Crowd, histories: readonly History[]): string[] {
-    const tips = new Map(this.#books.map((book, i) => [book, histories[i]?.entries.at(-1)?.id ?? '0-0']));
+    const tips = new Map(this.#books.map((book, i) => [book, histories[i]?.entries.at(-1)]));
     return subscribers
       .flatMap(({ stories }) => stories)
-      .filter((story) => !story.isAt(tips.get(story.book) as string))
+      .filter((story) => {
+        const tip = tips.get(story.book);
+        return tip !== undefined && !story.isAt(tip);
+      })
       .map(({ book, subscriber, cursor }) => `${book.channel}: ${subscriber} at ${cursor}`);
   }
 
   #judge({ subscribers }: Crowd, histories: readonly History[]): void {
     const stories = subscribers.flatMap((subscriber) => subscriber.stories);
-    for (const story of stories) story.end();
     for (const [i, book] of this.#books.entries()) {
       const own = stories.filter((story) => story.book === book);
       const log = histories[i]?.entries ?? [];

@@ -9,6 +9,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServerNode } from './fleet.ts';
 import type { Random } from './random.ts';
+import type { RedisProcess } from './redis-process.ts';
 import { DOWN_AFTER_MS, type RedisTrio } from './redis-trio.ts';
 import type { Tally } from './tally.ts';
 
@@ -19,6 +20,8 @@ export interface Stage {
   readonly tally: Tally;
   /** Whether a failover may lose what was acknowledged. */
   readonly mayLose: boolean;
+  /** Whether an old master may go on taking messages while there is a new one. */
+  readonly twoMasters: boolean;
   /** Between two faults of a row, at most. */
   readonly restMs: number;
   /** Told of each fault. */
@@ -35,6 +38,7 @@ type RedisFault =
   | 'crash'
   | 'pause'
   | 'pause until failover'
+  | 'two masters'
   | 'kill the replica'
   | 'pause the replica'
   | 'cut connections';
@@ -51,11 +55,11 @@ const REDIS_DECK: Readonly<Record<RedisFault, number>> = {
   crash: 1,
   pause: 1,
   'pause until failover': 1,
+  'two masters': 0,
   'kill the replica': 1,
   'pause the replica': 1,
   'cut connections': 1,
 };
-const LOSING_DECK: Readonly<Record<RedisFault, number>> = { ...REDIS_DECK, 'lose the tail': 3 };
 
 /** Resolves when the signal has aborted and everything runs again. */
 export async function disturb(stage: Stage): Promise<void> {
@@ -116,7 +120,7 @@ class ServerRow {
 
 async function runRedisRow(row: Row, trio: RedisTrio): Promise<void> {
   const random = row.random.fork('redis');
-  const deck = row.mayLose ? LOSING_DECK : REDIS_DECK;
+  const deck = { ...REDIS_DECK, 'lose the tail': row.mayLose ? 3 : 0, 'two masters': row.twoMasters ? 2 : 0 };
   const deal = dealer(deck, row.mayLose ? 'lose the tail' : 'kill the master', random);
   while (!row.signal.aborted) {
     await rest(random.between(100, row.restMs), row.signal);
@@ -159,20 +163,23 @@ const REDIS_FAULTS: Readonly<Record<RedisFault, Deed>> = {
     master.resume();
   },
   'pause until failover': async (trio, random, tally) => {
-    const { master } = trio;
-    tally.add('pauses of Redis');
-    await trio.failover(async () => master.pause());
-    tally.add('failovers');
+    const old = await pauseMaster(trio, tally);
+    // What it was sent meanwhile, and never took, dies with it.
+    tally.add('kills of Redis');
+    await old.kill();
+    await comeBack(trio, old, random, tally);
+  },
+  'two masters': async (trio, random, tally) => {
+    const old = await pauseMaster(trio, tally);
     await delay(random.between(0, MOST_DOWN_MS));
-    master.resume();
+    tally.add('old masters that woke up');
+    old.resume();
   },
   'kill the replica': async (trio, random, tally) => {
     const { replica } = trio;
     tally.add('kills of Redis');
     await replica.kill();
-    await delay(random.between(0, MOST_DOWN_MS));
-    await trio.rejoin(replica);
-    tally.add('restarts of Redis');
+    await comeBack(trio, replica, random, tally);
   },
   'pause the replica': async (trio, random, tally) => {
     const { replica } = trio;
@@ -192,8 +199,21 @@ async function killMaster(trio: RedisTrio, random: Random, tally: Tally): Promis
   tally.add('kills of Redis');
   await trio.failover(() => master.kill());
   tally.add('failovers');
+  await comeBack(trio, master, random, tally);
+}
+
+/** Until the sentinel takes it for dead; returns the one that was the master. */
+async function pauseMaster(trio: RedisTrio, tally: Tally): Promise<RedisProcess> {
+  const { master } = trio;
+  tally.add('pauses of Redis');
+  await trio.failover(async () => master.pause());
+  tally.add('failovers');
+  return master;
+}
+
+async function comeBack(trio: RedisTrio, node: RedisProcess, random: Random, tally: Tally): Promise<void> {
   await delay(random.between(0, MOST_DOWN_MS));
-  await trio.rejoin(master);
+  await trio.rejoin(node);
   tally.add('restarts of Redis');
 }
 

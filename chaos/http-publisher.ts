@@ -82,6 +82,7 @@ export class HttpPublisher {
     for (let tries = 1; open.length > 0 && !this.#isEnded; tries++) {
       if (tries > 1) {
         tally.add('retries', open.length);
+        for (const code of open) this.#options.book.retry(code);
         await delay(PAUSE_MS * (0.5 + random.next()));
       }
       const answers = await this.#ask(open);

@@ -106,6 +106,7 @@ export class Publisher {
     this.#again = this.#again.filter(({ sentAt }) => sentAt > now);
     for (const flight of due) {
       tally.add('retries');
+      this.#options.book.retry(flight.code);
       this.#ask(flight, now);
     }
     while (!this.#isStopping && this.#allowance >= 1 && this.#flights.size < window) {

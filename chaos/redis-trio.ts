@@ -112,8 +112,9 @@ export class RedisTrio {
     await node.start(...this.#args(node));
   }
 
-  /** From now on the replica gets nothing; a restart of the master ends that. */
+  /** From now on the replica gets nothing, and the master takes messages nevertheless; its restart ends that. */
   async lockReplicaOut(): Promise<void> {
+    await this.#master.ask('CONFIG', 'SET', 'min-replicas-to-write', '0');
     await this.#master.ask('ACL', 'SETUSER', REPLICA_USER, 'off');
     await this.#master.ask('CLIENT', 'KILL', 'USER', REPLICA_USER);
     await this.#untilTrue('the replica is cut off', SYNC_MS, async () => {
@@ -141,6 +142,8 @@ export class RedisTrio {
   #args(node: RedisProcess): string[] {
     const lines = [
       `--port ${node.port} --bind 127.0.0.1 --dir ${node.folder} --appendonly yes --appendfsync always`,
+      // So that a master nobody follows any more takes nothing while another one does already.
+      '--min-replicas-to-write 1 --min-replicas-max-lag 10',
       '--repl-diskless-sync-delay 0 --repl-ping-replica-period 1 --repl-backlog-size 16mb',
       `--masteruser ${REPLICA_USER} --masterauth ${PASSWORD}`,
       `--user ${REPLICA_USER} on >${PASSWORD} ~* &* +@all`,

@@ -20,6 +20,8 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '' },
     rate: { type: 'string', default: '1000' },
+    /** Also lets an old master take messages while there is a new one. */
+    'two-masters': { type: 'boolean', default: false },
     /** Tells each fault. */
     verbose: { type: 'boolean', default: false },
   },
@@ -46,6 +48,7 @@ function read(): ChaosOptions {
     ms: Number(minutes) * 60_000,
     seed: seed === '' ? String(Date.now()) : seed,
     main: fileURLToPath(new URL('../src/cli/main.js', import.meta.url)),
+    twoMasters: values['two-masters'],
     rate: Number(rate),
     each: 2,
     restMs: 3000,

@@ -2,8 +2,8 @@
  * What one subscriber was sent of one channel, kept small: runs of entries by their places in the channel's
  * book, and between them where it started, what it was told to be missing, and where it came back.
  *
- * A raw subscriber is not told ids. Its messages are looked up in the book once somebody else was told them;
- * those that nobody else had seen by the time it is told of a gap are kept apart (`unplaced`).
+ * A raw subscriber is not told ids. Which copy of a message it was sent, should there be two because Redis lost
+ * the first, only the whole story tells (walk.ts).
  */
 import { parseCursor } from '../src/protocol/cursor.ts';
 import type { Book } from './book.ts';
@@ -25,7 +25,8 @@ export type Item =
   /** The history was another one, and nobody said so. */
   | { readonly kind: 'epoch'; readonly at: number; readonly from: string; readonly to: string }
   | { readonly kind: 'note'; readonly at: number; readonly text: string }
-  | { readonly kind: 'unplaced'; readonly codes: readonly Code[] };
+  /** Without ids. */
+  | { readonly kind: 'bare'; readonly codes: Code[] };
 
 export class Story {
   readonly subscriber: string;
@@ -34,12 +35,12 @@ export class Story {
   received = 0;
   /** The last entry's place in the book, or -1. */
   #last = -1;
+  /** The last entry, if it came without an id. */
+  #bare: Code | null = null;
   #epoch: string | null = null;
   #cursor: string | null = null;
   /** Where the door said that it stands, until something comes after it. */
   #stood: string | null = null;
-  /** Received without ids, and not found in the book yet. */
-  #waiting: Code[] = [];
   readonly #now: () => number;
 
   constructor(subscriber: string, book: Book, now: () => number = Date.now) {
@@ -50,22 +51,20 @@ export class Story {
 
   /** Where it would come back; null: it knows no place. */
   get cursor(): string | null {
-    this.#place();
     if (this.#stood !== null) return this.#stood;
-    return this.#waiting.length > 0 ? null : this.#cursor;
+    return this.#bare === null ? this.#cursor : this.book.cursorOf(this.#bare);
   }
 
-  /** Whether it has everything up to this entry, as far as it knows. */
-  isAt(id: string): boolean {
-    this.#place();
-    if (this.#waiting.length > 0) return false;
-    return this.book.ids[this.#last] === id || parseCursor(this.cursor ?? '')?.id === id;
+  /** Whether this is the last entry it has, or lies where it was told that it stands. */
+  isAt({ id, code }: { readonly id: string; readonly code: Code }): boolean {
+    if (this.#bare === code || this.book.ids[this.#last] === id) return true;
+    return this.#bare === null && parseCursor(this.cursor ?? '')?.id === id;
   }
 
   /** It begins, or begins anew and may be sent again what it was sent before. */
   start(after: string, position: string | null): void {
-    this.#giveUpWaiting();
     this.#last = -1;
+    this.#bare = null;
     this.#epoch = null;
     this.#cursor = position;
     this.#stood = null;
@@ -93,8 +92,10 @@ export class Story {
   bare(code: Code): void {
     this.received += 1;
     this.#stood = null;
-    this.#waiting.push(code);
-    this.#place();
+    this.#bare = code;
+    const item = this.items.at(-1);
+    if (item?.kind === 'bare') item.codes.push(code);
+    else this.items.push({ kind: 'bare', codes: [code] });
   }
 
   /** A door told where it stands, with as much as it says of its history. */
@@ -104,36 +105,9 @@ export class Story {
   }
 
   gap(told: ToldGap): void {
-    this.#place();
-    this.#giveUpWaiting();
     this.items.push({ kind: 'gap', at: this.#now(), ...told });
-    this.#cursor = told.cursor;
     this.#stood = told.cursor;
     this.#epoch = parseCursor(told.cursor)?.epoch ?? null;
-  }
-
-  /** Nothing more comes. */
-  end(): void {
-    this.#place();
-    this.#giveUpWaiting();
-  }
-
-  #place(): void {
-    let placed = 0;
-    for (const code of this.#waiting) {
-      const place = this.book.find(code, this.#last + 1);
-      if (place === null) break;
-      this.#add(place);
-      const [id = '', epoch] = [this.book.ids[place], this.book.epochs[place]];
-      this.#cursor = epoch === null || epoch === undefined ? id : `${id}@${epoch}`;
-      placed += 1;
-    }
-    if (placed > 0) this.#waiting.splice(0, placed);
-  }
-
-  #giveUpWaiting(): void {
-    if (this.#waiting.length > 0) this.items.push({ kind: 'unplaced', codes: this.#waiting });
-    this.#waiting = [];
   }
 
   #add(place: number): void {

@@ -1,6 +1,9 @@
 /**
  * One story along the truth. `#at` is the rank up to which everything lies behind the subscriber: sent to it, or
  * told to be gone, or before its start. What it is sent next must be the next it is owed.
+ *
+ * `#branch` is where it has got in a history that the log has lost. For a while two masters may take messages,
+ * so that the ids of both histories lie among each other; a reset leads back to where they parted.
  */
 import { parseCursor } from '../src/protocol/cursor.ts';
 import type { Ack } from './book.ts';
@@ -17,6 +20,9 @@ interface Reset {
   readonly rank: number;
 }
 
+/** For so long at most an old master may go on taking messages after some subscribers have come to the new one. */
+const SPLIT_MS = 5000;
+
 /** How much of a story is told around a fault. */
 const AROUND = 6;
 
@@ -30,8 +36,8 @@ export class Walk {
   #startedAt = 0;
   #startRank: number | null = null;
   #seen: Uint8Array;
-  /** Sent something that the log lost, and not told of it yet. */
-  #owedReset: number | null = null;
+  /** Not told of it yet. */
+  #branch: number | null = null;
   #resets: Reset[] = [];
   #item = 0;
 
@@ -52,8 +58,8 @@ export class Walk {
     const { length } = this.#truth.entries;
     if (this.#at !== null) this.#pass(length, 'it never came');
     else if (length > 0) this.#found('lost', 'it never began');
-    if (this.#owedReset !== null) {
-      const lost = this.#truth.describe(this.#owedReset);
+    if (this.#branch !== null) {
+      const lost = this.#truth.describe(this.#branch);
       this.#found('unexplained gap', `nobody said to the end that ${lost} was lost`);
     }
     for (const { rank, ack } of lost) this.#told(rank, ack);
@@ -67,9 +73,8 @@ export class Walk {
       case 'run':
         for (let place = item.first; place <= item.last; place++) this.#sent(this.#entryAt(place));
         return;
-      case 'unplaced':
-        for (const code of item.codes) this.#sentUnplaced(code);
-        return;
+      case 'bare':
+        return this.#sentBare(item.codes);
       case 'gap':
         return item.reason === 'reset' ? this.#reset(item, item.at) : this.#gap(item, item.at);
       case 'epoch':
@@ -88,7 +93,7 @@ export class Walk {
     this.#startRank = this.#at;
     this.#startedAt = at;
     this.#seen.fill(0);
-    this.#owedReset = null;
+    this.#branch = null;
     this.#resets = [];
   }
 
@@ -97,28 +102,42 @@ export class Walk {
     const what = this.#truth.describe(rank);
     if (this.#seen[rank] === 1) return this.#found('duplicated', `${what} was sent twice`);
     this.#seen[rank] = 1;
-    if (this.#at !== null && rank <= this.#at) {
-      return this.#found('out of order', `${what} was sent after ${this.#truth.describe(this.#at)}`);
+    const before = this.#branch ?? this.#at;
+    if (before !== null && rank <= before) {
+      return this.#found('out of order', `${what} was sent after ${this.#truth.describe(before)}`);
     }
-    this.#pass(rank, `${what} came instead`);
     this.#startRank ??= rank - 1;
-    this.#at = rank;
-    const isOwed = this.#truth.isOwed(rank);
-    if (isOwed && this.#owedReset !== null) {
-      const lost = this.#truth.describe(this.#owedReset);
+    if (!this.#truth.isOwed(rank)) {
+      this.#at ??= rank - 1;
+      this.#branch = rank;
+      return;
+    }
+    if (this.#branch !== null) {
+      const lost = this.#truth.describe(this.#branch);
       this.#found('unexplained gap', `${what} came, and nobody said that ${lost} was lost`);
     }
-    this.#owedReset = isOwed ? null : rank;
+    this.#pass(rank, `${what} came instead`);
+    this.#branch = null;
+    this.#at = rank;
   }
 
-  /** Sent without its id to one that was then told of a gap. Nobody else may have seen that copy. */
-  #sentUnplaced(code: number): void {
-    const next = this.#story.items.slice(this.#item + 1).find(({ kind }) => kind !== 'note');
-    const until = next?.kind === 'gap' ? this.#rankAt(next.cursor) : this.#truth.entries.length;
-    const rank = this.#truth.copiesOf(code).find((copy) => copy > (this.#at ?? -1) && copy <= until);
-    if (rank !== undefined) return this.#sent(this.#truth.entries[rank] as LogEntry);
-    if (next?.kind === 'gap') return;
-    this.#found('foreign', `${nameOf(code)} was sent, and is neither in the log nor was it lost`);
+  /**
+   * Sent without ids. Of several copies the log lost all but one. Before a gap the subscriber may have been sent a
+   * lost one, if the gap leads back before the other, which it is sent later.
+   */
+  #sentBare(codes: readonly number[]): void {
+    const rest = this.#story.items.slice(this.#item + 1);
+    const next = rest.find(({ kind }) => kind === 'gap' || kind === 'start');
+    const back = next?.kind === 'gap' ? this.#rankAt(next.cursor) : this.#truth.entries.length;
+    for (const code of codes) {
+      const copies = this.#truth.copiesOf(code);
+      const owed = copies.find((rank) => this.#truth.isOwed(rank) && rank <= back);
+      const isBranch = (rank: number): boolean => !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
+      const rank = owed ?? copies.find(isBranch) ?? copies[0];
+      if (rank !== undefined) this.#sent(this.#truth.entries[rank] as LogEntry);
+      // A copy that the log lost before anybody else saw it is in no book.
+      else if (next?.kind !== 'gap') this.#found('foreign', `${nameOf(code)} was sent, and is not in the log`);
+    }
   }
 
   /** What lies between where it stands and `rank` must not be owed. */
@@ -137,7 +156,7 @@ export class Walk {
     this.#skip(rank, 'the reset');
     this.#at = rank;
     this.#startRank ??= rank;
-    this.#owedReset = null;
+    this.#branch = null;
     this.#resets.push({ at, rank });
   }
 
@@ -161,8 +180,9 @@ export class Walk {
 
   /** A gap begins where the subscriber stands. */
   #asked(requested: string | null): void {
-    if (requested === null || this.#at === null || this.#rankAt(requested) === this.#at) return;
-    const here = this.#truth.describe(this.#at);
+    const at = this.#branch ?? this.#at;
+    if (requested === null || at === null || this.#rankAt(requested) === at) return;
+    const here = this.#truth.describe(at);
     this.#found('unexplained gap', `a gap was told after ${requested}, and it stood at ${here}`);
   }
 
@@ -180,9 +200,9 @@ export class Walk {
 
   /** One that was there while it was acknowledged had it, or was told that it is gone. */
   #told(rank: number, ack: Ack): void {
-    if (this.#startRank === null || this.#startRank >= rank || this.#startedAt > ack.at) return;
+    if (this.#startRank === null || this.#startRank >= rank || this.#startedAt > ack.at - SPLIT_MS) return;
     if (this.#seen[rank] === 1) return;
-    if (this.#resets.some((reset) => reset.rank < rank && reset.at >= ack.at)) return;
+    if (this.#resets.some((reset) => reset.rank < rank && reset.at >= ack.at - SPLIT_MS)) return;
     const { items } = this.#story;
     const later = items.findIndex((item) => 'at' in item && item.at > ack.at);
     this.#item = later === -1 ? items.length - 1 : later;
@@ -214,7 +234,10 @@ export class Walk {
       const [first, last] = [this.#entryAt(item.first), this.#entryAt(item.last)];
       return `${item.last - item.first + 1} sent: ${nameOf(first.code)} (${first.id}) … ${nameOf(last.code)} (${last.id})`;
     }
-    if (item.kind === 'unplaced') return `sent: ${item.codes.slice(0, 5).map(nameOf).join(' ')}`;
+    if (item.kind === 'bare') {
+      const { codes } = item;
+      return `${codes.length} sent: ${nameOf(codes[0] as number)} … ${nameOf(codes.at(-1) as number)}`;
+    }
     const { kind, at, ...rest } = item;
     return `${new Date(at).toISOString()} ${kind} ${JSON.stringify(rest)}`;
   }

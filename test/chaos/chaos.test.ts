@@ -8,7 +8,7 @@ import { type ChaosOptions, chaos } from '../../chaos/chaos.ts';
 import { demands, report, tooQuiet } from '../../chaos/report.ts';
 import { MAIN } from '../support/cli.ts';
 
-const SHORT = { rate: 600, each: 1, restMs: 1200, main: MAIN } as const;
+const SHORT = { rate: 600, each: 1, restMs: 1200, twoMasters: false, main: MAIN } as const;
 
 for (const [store, durability, ms] of [
   ['embedded', 'memory', 4000],
