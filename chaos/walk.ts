@@ -132,11 +132,13 @@ export class Walk {
     for (const code of codes) {
       const copies = this.#truth.copiesOf(code);
       const owed = copies.find((rank) => this.#truth.isOwed(rank) && rank <= back);
-      const isBranch = (rank: number): boolean => !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
+      const isBranch = (rank: number): boolean =>
+        !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
       const rank = owed ?? copies.find(isBranch) ?? copies[0];
       if (rank !== undefined) this.#sent(this.#truth.entries[rank] as LogEntry);
       // A copy that the log lost before anybody else saw it is in no book.
-      else if (next?.kind !== 'gap') this.#found('foreign', `${nameOf(code)} was sent, and is not in the log`);
+      else if (next?.kind !== 'gap')
+        this.#found('foreign', `${nameOf(code)} was sent, and is not in the log`);
     }
   }
 
