@@ -78,11 +78,13 @@ export function retentionBy(
   return matcher(new Map(patterns), general);
 }
 
-/**
- * A channel that got no entry for so long is forgotten, all that is kept of it at once; or for as long as its
- * retention by age keeps entries, if that is longer.
- */
+/** A channel that got no entry for so long is forgotten, all that is kept of it at once. */
 export const CHANNEL_TTL_MS: number = 30 * 24 * 3_600_000;
+
+/** The same for a channel of this retention: none is forgotten before its entries are too old. */
+export function forgetAfterMs({ maxAgeMs }: Retention, ttlMs: number = CHANNEL_TTL_MS): number {
+  return Math.max(ttlMs, maxAgeMs);
+}
 
 /** In the order of their bytes, which for the grammar of names is that of their characters. */
 export function compareChannels(a: string, b: string): number {

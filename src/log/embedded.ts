@@ -26,7 +26,7 @@ import { Reader } from './embedded/reader.ts';
 import { causeOf, makeRoom } from './embedded/room.ts';
 import { Store } from './embedded/store.ts';
 import { newEpoch } from './epoch.ts';
-import { DEFAULT_IDEMPOTENCY, forgottenEarly, type WarningLogger } from './forgotten.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly, lookEveryMs, type WarningLogger } from './forgotten.ts';
 import { isForgotten, pageOf } from './listing.ts';
 import type {
   AppendResult,
@@ -56,9 +56,6 @@ export interface EmbeddedLogOptions {
 const SWEPT_PER_TURN = 200;
 /** A flush that takes longer than this means that the disk hangs: the server is not ready. */
 const SLOW_FLUSH_MS = 2000;
-/** How often idempotency keys of channels that are idle are looked at: a part of their window, within bounds. */
-const LOOKS_PER_WINDOW = 8;
-const MAX_LOOK_MS = 60_000;
 
 export class EmbeddedLog implements Log {
   readonly #options: EmbeddedLogOptions;
@@ -92,8 +89,7 @@ export class EmbeddedLog implements Log {
       this.#nextNumber = Math.max(this.#nextNumber, record.number + 1);
     }
     this.#restoreKeys();
-    const lookMs = Math.min(MAX_LOOK_MS, idempotency.windowMs / LOOKS_PER_WINDOW);
-    this.#forgetting = setInterval(() => this.#forget(), lookMs);
+    this.#forgetting = setInterval(() => this.#forget(), lookEveryMs(idempotency));
     this.#forgetting.unref();
   }
 

@@ -4,12 +4,21 @@ import type { Idempotency } from '../config-shape.ts';
 
 export const DEFAULT_IDEMPOTENCY: Idempotency = { windowMs: 600_000, maxKeys: 1_000_000 };
 
+/** How often keys of channels that are idle are looked at: a part of their window, within bounds. */
+const LOOKS_PER_WINDOW = 8;
+const MAX_LOOK_MS = 60_000;
+
+/** How long a store that forgets keys by itself may wait between two looks at channels that are idle. */
+export function lookEveryMs({ windowMs }: Idempotency): number {
+  return Math.min(MAX_LOOK_MS, windowMs / LOOKS_PER_WINDOW);
+}
+
 /** The part of a logger that is needed here. */
 export interface WarningLogger {
   warn(fields: object, message: string): void;
 }
 
-const EVERY_MS = 60_000;
+const SAID_EVERY_MS = 60_000;
 
 /**
  * What to call when a channel's keys are forgotten before their window is over. It says so once a minute at
@@ -18,16 +27,16 @@ const EVERY_MS = 60_000;
 export function forgottenEarly(
   logger: WarningLogger | undefined,
   clock: Clock,
-  { maxKeys }: Idempotency,
+  { windowMs, maxKeys }: Idempotency,
 ): (channel: string) => void {
   let saidAtMs = -Infinity;
   return (channel) => {
     const nowMs = clock.monotonic();
-    if (nowMs - saidAtMs < EVERY_MS) return;
+    if (nowMs - saidAtMs < SAID_EVERY_MS) return;
     saidAtMs = nowMs;
     logger?.warn(
-      { channel, maxKeys },
-      'more keys within IDEMPOTENCY_WINDOW_MS than IDEMPOTENCY_MAX_KEYS: the oldest are forgotten early',
+      { channel, windowMs, maxKeys },
+      'more idempotency keys within IDEMPOTENCY_WINDOW_MS than IDEMPOTENCY_MAX_KEYS: the oldest are forgotten early',
     );
   };
 }

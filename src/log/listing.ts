@@ -1,5 +1,5 @@
 /** Lists and forgets the channels of a store that knows all of them by name. */
-import { CHANNEL_TTL_MS, compareChannels, type Retention } from '../channels.ts';
+import { compareChannels, forgetAfterMs, type Retention } from '../channels.ts';
 import { type EntryId, idMs } from '../protocol/id.ts';
 import type { Look } from './judge.ts';
 import type { ChannelPage } from './log.ts';
@@ -35,11 +35,6 @@ function firstAfter(names: Iterable<string>, after: string | null, count: number
 }
 
 /** Whether a channel whose last entry is `tip` is to be forgotten. */
-export function isForgotten(
-  tip: EntryId,
-  { maxAgeMs }: Retention,
-  nowMs: number,
-  ttlMs: number = CHANNEL_TTL_MS,
-): boolean {
-  return idMs(tip) + Math.max(ttlMs, maxAgeMs) < nowMs;
+export function isForgotten(tip: EntryId, retention: Retention, nowMs: number, ttlMs?: number): boolean {
+  return idMs(tip) + forgetAfterMs(retention, ttlMs) < nowMs;
 }

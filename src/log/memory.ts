@@ -10,7 +10,7 @@ import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds, type EntryId, ID_ZERO, idBefore, idMs, idsAfter } from '../protocol/id.ts';
 import { Arrivals } from './arrivals.ts';
 import { newEpoch } from './epoch.ts';
-import { DEFAULT_IDEMPOTENCY, forgottenEarly, type WarningLogger } from './forgotten.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly, lookEveryMs, type WarningLogger } from './forgotten.ts';
 import { judgePage, type Look } from './judge.ts';
 import { isForgotten, pageOf } from './listing.ts';
 import type {
@@ -53,10 +53,6 @@ export interface MemoryLogOptions {
   readonly channelTtlMs?: number;
 }
 
-/** How often keys of channels that are idle are forgotten: a part of their window, within bounds. */
-const LOOKS_PER_WINDOW = 8;
-const MAX_LOOK_MS = 60_000;
-
 export class MemoryLog implements Log {
   readonly #options: MemoryLogOptions;
   readonly #channels = new Map<string, Channel>();
@@ -70,10 +66,9 @@ export class MemoryLog implements Log {
     this.#options = options;
     this.#idempotency = options.idempotency ?? DEFAULT_IDEMPOTENCY;
     this.#onForgottenEarly = forgottenEarly(options.logger, options.clock, this.#idempotency);
-    const lookMs = Math.min(MAX_LOOK_MS, this.#idempotency.windowMs / LOOKS_PER_WINDOW);
     this.#forgetting = setInterval(() => {
       for (const [channel, state] of this.#channels) this.#forget(channel, state);
-    }, lookMs);
+    }, lookEveryMs(this.#idempotency));
     this.#forgetting.unref();
   }
 

@@ -22,6 +22,7 @@ import type { Clock } from '../clock.ts';
 import type { Durability, Idempotency } from '../config-shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly } from './forgotten.ts';
 import type {
   AppendResult,
   Bounds,
@@ -34,7 +35,7 @@ import type {
   Swept,
   TrimPolicy,
 } from './log.ts';
-import { Appender, boundText } from './redis/appender.ts';
+import { Appender } from './redis/appender.ts';
 import { readCa } from './redis/ca.ts';
 import { Connector } from './redis/connector.ts';
 import { Durable } from './redis/durable.ts';
@@ -46,7 +47,7 @@ import { type Link, RedisFault } from './redis/link.ts';
 import { locate } from './redis/locate.ts';
 import { Reader } from './redis/reader.ts';
 import { Registry } from './redis/registry.ts';
-import { loadScript, runScript } from './redis/script.ts';
+import { boundText, loadScript, runScript } from './redis/script.ts';
 import { SWEEP_TIMES, type SweepTimes, sweep } from './redis/sweep.ts';
 import { parseTarget, type Target } from './redis/target.ts';
 import { type RedisLogger, Trouble } from './redis/trouble.ts';
@@ -90,7 +91,6 @@ const DEADLINES: RedisDeadlines = {
   closeMs: 1000,
 };
 const DURABILITY: Durability = { level: 'memory', replicas: 1, timeoutMs: 1000 };
-const IDEMPOTENCY: Idempotency = { windowMs: 600_000, maxKeys: 1_000_000 };
 const PROBE_TTL_MS = 10_000;
 const TRIM = loadScript('trim');
 const SILENT: RedisLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -109,11 +109,13 @@ export class RedisLog implements Log {
   readonly #watcher: Watcher;
   readonly #witnesses = new Witnesses();
   readonly #registry: Registry;
+  readonly #sweepTimes: SweepTimes;
   #closed: Promise<void> | null = null;
 
   private constructor(options: RedisLogOptions, target: Target) {
     this.#options = options;
     this.#deadlines = { ...DEADLINES, ...options.deadlines };
+    this.#sweepTimes = { ...SWEEP_TIMES, ...options.sweepTimes };
     this.#logger = options.logger ?? SILENT;
     this.#trouble = new Trouble(this.#logger);
     const { stream, clock, retention, random = Math.random } = options;
@@ -132,17 +134,13 @@ export class RedisLog implements Log {
     this.#reads = new Keeper({ ...connect, onOpen: () => this.#watcher.reconnected() });
     const writerId = randomBytes(9).toString('base64url');
     const writing = { stream, writerId, keeper: this.#writes, witnesses, trouble };
-    const remembering = {
-      ...IDEMPOTENCY,
-      ...options.idempotency,
-      stream,
-      clock,
-      callMs: readMs,
-      trouble,
-      signal,
-    };
+    const { idempotency = DEFAULT_IDEMPOTENCY } = options;
+    const onForgottenEarly = forgottenEarly(this.#logger, clock, idempotency);
+    const remembering = { ...idempotency, onForgottenEarly, stream, callMs: readMs, trouble, signal };
     const keyMemory = new KeyMemory({ ...remembering, keeper: this.#reads });
-    this.#appender = new Appender({ ...writing, durable, keyMemory, retention, random, signal });
+    const { channelTtlMs } = this.#sweepTimes;
+    const storing = { ...writing, retention, channelTtlMs, random, signal };
+    this.#appender = new Appender({ ...storing, durable, keyMemory });
     this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs, random, signal });
     const noting = { reader: this.#reader, logger: this.#logger };
     this.#registry = new Registry({ ...noting, stream, clock, random, signal });
@@ -220,10 +218,9 @@ export class RedisLog implements Log {
 
   async sweep(signal: AbortSignal): Promise<Swept | null> {
     this.#assertOpen();
-    const { stream, clock, retention, sweepTimes } = this.#options;
-    const times = { ...SWEEP_TIMES, ...sweepTimes };
-    const options = { stream, clock, retention, times, reader: this.#reader, registry: this.#registry };
-    return sweep(options, signal);
+    const { stream, clock, retention } = this.#options;
+    const sweeping = { stream, clock, retention, times: this.#sweepTimes, registry: this.#registry };
+    return sweep({ ...sweeping, reader: this.#reader }, signal);
   }
 
   /** Writes what an append would be refused for writing, and nothing that anybody reads. */

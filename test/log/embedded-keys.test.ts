@@ -164,7 +164,7 @@ test('beyond the bound the oldest keys are forgotten early, with a warning', asy
       if (key !== undefined) assert.equal(await isKnown(log, key), true, `${key} after ${i + 100} keys`);
     }
   }
-  assert.deepEqual(warnings, [{ channel: 'c', maxKeys: 1000 }]);
+  assert.deepEqual(warnings, [{ channel: 'c', windowMs: WINDOW_MS, maxKeys: 1000 }]);
   assert.equal(await isKnown(log, 'k0'), false);
 });
 

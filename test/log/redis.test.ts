@@ -265,7 +265,7 @@ describe('a batch', () => {
     await log.append(channel, texts('b'));
     const [batch] = (await server.cli('KEYS', `{${key}}:batch:*`)).split('\n') as [string];
     const script = readFileSync(new URL('../../src/log/scripts/append.lua', import.meta.url), 'utf8');
-    const fixed = ['candidate', '', '0-0', '', '', '', '1', '1', 't', '1000', '1000', 'late'];
+    const fixed = ['candidate', '', '0-0', '', '', '', '1', '1', 't', '1000', '1000', '', 'late'];
     const keys = [key, `{${key}}:meta`, batch, `{${key}}:keys:`];
     const reply = await server.cli('EVAL', script, '4', ...keys, '1', ...fixed);
     assert.match(reply, /^(\(error\) )?STALE/);

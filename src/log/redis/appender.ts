@@ -5,7 +5,7 @@
  * same batch number, by which the script knows it. Numbers rise, so that what a dead connection delivers
  * late is refused. Several channels share the connection; when it breaks, each sends its own batch again.
  */
-import type { Retention } from '../../channels.ts';
+import { forgetAfterMs, type Retention } from '../../channels.ts';
 import { RivercastError } from '../../errors.ts';
 import { type EntryId, idSeq } from '../../protocol/id.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log.ts';
@@ -16,7 +16,7 @@ import type { KeyMemory } from './key-memory.ts';
 import { channelKeys } from './keys.ts';
 import { type Link, RedisFault } from './link.ts';
 import type { Reply } from './reply.ts';
-import { loadScript } from './script.ts';
+import { boundText, loadScript } from './script.ts';
 import type { Trouble } from './trouble.ts';
 import type { Argument } from './wire.ts';
 import type { Witnesses } from './witness.ts';
@@ -35,6 +35,8 @@ export interface AppenderOptions {
   readonly witnesses: Witnesses;
   readonly trouble: Trouble;
   readonly retention: (channel: string) => Retention;
+  /** How long a channel without new entries is kept. */
+  readonly channelTtlMs: number;
   readonly random: () => number;
   readonly durable: Durable;
   readonly keyMemory: KeyMemory;
@@ -116,12 +118,15 @@ export class Appender {
     entries: readonly NewEntry[],
     number: number,
   ): Promise<{ results: AppendResult[]; late: RivercastError | null }> {
-    const { stream, writerId, witnesses, durable, keyMemory, trouble } = this.#options;
+    const { stream, writerId, witnesses, durable, keyMemory, trouble, retention, channelTtlMs } =
+      this.#options;
     const { stream: key, meta, batch, generation } = channelKeys(stream, channel);
     const witness = witnesses.of(channel);
     const spare = witness.takeSpareEpoch();
     const args: Argument[] = [`${number}`, spare, witness.epoch ?? '', witness.tip];
-    args.push(...this.#bounds(channel), ...describe(entries), ...keyMemory.bounds);
+    const kept = retention(channel);
+    args.push(boundText(kept.maxEntries), boundText(kept.maxBytes), boundText(kept.maxAgeMs));
+    args.push(...describe(entries), ...keyMemory.bounds, boundText(forgetAfterMs(kept, channelTtlMs)));
     for (const entry of entries) args.push(entry.data);
     const before = args.length;
     for (const { key: own } of entries) if (own !== undefined) args.push(own);
@@ -139,11 +144,6 @@ export class Appender {
       trouble.note('entries were stored, but what goes with them was not', { channel, wrong });
     return { results: mix(ids, duplicates), late };
   }
-
-  #bounds(channel: string): string[] {
-    const { maxEntries, maxBytes, maxAgeMs } = this.#options.retention(channel);
-    return [maxEntries, maxBytes, maxAgeMs].map(boundText);
-  }
 }
 
 type Five = [list: string, epoch: string, ordinal: string, wrong: string, forgotten: string];
@@ -159,11 +159,6 @@ function describe(entries: readonly NewEntry[]): [string, string, string] {
     letters += key === undefined ? LETTERS[type] : LETTERS[type].toUpperCase();
   }
   return [`${bytes}`, `${largest}`, letters];
-}
-
-/** A bound as the scripts take it; '' when there is none. */
-export function boundText(bound: number | undefined): string {
-  return bound === undefined || !Number.isFinite(bound) ? '' : `${Math.floor(bound)}`;
 }
 
 interface Listed {

@@ -3,7 +3,6 @@
  * where no more come, keys that were known for long enough are unlinked from here: they expire too, but then
  * Redis frees up to half a million of them in one go, and answers nobody meanwhile.
  */
-import type { Clock } from '../../clock.ts';
 import type { Idempotency } from '../../config-shape.ts';
 import type { Keeper } from './keeper.ts';
 import { channelKeys } from './keys.ts';
@@ -12,7 +11,6 @@ import { loadScript, runScript } from './script.ts';
 import type { Trouble } from './trouble.ts';
 
 const FORGET = loadScript('forget');
-const WARN_EVERY_MS = 60_000;
 /** A generation is forgotten a third of a window after its last key was known for the whole of it. */
 const LIFE = 4 / 3;
 const MIN_RETRY_MS = 1000;
@@ -22,7 +20,7 @@ export interface KeyMemoryOptions extends Idempotency {
   /** Not the one for appends, where a call may have to wait for replicas. */
   readonly keeper: Keeper;
   readonly trouble: Trouble;
-  readonly clock: Clock;
+  readonly onForgottenEarly: (channel: string) => void;
   readonly callMs: number;
   readonly signal: AbortSignal;
 }
@@ -30,7 +28,6 @@ export interface KeyMemoryOptions extends Idempotency {
 export class KeyMemory {
   readonly #options: KeyMemoryOptions;
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  readonly #warnedMs = new Map<string, number>();
 
   constructor(options: KeyMemoryOptions) {
     this.#options = options;
@@ -47,18 +44,8 @@ export class KeyMemory {
 
   /** An append to the channel had keys. `forgotten`: how many others it made Redis forget before their time. */
   written(channel: string, forgotten: number): void {
-    if (forgotten > 0) this.#warn(channel, forgotten);
+    if (forgotten > 0) this.#options.onForgottenEarly(channel);
     if (!this.#timers.has(channel)) this.#forgetIn(channel, this.#options.windowMs * LIFE);
-  }
-
-  #warn(channel: string, forgotten: number): void {
-    const { clock, trouble, windowMs, maxKeys } = this.#options;
-    const nowMs = clock.monotonic();
-    for (const [other, ms] of this.#warnedMs) if (nowMs - ms >= WARN_EVERY_MS) this.#warnedMs.delete(other);
-    if (this.#warnedMs.has(channel)) return;
-    this.#warnedMs.set(channel, nowMs);
-    const fields = { channel, forgotten, windowMs, maxKeys };
-    trouble.note('idempotency keys are forgotten before their window is over: there are too many', fields);
   }
 
   #forgetIn(channel: string, ms: number): void {

@@ -5,6 +5,8 @@ import { type Link, RedisFault } from './link.ts';
 import { type Reply, ReplyReader } from './reply.ts';
 import type { Argument } from './wire.ts';
 
+const FORBIDDEN = /user executing the script can't|ACL failure in script/;
+
 export interface Script {
   readonly name: string;
   readonly source: string;
@@ -16,12 +18,24 @@ export function loadScript(name: string): Script {
   return { name, source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
-const FORBIDDEN = /user executing the script can't|ACL failure in script/;
-
 export interface ScriptCall {
   readonly script: Script;
   readonly keys: readonly string[];
   readonly args: readonly Argument[];
+}
+
+/** A bound as the scripts take it; '' when there is none. */
+export function boundText(bound: number | undefined): string {
+  return bound === undefined || !Number.isFinite(bound) ? '' : `${Math.floor(bound)}`;
+}
+
+/** For a pipeline. By its hash, or whole. */
+export function scriptCommand(
+  call: ScriptCall,
+  { whole }: { whole: boolean } = { whole: false },
+): Argument[] {
+  const { source, sha } = call.script;
+  return whole ? ['eval', ...parameters(source, call)] : ['evalsha', ...parameters(sha, call)];
 }
 
 export async function runScript(link: Link, call: ScriptCall, deadlineMs: number): Promise<Reply> {
@@ -44,28 +58,41 @@ export async function runAround(
   commands: readonly (readonly string[])[],
   deadlineMs: number,
 ): Promise<Buffer[]> {
-  const look = ['evalsha', ...parameters(call.script.sha, call)];
-  const run = (): Promise<Buffer[]> => link.pipeline([look, ...commands, look], deadlineMs);
-  try {
-    return await run();
-  } catch (error) {
-    if (!isUnknownScript(error)) throw explained(error, call.script);
-  }
-  try {
-    await link.call('script', ['load', call.script.source], deadlineMs);
-    return await run();
-  } catch (error) {
-    throw explained(error, call.script);
-  }
+  const look = scriptCommand(call);
+  return runLoaded(link, call.script, [look, ...commands, look], deadlineMs);
 }
 
-/** For a pipeline. By its hash, or whole. */
-export function scriptCommand(
-  call: ScriptCall,
-  { whole }: { whole: boolean } = { whole: false },
-): Argument[] {
-  const { source, sha } = call.script;
-  return whole ? ['eval', ...parameters(source, call)] : ['evalsha', ...parameters(sha, call)];
+/** The replies of one script run over several keys, in one piece. Only for a script that may be run again. */
+export async function runForEach(
+  link: Link,
+  calls: readonly ScriptCall[],
+  deadlineMs: number,
+): Promise<Reply[]> {
+  const [first] = calls;
+  if (first === undefined) return [];
+  const commands = calls.map((call) => scriptCommand(call));
+  const replies = await runLoaded(link, first.script, commands, deadlineMs);
+  return replies.map((reply) => new ReplyReader(reply).value());
+}
+
+/** Runs commands that name the script by its hash; all of them again when Redis lacked it. */
+async function runLoaded(
+  link: Link,
+  script: Script,
+  commands: readonly (readonly Argument[])[],
+  deadlineMs: number,
+): Promise<Buffer[]> {
+  try {
+    return await link.pipeline(commands, deadlineMs);
+  } catch (error) {
+    if (!isUnknownScript(error)) throw explained(error, script);
+  }
+  try {
+    await link.call('script', ['load', script.source], deadlineMs);
+    return await link.pipeline(commands, deadlineMs);
+  } catch (error) {
+    throw explained(error, script);
+  }
 }
 
 function parameters(script: string, { keys, args }: ScriptCall): Argument[] {
@@ -84,31 +111,4 @@ export function explained(error: unknown, { name, source }: Script): unknown {
 
 function isUnknownScript(error: unknown): boolean {
   return error instanceof RedisFault && error.word === 'NOSCRIPT';
-}
-
-/** The replies of one script run over several keys, in one piece. Only for a script that may be run again. */
-export async function runForEach(
-  link: Link,
-  calls: readonly ScriptCall[],
-  deadlineMs: number,
-): Promise<Reply[]> {
-  const commands = calls.map((call) => ['evalsha', ...parameters(call.script.sha, call)]);
-  const run = async (): Promise<Reply[]> => {
-    const replies = await link.pipeline(commands, deadlineMs);
-    return replies.map((reply) => new ReplyReader(reply).value());
-  };
-  const [first] = calls;
-  if (first === undefined) return [];
-  try {
-    return await run();
-  } catch (error) {
-    if (!isUnknownScript(error)) throw explained(error, first.script);
-  }
-  try {
-    const sources = new Set(calls.map(({ script }) => script.source));
-    for (const source of sources) await link.call('script', ['load', source], deadlineMs);
-    return await run();
-  } catch (error) {
-    throw explained(error, first.script);
-  }
 }

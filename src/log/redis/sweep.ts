@@ -6,16 +6,15 @@
  * It goes gently: a few channels at a time, a bounded number of entries each, and a pause after.
  */
 import { randomBytes } from 'node:crypto';
-import { CHANNEL_TTL_MS, type Retention } from '../../channels.ts';
+import { CHANNEL_TTL_MS, forgetAfterMs, type Retention } from '../../channels.ts';
 import type { Clock } from '../../clock.ts';
 import type { Swept } from '../log.ts';
-import { boundText } from './appender.ts';
 import { pause } from './backoff.ts';
 import { channelKeys, sweepKey } from './keys.ts';
 import type { Reader } from './reader.ts';
 import type { Registry } from './registry.ts';
 import type { Reply } from './reply.ts';
-import { loadScript, runForEach, runScript, type ScriptCall } from './script.ts';
+import { boundText, loadScript, runForEach, runScript, type ScriptCall } from './script.ts';
 
 const SWEEP = loadScript('sweep');
 const LEASE = loadScript('lease');
@@ -114,10 +113,10 @@ async function sweepOnce(options: SweepOptions, names: readonly string[], swept:
 }
 
 function callFor({ stream, retention, times }: SweepOptions, channel: string): ScriptCall {
-  const { maxEntries, maxBytes, maxAgeMs } = retention(channel);
+  const kept = retention(channel);
   const keys = channelKeys(stream, channel);
-  const forgetAfterMs = Math.max(times.channelTtlMs, maxAgeMs);
-  const bounds = [maxEntries, maxBytes, maxAgeMs, forgetAfterMs, REMOVED_PER_CALL].map(boundText);
+  const endMs = forgetAfterMs(kept, times.channelTtlMs);
+  const bounds = [kept.maxEntries, kept.maxBytes, kept.maxAgeMs, endMs, REMOVED_PER_CALL].map(boundText);
   return { script: SWEEP, keys: [keys.stream, keys.meta], args: bounds };
 }
 

@@ -7,11 +7,12 @@
 -- ARGV 1 the batch's number, rising per writer
 --      2 the epoch to begin when there is none, or when history was lost
 --      3 the epoch this writer knows, or ''   4 the highest id it knows of in that epoch
---      5 max entries, 6 max bytes, 7 max age in ms ('' = unbounded; then the stream does not expire either)
+--      5 max entries, 6 max bytes, 7 max age in ms ('' = unbounded)
 --      8 payload bytes in all   9 the largest payload
 --     10 a letter per entry: t text, j json, b binary; a capital when it has a key
 --     11 for how many ms a key is known at least   12 how many keys are known at least, the newest
---     13... the payloads, then the keys of the entries that have one
+--     13 how long to keep the stream without new entries, in ms ('' = for ever)
+--     14... the payloads, then the keys of the entries that have one
 -- Returns { ids, epoch ('' when nothing was stored now), ordinal of the last entry, what went wrong after the
 --      entries were stored or '', how many keys were forgotten before their time }.
 --      ids is "<first>+<count>" when they count on from the first, else all of them, space-separated; then,
@@ -25,11 +26,8 @@
 -- error sends the same batch again. Whatever is answered, something was written: WAIT waits for that.
 local stream, meta, batch, generation = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local number = tonumber(ARGV[1])
-local FIRST_PAYLOAD = 13
+local FIRST_PAYLOAD = 14
 local BATCH_TTL_MS = 3600000
-local DAY_MS = 86400000
--- As CHANNEL_TTL_MS in channels.ts.
-local CHANNEL_TTL_MS = 30 * DAY_MS
 -- Lua's unpack has a limit, and long argument lists cost memory.
 local CHUNK = 500
 
@@ -275,10 +273,11 @@ if maxAgeMs and oldestMs and oldestMs < nowMs - maxAgeMs then
   try('XTRIM', stream, 'MINID', '~', string.format('%.0f', nowMs - maxAgeMs))
 end
 
--- Stream and meta are forgotten at the same moment, which moves on about once a day (sweep.lua).
-if maxAgeMs then
-  local forgetMs = nowMs + math.max(CHANNEL_TTL_MS, maxAgeMs)
-  if redis.call('PEXPIRETIME', stream) < forgetMs - DAY_MS then
+-- Stream and meta are forgotten at the same moment, which is moved on when it is off by a thirtieth (sweep.lua).
+local forgetAfterMs = tonumber(ARGV[13])
+if forgetAfterMs then
+  local forgetMs = nowMs + forgetAfterMs
+  if redis.call('PEXPIRETIME', stream) < forgetMs - forgetAfterMs / 30 then
     try('PEXPIREAT', stream, string.format('%.0f', forgetMs))
     try('PEXPIREAT', meta, string.format('%.0f', forgetMs))
   end
