@@ -77,7 +77,8 @@ export class RedisProcess {
     const manifest = join(this.folder, 'appendonlydir', 'appendonly.aof.manifest');
     if (!existsSync(manifest)) return;
     const mending = run('redis-check-aof', ['--fix', manifest], { timeout: START_MS });
-    mending.child.stdin?.end('y\n');
+    // It may have nothing to ask, and be gone before it is answered.
+    mending.child.stdin?.on('error', () => undefined).end('y\n');
     await mending;
   }
 }

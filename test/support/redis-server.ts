@@ -84,7 +84,8 @@ export class RedisServer implements AsyncDisposable {
   async mendAppendOnlyFile(): Promise<void> {
     const manifest = join(this.dir, 'appendonlydir', 'appendonly.aof.manifest');
     const mending = run('redis-check-aof', ['--fix', manifest], { timeout: 30_000 });
-    mending.child.stdin?.end('y\n');
+    // It may have nothing to ask, and be gone before it is answered.
+    mending.child.stdin?.on('error', () => undefined).end('y\n');
     await mending;
   }
 
