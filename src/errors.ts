@@ -67,9 +67,17 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   internal: { http: 500, close: CLOSE.internal, retry: true, title: 'Internal error' },
 };
 
-/** Seconds to wait before trying again. Those that a limit turned away all came at once: they are spread. */
-export function retryAfterS(code: ErrorCode): number {
-  return code === 'limit_reached' ? 1 + Math.floor(Math.random() * MAX_SPREAD_S) : 1;
+/**
+ * Whether to try again, and then after how many seconds. Those that a limit turned away all came at once: they
+ * are spread.
+ */
+export function retryOf(code: ErrorCode): {
+  readonly retry: boolean;
+  readonly retryAfter: number | undefined;
+} {
+  const { retry } = ERRORS[code];
+  if (!retry) return { retry, retryAfter: undefined };
+  return { retry, retryAfter: code === 'limit_reached' ? 1 + Math.floor(Math.random() * MAX_SPREAD_S) : 1 };
 }
 
 export class RivercastError extends Error {

@@ -8,7 +8,7 @@
 import { background } from '../background.ts';
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { Clock } from '../clock.ts';
-import { ERRORS, type ErrorCode, RivercastError, retryAfterS } from '../errors.ts';
+import { type ErrorCode, RivercastError, retryOf } from '../errors.ts';
 import type { Gap } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { formatCursor } from '../protocol/cursor.ts';
@@ -260,9 +260,7 @@ export class V1Session implements Transport {
   }
 
   #refuse({ code, message, ref, channel, cursor }: Refused): void {
-    const { retry } = ERRORS[code];
-    const retryAfter = retry ? retryAfterS(code) : undefined;
-    this.#say(errorFrame({ code, message, retry, retryAfter, channel, cursor, ref }));
+    this.#say(errorFrame({ code, message, ...retryOf(code), channel, cursor, ref }));
   }
 
   #say(text: string): void {

@@ -19,10 +19,12 @@ export interface TrimAsk {
   readonly url: string;
 }
 
-interface Trimmed {
-  readonly removed: number;
-  readonly floor: string | null;
-  readonly tip: string;
+/** Of whoever answered at that address: its members may be anything. */
+interface Answer {
+  readonly removed?: unknown;
+  readonly floor?: unknown;
+  readonly tip?: unknown;
+  readonly detail?: unknown;
 }
 
 /** Resolves with a line that says what was done. Rejects with StartError: 2 for what was asked wrongly, 1 else. */
@@ -35,17 +37,17 @@ export async function trim({ channel, before, url }: TrimAsk): Promise<string> {
   const text = await response.text();
   const body = parse(text);
   if (!response.ok) {
-    const detail = typeof body['detail'] === 'string' ? body['detail'] : text.slice(0, 200);
+    const detail = typeof body.detail === 'string' ? body.detail : text.slice(0, 200);
     throw new StartError(
       `${shown(target)} refused: ${response.status} ${detail}`,
       response.status === 400 ? 2 : 1,
     );
   }
-  if (typeof body['removed'] !== 'number') {
+  const { removed, floor, tip } = body;
+  if (typeof removed !== 'number' || typeof tip !== 'string') {
     throw new StartError(`${shown(target)} answered, but is no Rivercast server; name it with --url`);
   }
-  const { removed, floor, tip } = body as unknown as Trimmed;
-  const left = floor === null ? 'nothing is left' : `what is left begins at ${floor}`;
+  const left = typeof floor === 'string' ? `what is left begins at ${floor}` : 'nothing is left';
   return `removed ${removed} ${removed === 1 ? 'message' : 'messages'}; ${left}, the last id is ${tip}`;
 }
 
@@ -82,10 +84,10 @@ function shown({ origin }: URL): string {
   return redactUrl(origin);
 }
 
-function parse(text: string): Record<string, unknown> {
+function parse(text: string): Answer {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    return typeof value === 'object' && value !== null ? value : {};
   } catch {
     return {};
   }

@@ -1,7 +1,7 @@
 /** What a request for history asks for: pure reading of its query and headers, every one of them hostile. */
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import { MAX_LAST_COUNT, parseStart, START_FORMS, type Start } from '../protocol/start.ts';
-import { type Asked, onGapOf, type Refusal, startOf } from './request.ts';
+import { type Asked, onGapOf, refuse, startOf } from './request.ts';
 
 /** One JSON object, or one line per entry as they are read. */
 export type HistoryForm = 'json' | 'ndjson';
@@ -101,8 +101,4 @@ function limitOf(query: URLSearchParams, form: HistoryForm): Asked<number> {
     'bad_request',
     `limit= must be 1 to ${json}, or to ${ndjson} with Accept: application/x-ndjson`,
   );
-}
-
-function refuse(code: Refusal['code'], detail: string): { readonly refused: Refusal } {
-  return { refused: { code, detail } };
 }

@@ -5,7 +5,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import { ERRORS, type ErrorCode, retryAfterS } from '../errors.ts';
+import { ERRORS, type ErrorCode, retryOf } from '../errors.ts';
 
 const PROBLEM_TYPE = 'application/problem+json';
 
@@ -23,8 +23,9 @@ function problemBody({ code, detail, extra }: Problem): string {
 
 /** Answers a request with a refusal. */
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  const { http, retry } = ERRORS[problem.code];
-  if (retry) reply.header('Retry-After', `${retryAfterS(problem.code)}`);
+  const { http } = ERRORS[problem.code];
+  const { retryAfter } = retryOf(problem.code);
+  if (retryAfter !== undefined) reply.header('Retry-After', `${retryAfter}`);
   // 404 and 410 may else be kept by a cache that was told nothing.
   reply.header('Cache-Control', 'no-store');
   return reply.code(http).type(PROBLEM_TYPE).send(problemBody(problem));
@@ -32,14 +33,15 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 
 /** Answers an upgrade request with a refusal, and ends its connection. */
 export function refuseUpgrade(socket: Duplex, problem: Problem): void {
-  const { http, retry } = ERRORS[problem.code];
+  const { http } = ERRORS[problem.code];
+  const { retryAfter } = retryOf(problem.code);
   const body = problemBody(problem);
   const head = [
     `HTTP/1.1 ${http} ${STATUS_CODES[http]}`,
     'Connection: close',
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
-    ...(retry ? [`Retry-After: ${retryAfterS(problem.code)}`] : []),
+    ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
   ];
   // A client may reset at any time, also while it is refused; without a listener that ends the process.
   socket.on('error', () => socket.destroy());

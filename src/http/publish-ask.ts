@@ -10,7 +10,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isKey, KEY_RULE } from '../protocol/key.ts';
 import { pathChannelOf } from './history-request.ts';
-import type { Asked, Refusal } from './request.ts';
+import { type Asked, refuse } from './request.ts';
 
 export type BodyKind = 'text' | 'json' | 'binary' | 'lines';
 
@@ -75,8 +75,4 @@ function keyOf(request: IncomingMessage): Asked<string | undefined> {
   const key = bytes.toString();
   if (isKey(key) && bytes.equals(Buffer.from(key))) return { ok: key };
   return refuse('bad_request', `Idempotency-Key must be ${KEY_RULE}`);
-}
-
-function refuse(code: Refusal['code'], detail: string): { readonly refused: Refusal } {
-  return { refused: { code, detail } };
 }

@@ -97,6 +97,7 @@ export function offeredProtocolOf(header: string | undefined): string | null {
   return offered.find((name) => !name.startsWith(TOKEN_PREFIX)) ?? null;
 }
 
-function refuse(code: ErrorCode, detail: string): { readonly refused: Refusal } {
+/** An `Asked` that asks nothing that is done. */
+export function refuse(code: ErrorCode, detail: string): { readonly refused: Refusal } {
   return { refused: { code, detail } };
 }

@@ -7,7 +7,7 @@ import { START_FORMS, type Start } from '../protocol/start.ts';
 import { lastBefore } from './history-read.ts';
 import { beforeOf, pathChannelOf } from './history-request.ts';
 import { sendProblem } from './problem.ts';
-import { type Asked, type Refusal, targetOf } from './request.ts';
+import { type Asked, refuse, targetOf } from './request.ts';
 
 export interface TrimOptions {
   readonly log: Log;
@@ -56,8 +56,4 @@ function readTrimAsk(channel: string, query: URLSearchParams, nowMs: number): As
   if ('refused' in before) return before;
   if (before.ok !== null) return { ok: { channel: name.ok, before: before.ok } };
   return refuse('bad_cursor', `before= must say up to where to remove: ${START_FORMS}`);
-}
-
-function refuse(code: Refusal['code'], detail: string): { readonly refused: Refusal } {
-  return { refused: { code, detail } };
 }

@@ -8,7 +8,7 @@
  */
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { Clock } from '../clock.ts';
-import { ERRORS, type ErrorCode, RivercastError, retryAfterS } from '../errors.ts';
+import { type ErrorCode, RivercastError, retryOf } from '../errors.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import { CLOSE } from '../protocol/close.ts';
 import type { EntryId } from '../protocol/id.ts';
@@ -284,13 +284,6 @@ function refused(code: ErrorCode, message: string, ref: Ref | null = null): Ask 
 }
 
 function errorText({ ref, channel }: Ask, { code, message }: RivercastError): string {
-  const { retry } = ERRORS[code];
-  return publishErrorText({
-    code,
-    message,
-    retry,
-    retryAfter: retry ? retryAfterS(code) : undefined,
-    ref,
-    channel: channel === '' ? undefined : channel,
-  });
+  const named = channel === '' ? undefined : channel;
+  return publishErrorText({ code, message, ...retryOf(code), ref, channel: named });
 }

@@ -8,7 +8,7 @@
  * Answers are made of ASCII alone, so that many of them go out as one string of one byte a character.
  */
 import { parseJsonObject, readEntry, type WrittenEntry } from './entry-json.ts';
-import { REF_RULE, type Ref, readRef } from './v1.ts';
+import { errorFrame, REF_RULE, type Ref, readRef, type V1Error } from './v1.ts';
 
 export interface PublishAsk {
   readonly type: 'publish';
@@ -24,16 +24,6 @@ export interface MisaskedPublish {
   readonly code: 'bad_request' | 'too_large';
   readonly message: string;
   readonly ref: Ref | null;
-}
-
-export interface PublishError {
-  readonly code: string;
-  readonly message: string;
-  readonly retry: boolean;
-  /** Seconds. */
-  readonly retryAfter: number | undefined;
-  readonly ref: Ref | null;
-  readonly channel: string | undefined;
 }
 
 /**
@@ -72,8 +62,9 @@ export function ackText(id: string, duplicate: boolean, ref: Ref | null): string
   return `{"type":"ack","ref":${refText(ref)},"id":"${id}","duplicate":${duplicate}}`;
 }
 
-export function publishErrorText({ ref, ...error }: PublishError): string {
-  return ascii(JSON.stringify({ type: 'error', ...error, ref: ref ?? undefined }));
+/** As errorFrame, in ASCII. */
+export function publishErrorText(error: V1Error): string {
+  return ascii(errorFrame(error));
 }
 
 function refText(ref: Ref): string {
