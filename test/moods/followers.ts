@@ -15,14 +15,14 @@ export interface Follower {
   leave(): Promise<void>;
 }
 
-export async function rawFollower(server: Server): Promise<Follower> {
-  return webSocketFollower('raw', await WebSocketClient.connect(server.url('/ws/broadcast')), (data) => [
+export async function rawFollower(server: Server, query: string = ''): Promise<Follower> {
+  return webSocketFollower('raw', await WebSocketClient.connect(server.url(`/ws/broadcast${query}`)), (data) => [
     data,
   ]);
 }
 
-export async function v1Follower(server: Server): Promise<Follower> {
-  const url = server.url('/ws/broadcast');
+export async function v1Follower(server: Server, query: string = ''): Promise<Follower> {
+  const url = server.url(`/ws/broadcast${query}`);
   const socket = await WebSocketClient.connect(url, { protocols: ['rivercast.v1'] });
   const gaps: string[] = [];
   const read = (text: string): string[] => {
@@ -66,8 +66,8 @@ function webSocketFollower(
   };
 }
 
-export async function sseFollower(server: Server): Promise<Follower> {
-  const stream = await EventStream.open(`${server.address}/sse`);
+export async function sseFollower(server: Server, query: string = ''): Promise<Follower> {
+  const stream = await EventStream.open(`${server.address}/sse${query}`);
   const texts: string[] = [];
   const gaps: string[] = [];
   let closed: Closed | null = null;

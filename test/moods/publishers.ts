@@ -9,11 +9,22 @@ import { V1PublisherClient } from '../support/v1-publisher.ts';
 import { WebSocketClient } from '../support/websocket-client.ts';
 
 const PATH = '/api/channels/local-q/messages';
-const PAUSE_MS = 8;
-/** After an error; a client in the wild would wait for as long as it is told. */
-const RETRY_MS = 60;
-/** What an answered publisher may be told while the log is in trouble. */
-export type Refusal = 'overloaded' | 'log_unavailable';
+
+export interface Pace {
+  /** Between one message and the next. */
+  readonly pauseMs: number;
+  /** After an error. */
+  readonly retryMs: number;
+}
+
+export interface PublisherOptions {
+  /** What its messages begin with. */
+  readonly name?: string;
+  readonly pace?: Pace;
+}
+
+/** Tries again sooner than it is told, so that a test sees when it could. */
+const BRISK: Pace = { pauseMs: 8, retryMs: 60 };
 
 export interface Numbered {
   readonly name: string;
@@ -23,7 +34,8 @@ export interface Numbered {
   readonly refusals: ReadonlySet<string>;
   /** The longest that one answer took. */
   readonly slowestMs: number;
-  /** Resolves when it has stopped, and its last one is stored where that is told. */
+  readonly isStopped: boolean;
+  /** May be called again. Resolves when it has stopped, and its last one is stored where that is told. */
   stop(): Promise<void>;
 }
 
@@ -41,31 +53,37 @@ class Loop implements Numbered {
   slowestMs = 0;
   readonly #running: Promise<void>;
   readonly #leave: () => Promise<void>;
-  #stopped = false;
+  readonly #pace: Pace;
+  #stopping: Promise<void> | null = null;
 
   constructor(
     name: string,
     publish: (text: string, key: string) => Promise<Answer>,
     leave: () => Promise<void>,
+    pace: Pace,
   ) {
     this.name = name;
+    this.#pace = pace;
     this.#leave = leave;
     this.#running = this.#run(publish);
     this.#running.catch(() => undefined);
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#running;
-    await this.#leave();
+  get isStopped(): boolean {
+    return this.#stopping !== null;
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#running.then(this.#leave);
+    return this.#stopping;
   }
 
   async #run(publish: (text: string, key: string) => Promise<Answer>): Promise<void> {
-    while (!this.#stopped) {
+    while (this.#stopping === null) {
       const text = `${this.name} ${this.count}`;
-      while (!(await this.#once(publish, text))) await delay(RETRY_MS);
+      while (!(await this.#once(publish, text))) await delay(this.#pace.retryMs);
       this.count += 1;
-      await delay(PAUSE_MS);
+      await delay(this.#pace.pauseMs);
     }
   }
 
@@ -79,21 +97,21 @@ class Loop implements Numbered {
   }
 }
 
-export async function rawPublisher(server: Server): Promise<Numbered> {
+export async function rawPublisher(server: Server, { name = 'raw', pace = BRISK }: PublisherOptions = {}): Promise<Numbered> {
   const socket = await WebSocketClient.connect(server.url('/ws/manager'));
   const publish = async (text: string): Promise<Answer> => {
     assert.ok(socket.isOpen, 'the raw publisher was closed');
     socket.send(text);
     return { stored: true };
   };
-  return new Loop('raw', publish, async () => {
+  return new Loop(name, publish, async () => {
     assert.equal(socket.receivedCount, 0);
     // What it sent is stored although it leaves at once.
     await socket.close();
-  });
+  }, pace);
 }
 
-export async function v1Publisher(server: Server): Promise<Numbered> {
+export async function v1Publisher(server: Server, { name = 'v1', pace = BRISK }: PublisherOptions = {}): Promise<Numbered> {
   const client = await V1PublisherClient.openAt(server.url('/ws/manager'));
   const publish = async (text: string, key: string): Promise<Answer> => {
     client.publish(text, { ref: text, key });
@@ -103,10 +121,10 @@ export async function v1Publisher(server: Server): Promise<Numbered> {
     assert.deepEqual([answer['type'], answer['retry']], ['error', true], JSON.stringify(answer));
     return { code: String(answer['code']) };
   };
-  return new Loop('v1', publish, () => client[Symbol.asyncDispose]());
+  return new Loop(name, publish, () => client[Symbol.asyncDispose](), pace);
 }
 
-export async function httpPublisher(server: Server): Promise<Numbered> {
+export async function httpPublisher(server: Server, { name = 'http', pace = BRISK }: PublisherOptions = {}): Promise<Numbered> {
   const publish = async (text: string, key: string): Promise<Answer> => {
     const { status, headers, body } = await post(server, text, {
       path: PATH,
@@ -117,5 +135,5 @@ export async function httpPublisher(server: Server): Promise<Numbered> {
     assert.match(String(headers['retry-after']), /^[1-9]/);
     return { code: String(body.code) };
   };
-  return new Loop('http', publish, async () => undefined);
+  return new Loop(name, publish, async () => undefined, pace);
 }

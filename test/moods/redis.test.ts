@@ -8,8 +8,10 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { EventStream } from '../support/event-stream.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import { until } from '../support/within.ts';
 import { OVERLOADED_AFTER_MS, Scene } from './scene.ts';
 
@@ -201,6 +203,34 @@ describe('Redis', { concurrency: 4 }, () => {
       assert.ok(lines.length <= MAX_LINES, lines.join('\n'));
     });
   }
+});
+
+test('Redis that is not there at the start is waited for; who subscribes meanwhile is told to come back', async (t) => {
+  await using redis = await RedisServer.reserve();
+  const scene = await Scene.start(t, redis.url);
+  await sees(scene, /ECONNREFUSED/);
+  const url = scene.url('/ws/broadcast');
+  const refusals = [[], ['rivercast.v1']].map((protocols) => WebSocketClient.refused(url, { protocols }));
+  // An EventSource gives up for good on anything but 200.
+  const stream = await EventStream.open(`${scene.address}/sse`);
+  await stream.ended;
+  assert.deepEqual([stream.status, stream.count], [200, 0]);
+  assert.ok((stream.retryMs ?? 0) > 0);
+  for (const { status, headers, body } of await Promise.all(refusals)) {
+    assert.deepEqual([status, headers['retry-after'], body['code']], [503, '1', 'log_unavailable']);
+  }
+  await scene.publish();
+  await until('both are refused', () => scene.publishers.every(({ name, refusals }) => name === 'raw' || refusals.size > 0));
+  await redis.restart();
+  const upMs = performance.now();
+  await until('it is ready', async () => (await scene.unready()) === null, READY_MS);
+  await scene.join('?after=earliest');
+  await scene.untilFlowing();
+  const recoveryMs = performance.now() - upMs;
+  assert.ok(recoveryMs < READY_MS, `it took ${recoveryMs} ms`);
+  await scene.settle();
+  const lines = await scene.end();
+  assert.ok(lines.length <= 4, lines.join('\n'));
 });
 
 async function placeFor(t: TestContext, { args = [] }: Mood): Promise<Place> {

@@ -47,12 +47,20 @@ export class Scene implements Server {
     return `${this.address.replace('http', 'ws')}${path}`;
   }
 
-  async join(): Promise<void> {
-    this.followers = await Promise.all([rawFollower(this), v1Follower(this), sseFollower(this)]);
+  /** `query` says where to begin. */
+  async join(query: string = ''): Promise<void> {
+    const kinds = [rawFollower, v1Follower, sseFollower];
+    this.followers = await Promise.all(kinds.map((follow) => follow(this, query)));
   }
 
-  async publish(): Promise<void> {
-    this.publishers = await Promise.all([rawPublisher(this), v1Publisher(this), httpPublisher(this)]);
+  /** `after`: what their names end with, where others published before. */
+  async publish(after: string = ''): Promise<void> {
+    const publishers = [
+      rawPublisher(this, { name: `raw${after}` }),
+      v1Publisher(this, { name: `v1${after}` }),
+      httpPublisher(this, { name: `http${after}` }),
+    ];
+    this.publishers = [...this.publishers, ...(await Promise.all(publishers))];
   }
 
   /** Null when it is ready, else the reason. */
@@ -70,9 +78,9 @@ export class Scene implements Server {
   }
 
   /** Resolves once everybody's next message, published from now on, has reached every follower. */
-  async untilFlowing(): Promise<void> {
-    const wanted = this.publishers.map(({ name, count }) => `${name} ${count}`);
-    for (const follower of this.followers) {
+  async untilFlowing(followers: readonly Follower[] = this.followers): Promise<void> {
+    const wanted = this.publishers.filter(({ isStopped }) => !isStopped).map(({ name, count }) => `${name} ${count}`);
+    for (const follower of followers) {
       await until(`the ${follower.name} follower has ${wanted.join(', ')}`, async () => {
         const texts = await follower.texts();
         return wanted.every((text) => texts.includes(text, texts.length - 3000));
@@ -82,25 +90,28 @@ export class Scene implements Server {
 
   /** Stops the publishers, and asserts that every follower got everything, once, in one order. */
   async settle(): Promise<void> {
-    await within('the publishers to stop', Promise.all(this.publishers.map((publisher) => publisher.stop())));
-    const total = this.publishers.reduce((sum, { count }) => sum + count, 0);
+    await this.stopPublishing();
     const received: (readonly string[])[] = [];
     for (const follower of this.followers) {
-      const texts = (): Promise<readonly string[]> => follower.texts();
-      await until(
-        `the ${follower.name} follower has all ${total}`,
-        async () => (await texts()).length >= total,
-      ).catch(async (error: Error) => {
-        throw new Error(`${error.message}: ${explain(this.publishers, await texts())}`);
-      });
-      received.push(await texts());
+      received.push(await this.assertComplete(follower));
+      assert.deepEqual(follower.gaps, [], `the ${follower.name} follower was told gaps`);
+      assert.deepEqual(received.at(-1), received[0], `the ${follower.name} follower has another order than the first`);
     }
-    for (const [i, texts] of received.entries()) {
-      const { name, gaps } = this.followers[i] as Follower;
-      assert.equal(explain(this.publishers, texts), '', `the ${name} follower`);
-      assert.deepEqual(gaps, [], `the ${name} follower was told gaps`);
-      assert.deepEqual(texts, received[0], `the ${name} follower has another order than the first`);
-    }
+  }
+
+  async stopPublishing(): Promise<void> {
+    await within('the publishers to stop', Promise.all(this.publishers.map((publisher) => publisher.stop())));
+  }
+
+  /** Resolves with what the follower got once that is everything of these publishers, once, in order. */
+  async assertComplete(
+    follower: Follower,
+    publishers: readonly Numbered[] = this.publishers,
+  ): Promise<readonly string[]> {
+    const fault = async (): Promise<string> => explain(publishers, await follower.texts());
+    await until('it has all', async () => (await fault()) === '').catch(() => undefined);
+    assert.equal(await fault(), '', `the ${follower.name} follower`);
+    return follower.texts();
   }
 
   /** Ends the server in order; resolves with the lines it logged, without those of start and stop. */

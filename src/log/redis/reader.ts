@@ -45,6 +45,7 @@ const LAST_ID: EntryId = '18446744073709551615-18446744073709551615';
 /** A pipeline of ours is run in one go unless it arrives in pieces, so a second try is rare already. */
 const MAX_SIGHTS = 5;
 
+const LATE = 'Redis did not answer in time';
 const LOOK = loadScript('look');
 const ROTATE = loadScript('rotate');
 
@@ -115,6 +116,7 @@ export class Reader {
     const { clock, keeper, random, signal } = this.#options;
     const endMs = clock.monotonic() + deadlineMs;
     const backoff = new Backoff(random);
+    let reason: RedisFault | null = null;
     for (;;) {
       let link: Link | null = null;
       try {
@@ -125,7 +127,9 @@ export class Reader {
         if (error.kind !== 'connection' || signal.aborted) throw unavailable(error);
         // The keeper paces its own tries; a connection that opens and then fails is paced here.
         if (link !== null) await backoff.wait(signal);
-        if (clock.monotonic() >= endMs) throw unavailable(error);
+        // Why it failed before says more than that the time is over.
+        if (error.message !== LATE || reason === null) reason = error;
+        if (clock.monotonic() >= endMs) throw unavailable(reason);
       }
     }
   }
@@ -280,7 +284,7 @@ function unavailable(error: Error): RivercastError {
 async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    const fault = new RedisFault('connection', 'Redis did not answer in time');
+    const fault = new RedisFault('connection', LATE);
     timer = setTimeout(() => reject(fault), Math.max(1, ms));
   });
   try {
