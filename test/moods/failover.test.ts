@@ -85,9 +85,12 @@ async function begin(t: TestContext): Promise<Begun> {
 
 /** How long after its promotion everything goes on. */
 async function failedOver(scene: Scene, replica: RedisServer): Promise<number> {
-  const isPrimary = async (): Promise<boolean> => /^master/.test(await replica.cli('ROLE'));
+  const isPrimary = async (): Promise<boolean> => (await replica.cli('ROLE')).startsWith('master');
   await until('it is the primary', isPrimary);
   const promotedMs = performance.now();
-  await Promise.all([scene.untilFlowing(), until('it is ready', async () => (await scene.unready()) === null)]);
+  await Promise.all([
+    scene.untilFlowing(),
+    until('it is ready', async () => (await scene.unready()) === null),
+  ]);
   return Math.round(performance.now() - promotedMs);
 }

@@ -16,9 +16,11 @@ export interface Follower {
 }
 
 export async function rawFollower(server: Server, query: string = ''): Promise<Follower> {
-  return webSocketFollower('raw', await WebSocketClient.connect(server.url(`/ws/broadcast${query}`)), (data) => [
-    data,
-  ]);
+  return webSocketFollower(
+    'raw',
+    await WebSocketClient.connect(server.url(`/ws/broadcast${query}`)),
+    (data) => [data],
+  );
 }
 
 export async function v1Follower(server: Server, query: string = ''): Promise<Follower> {

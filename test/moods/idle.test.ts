@@ -62,10 +62,6 @@ describe('with 20 publishers and 20 subscribers connected, a Redis that is', { c
   }
 });
 
-function many<T>(
-  each: number,
-  kinds: readonly ((scene: Scene) => Promise<T>)[],
-  scene: Scene,
-): Promise<T[]> {
+function many<T>(each: number, kinds: readonly ((scene: Scene) => Promise<T>)[], scene: Scene): Promise<T[]> {
   return Promise.all(kinds.flatMap((kind) => Array.from({ length: each }, () => kind(scene))));
 }

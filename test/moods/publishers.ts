@@ -97,21 +97,32 @@ class Loop implements Numbered {
   }
 }
 
-export async function rawPublisher(server: Server, { name = 'raw', pace = BRISK }: PublisherOptions = {}): Promise<Numbered> {
+export async function rawPublisher(
+  server: Server,
+  { name = 'raw', pace = BRISK }: PublisherOptions = {},
+): Promise<Numbered> {
   const socket = await WebSocketClient.connect(server.url('/ws/manager'));
   const publish = async (text: string): Promise<Answer> => {
     assert.ok(socket.isOpen, 'the raw publisher was closed');
     socket.send(text);
     return { stored: true };
   };
-  return new Loop(name, publish, async () => {
-    assert.equal(socket.receivedCount, 0);
-    // What it sent is stored although it leaves at once.
-    await socket.close();
-  }, pace);
+  return new Loop(
+    name,
+    publish,
+    async () => {
+      assert.equal(socket.receivedCount, 0);
+      // What it sent is stored although it leaves at once.
+      await socket.close();
+    },
+    pace,
+  );
 }
 
-export async function v1Publisher(server: Server, { name = 'v1', pace = BRISK }: PublisherOptions = {}): Promise<Numbered> {
+export async function v1Publisher(
+  server: Server,
+  { name = 'v1', pace = BRISK }: PublisherOptions = {},
+): Promise<Numbered> {
   const client = await V1PublisherClient.openAt(server.url('/ws/manager'));
   const publish = async (text: string, key: string): Promise<Answer> => {
     client.publish(text, { ref: text, key });
@@ -124,7 +135,10 @@ export async function v1Publisher(server: Server, { name = 'v1', pace = BRISK }:
   return new Loop(name, publish, () => client[Symbol.asyncDispose](), pace);
 }
 
-export async function httpPublisher(server: Server, { name = 'http', pace = BRISK }: PublisherOptions = {}): Promise<Numbered> {
+export async function httpPublisher(
+  server: Server,
+  { name = 'http', pace = BRISK }: PublisherOptions = {},
+): Promise<Numbered> {
   const publish = async (text: string, key: string): Promise<Answer> => {
     const { status, headers, body } = await post(server, text, {
       path: PATH,

@@ -41,7 +41,7 @@ interface Mood {
 
 const UNLOCKED = ['--enable-debug-command', 'yes', '--enable-protected-configs', 'yes'];
 const AOF = ['--appendonly', 'yes', '--appendfsync', 'always'];
-const RESTARTED = /connection|ECONNREFUSED|gone|in time|closed/;
+const RESTARTED = /connection|ECONN|EPIPE|in time|closed/i;
 
 const MOODS: Readonly<Record<string, Mood>> = {
   'stopped, and started again': {
@@ -79,7 +79,7 @@ const MOODS: Readonly<Record<string, Mood>> = {
       await until('it loads', async () => /LOADING/.test(await redis.cli('GET', 'x').catch(() => '')));
     },
     end: (place) => loading.get(place) as Promise<void>,
-    reason: /LOADING|connection|ECONNREFUSED/,
+    reason: /LOADING|connection|ECONN|EPIPE|closed/i,
     lastsMs: 0,
   },
   'standing still (SIGSTOP)': {
@@ -220,7 +220,9 @@ test('Redis that is not there at the start is waited for; who subscribes meanwhi
     assert.deepEqual([status, headers['retry-after'], body['code']], [503, '1', 'log_unavailable']);
   }
   await scene.publish();
-  await until('both are refused', () => scene.publishers.every(({ name, refusals }) => name === 'raw' || refusals.size > 0));
+  await until('both are refused', () =>
+    scene.publishers.every(({ name, refusals }) => name === 'raw' || refusals.size > 0),
+  );
   await redis.restart();
   const upMs = performance.now();
   await until('it is ready', async () => (await scene.unready()) === null, READY_MS);

@@ -79,7 +79,9 @@ export class Scene implements Server {
 
   /** Resolves once everybody's next message, published from now on, has reached every follower. */
   async untilFlowing(followers: readonly Follower[] = this.followers): Promise<void> {
-    const wanted = this.publishers.filter(({ isStopped }) => !isStopped).map(({ name, count }) => `${name} ${count}`);
+    const wanted = this.publishers
+      .filter(({ isStopped }) => !isStopped)
+      .map(({ name, count }) => `${name} ${count}`);
     for (const follower of followers) {
       await until(`the ${follower.name} follower has ${wanted.join(', ')}`, async () => {
         const texts = await follower.texts();
@@ -95,7 +97,11 @@ export class Scene implements Server {
     for (const follower of this.followers) {
       received.push(await this.assertComplete(follower));
       assert.deepEqual(follower.gaps, [], `the ${follower.name} follower was told gaps`);
-      assert.deepEqual(received.at(-1), received[0], `the ${follower.name} follower has another order than the first`);
+      assert.deepEqual(
+        received.at(-1),
+        received[0],
+        `the ${follower.name} follower has another order than the first`,
+      );
     }
   }
 
