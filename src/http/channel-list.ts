@@ -3,9 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { ChannelInfoOptions } from './channel-info.ts';
 import { sendProblem } from './problem.ts';
-import { type Asked, targetOf } from './request.ts';
+import { type Asked, limitOf, refuse, targetOf } from './request.ts';
 
-const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
 
 interface ListAsk {
@@ -32,13 +31,8 @@ function readListAsk(query: URLSearchParams): Asked<ListAsk> {
   const afters = query.getAll('after');
   const after = afters[0] ?? null;
   if (afters.length > 1 || (after !== null && !isChannelName(after))) {
-    return { refused: { code: 'bad_channel', detail: `after= must be a channel: ${CHANNEL_RULE}` } };
+    return refuse('bad_channel', `after= must be a channel: ${CHANNEL_RULE}`);
   }
-  const limits = query.getAll('limit');
-  const [text = `${DEFAULT_LIMIT}`] = limits;
-  const limit = /^[1-9][0-9]{0,3}$/.test(text) ? Number(text) : 0;
-  if (limits.length > 1 || limit < 1 || limit > MAX_LIMIT) {
-    return { refused: { code: 'bad_request', detail: `limit= must be 1 to ${MAX_LIMIT}` } };
-  }
-  return { ok: { after, limit } };
+  const limit = limitOf(query, { max: MAX_LIMIT, rule: `1 to ${MAX_LIMIT}` });
+  return 'refused' in limit ? limit : { ok: { after, limit: limit.ok } };
 }

@@ -2,7 +2,7 @@
  * The WebSocket doors: who asks for an upgrade is refused, or let in as a publisher or a subscriber.
  *
  *   /ws/manager                    each message is one entry; nothing is sent back (publish-door.ts)
- *   /ws/broadcast, /ws/broadcaster each entry is one message, and what the client sends is discarded;
+ *   /ws/broadcast, /ws/broadcaster each entry is one message, and what the client sends is discarded
  *
  * With the subprotocol rivercast.v1 both sides send JSON frames, at either door.
  */

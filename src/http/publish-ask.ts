@@ -9,8 +9,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { isKey, KEY_RULE } from '../protocol/key.ts';
-import { pathChannelOf } from './history-request.ts';
-import { type Asked, refuse } from './request.ts';
+import { type Asked, pathChannelOf, refuse } from './request.ts';
 
 export type BodyKind = 'text' | 'json' | 'binary' | 'lines';
 

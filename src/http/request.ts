@@ -10,6 +10,8 @@ const RAW_PROTOCOL = 'rivercast.raw';
 /** The first of these that a client offers is spoken. */
 const PROTOCOLS = [V1_PROTOCOL, RAW_PROTOCOL];
 const TOKEN_PREFIX = 'access_token.';
+const DEFAULT_LIMIT = 100;
+const LIMIT_PATTERN = /^[1-9][0-9]{0,6}$/;
 
 export interface Refusal {
   readonly code: ErrorCode;
@@ -61,12 +63,40 @@ export function channelsOf(query: URLSearchParams, defaultChannel: string): Aske
   return { ok: names };
 }
 
+/** The channel in a path, which the router has decoded. */
+export function pathChannelOf(name: string): Asked<string> {
+  if (isChannelName(name)) return { ok: name };
+  return refuse('bad_channel', `a channel is ${CHANNEL_RULE}`);
+}
+
+/** Where to start. */
 export function startOf(query: URLSearchParams, nowMs: number): Asked<Start> {
-  const values = query.getAll('after');
-  if (values.length === 0) return { ok: { at: 'latest' } };
+  const after = placeOf(query, 'after', nowMs);
+  return 'refused' in after ? after : { ok: after.ok ?? { at: 'latest' } };
+}
+
+/** Null: it is not given. */
+export function placeOf(
+  query: URLSearchParams,
+  name: 'after' | 'before',
+  nowMs: number,
+): Asked<Start | null> {
+  const values = query.getAll(name);
+  if (values.length === 0) return { ok: null };
   const start = values.length === 1 ? parseStart(values[0] as string, nowMs) : null;
   if (start !== null) return { ok: start };
-  return refuse('bad_cursor', `after= must be one of: ${START_FORMS}`);
+  return refuse('bad_cursor', `${name}= must be one of: ${START_FORMS}`);
+}
+
+/** How many a page may hold; `rule` says in words what is allowed. */
+export function limitOf(
+  query: URLSearchParams,
+  { max, rule }: { readonly max: number; readonly rule: string },
+): Asked<number> {
+  const values = query.getAll('limit');
+  if (values.length === 0) return { ok: DEFAULT_LIMIT };
+  const limit = values.length === 1 && LIMIT_PATTERN.test(values[0] as string) ? Number(values[0]) : 0;
+  return limit >= 1 && limit <= max ? { ok: limit } : refuse('bad_request', `limit= must be ${rule}`);
 }
 
 export function onGapOf(query: URLSearchParams, absent: 'fail' | 'skip'): Asked<'fail' | 'skip'> {

@@ -5,9 +5,8 @@ import type { Log } from '../log/log.ts';
 import { type EntryId, idAfter } from '../protocol/id.ts';
 import { START_FORMS, type Start } from '../protocol/start.ts';
 import { lastBefore } from './history-read.ts';
-import { beforeOf, pathChannelOf } from './history-request.ts';
 import { sendProblem } from './problem.ts';
-import { type Asked, refuse, targetOf } from './request.ts';
+import { type Asked, pathChannelOf, placeOf, refuse, targetOf } from './request.ts';
 
 export interface TrimOptions {
   readonly log: Log;
@@ -52,7 +51,7 @@ function readTrimAsk(channel: string, query: URLSearchParams, nowMs: number): As
   if (other !== undefined) {
     return refuse('bad_request', `${other}= is not understood here: everything before before= is removed`);
   }
-  const before = beforeOf(query, nowMs);
+  const before = placeOf(query, 'before', nowMs);
   if ('refused' in before) return before;
   if (before.ok !== null) return { ok: { channel: name.ok, before: before.ok } };
   return refuse('bad_cursor', `before= must say up to where to remove: ${START_FORMS}`);
