@@ -2,6 +2,7 @@
  * The log in Redis Streams. A channel is a stream, so `redis-cli XADD` writes to it and XRANGE reads it; what
  * Rivercast needs to prove a history lies beside it (redis/keys.ts).
  *
+ *   connector  opens connections: to an address, or to the master that sentinels name
  *   appender   batches, stored once, on a connection of their own         scripts/append.lua
  *   durable    what makes them safe: replicas, disk
  *   key-memory idempotency keys are forgotten in time                     scripts/forget.lua
@@ -12,8 +13,7 @@
  *   sweep      retention for idle channels                                scripts/sweep.lua, lease.lua
  *   this file  trimming, the probe, opening and closing                   scripts/trim.lua
  *
- * Nothing here gives up while the log is open: Redis may be away at the start or at any time, and trouble is
- * told by `probe` and by one log line per change.
+ * Nothing gives up while the log is open; trouble is told by `probe` and by one log line per change.
  */
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
