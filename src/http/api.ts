@@ -1,5 +1,5 @@
 /** The routes below `/api`. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Role } from '../config.ts';
 import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
 import { sendChannelList } from './channel-list.ts';
@@ -44,10 +44,7 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
         exposeHeadRoute: false,
         handler: async (request, reply) => {
           if (history !== null) return history.answer(request, reply);
-          return sendProblem(reply, {
-            code: 'not_found',
-            detail: `no history here; this process has ROLE=${role}`,
-          });
+          return refuseRole(reply, 'no history', role);
         },
       });
       registerPublishing(api, options);
@@ -65,16 +62,14 @@ function registerPublishing(api: FastifyInstance, { publishing, log, clock, role
   api.addContentTypeParser('*', (_request, _payload, done) => done(null));
   api.post<Route>('/channels/:channel/messages', async (request, reply) => {
     if (publishing !== null) return publishing.answer(request, reply);
-    return sendProblem(reply, {
-      code: 'not_found',
-      detail: `nothing is published here; this process has ROLE=${role}`,
-    });
+    return refuseRole(reply, 'nothing is published', role);
   });
   api.delete<Route>('/channels/:channel/messages', async (request, reply) => {
     if (publishing !== null) return trim({ log, clock }, request, reply);
-    return sendProblem(reply, {
-      code: 'not_found',
-      detail: `nothing is removed here; this process has ROLE=${role}`,
-    });
+    return refuseRole(reply, 'nothing is removed', role);
   });
+}
+
+function refuseRole(reply: FastifyReply, what: string, role: Role): FastifyReply {
+  return sendProblem(reply, { code: 'not_found', detail: `${what} here; this process has ROLE=${role}` });
 }

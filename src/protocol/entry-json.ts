@@ -26,7 +26,6 @@ export interface WrongEntry {
  * is not itself escaped.
  */
 const LONE_SURROGATE_ESCAPE = /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/;
-const SURROGATE = /\p{Surrogate}/u;
 const LONE_SURROGATE = 'data has half of a surrogate pair, which UTF-8 cannot carry; send bytes as data64';
 
 /** Null when the text is not one JSON object. Never throws. */
@@ -58,7 +57,7 @@ export function readEntry(members: JsonObject, maxBytes: number): WrittenEntry |
 
 function readText(text: string, key: string | undefined, maxBytes: number): WrittenEntry | WrongEntry {
   if (text.length > maxBytes) return tooLarge(maxBytes);
-  if (SURROGATE.test(text)) return wrong('bad_request', LONE_SURROGATE);
+  if (!text.isWellFormed()) return wrong('bad_request', LONE_SURROGATE);
   return bounded('text', Buffer.from(text), key, maxBytes);
 }
 

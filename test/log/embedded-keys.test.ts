@@ -9,6 +9,7 @@ import { EmbeddedLog } from '../../src/log/embedded.ts';
 import type { NewEntry } from '../../src/log/log.ts';
 import { ManualClock } from '../support/clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { until } from '../support/within.ts';
 
 const WINDOW_MS = 60_000;
 
@@ -184,13 +185,7 @@ test('forgotten keys leave the disk, of a channel that is busy and of one that i
 });
 
 async function untilRows(dataDir: string, rows: number): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  let found = await rowsOf(dataDir);
-  while (found !== rows && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    found = await rowsOf(dataDir);
-  }
-  assert.equal(found, rows);
+  await until(`${rows} rows are left`, async () => (await rowsOf(dataDir)) === rows);
 }
 
 test('entries without a key leave the table of keys empty', async (t) => {
