@@ -15,11 +15,6 @@ import type { Fault, Violation } from './violation.ts';
 /** Of each subscriber so many faults are told: the first says more than the thousandth. */
 export const MOST_TOLD = 20;
 
-interface Reset {
-  readonly at: number;
-  readonly rank: number;
-}
-
 /** For so long at most an old master may go on taking messages after some subscribers have come to the new one. */
 const SPLIT_MS = 5000;
 
@@ -38,7 +33,8 @@ export class Walk {
   #seen: Uint8Array;
   /** Not told of it yet. */
   #branch: number | null = null;
-  #resets: Reset[] = [];
+  /** When it was told of one. */
+  #resets: number[] = [];
   #item = 0;
 
   constructor(story: Story, truth: Truth, mayReset: boolean) {
@@ -123,7 +119,8 @@ export class Walk {
 
   /**
    * Sent without ids. Of several copies the log lost all but one. Before a gap the subscriber may have been sent a
-   * lost one, if the gap leads back before the other, which it is sent later.
+   * lost one, if the gap leads back before the other, which it is sent later; and so may one that was cut and
+   * then began anew.
    */
   #sentBare(codes: readonly number[]): void {
     const rest = this.#story.items.slice(this.#item + 1);
@@ -131,15 +128,22 @@ export class Walk {
     const back = next?.kind === 'gap' ? this.#rankAt(next.cursor) : this.#truth.entries.length;
     for (const code of codes) {
       const copies = this.#truth.copiesOf(code);
+      const isBranch = (rank: number): boolean => !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
+      const lost = copies.find(isBranch);
       const owed = copies.find((rank) => this.#truth.isOwed(rank) && rank <= back);
-      const isBranch = (rank: number): boolean =>
-        !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
-      const rank = owed ?? copies.find(isBranch) ?? copies[0];
+      const isOnLost = next?.kind === 'start' && owed !== undefined && !this.#isNext(owed);
+      const rank = (isOnLost ? lost : undefined) ?? owed ?? lost ?? copies[0];
       if (rank !== undefined) this.#sent(this.#truth.entries[rank] as LogEntry);
       // A copy that the log lost before anybody else saw it is in no book.
-      else if (next?.kind !== 'gap')
-        this.#found('foreign', `${nameOf(code)} was sent, and is not in the log`);
+      else if (next === undefined) this.#found('foreign', `${nameOf(code)} was sent, and is not in the log`);
     }
+  }
+
+  /** Whether nothing is owed before it. */
+  #isNext(rank: number): boolean {
+    if (this.#branch !== null) return false;
+    for (let before = (this.#at ?? rank) + 1; before < rank; before++) if (this.#truth.isOwed(before)) return false;
+    return true;
   }
 
   /** What lies between where it stands and `rank` must not be owed. */
@@ -159,7 +163,7 @@ export class Walk {
     this.#at = rank;
     this.#startRank ??= rank;
     this.#branch = null;
-    this.#resets.push({ at, rank });
+    this.#resets.push(at);
   }
 
   /** Trimmed; or a door that does not say why. */
@@ -204,7 +208,8 @@ export class Walk {
   #told(rank: number, ack: Ack): void {
     if (this.#startRank === null || this.#startRank >= rank || this.#startedAt > ack.at - SPLIT_MS) return;
     if (this.#seen[rank] === 1) return;
-    if (this.#resets.some((reset) => reset.rank < rank && reset.at >= ack.at - SPLIT_MS)) return;
+    // It may have been sent what came later before anybody noticed the loss, so the reset may lie behind it.
+    if (this.#resets.some((at) => at >= ack.at - SPLIT_MS)) return;
     const { items } = this.#story;
     const later = items.findIndex((item) => 'at' in item && item.at > ack.at);
     this.#item = later === -1 ? items.length - 1 : later;

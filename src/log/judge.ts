@@ -2,7 +2,8 @@
  * Does what comes next in a channel follow a cursor without a hole? Pure; the rules, in order, for a resume
  * with cursor C when N is the first entry after it and T the last id the channel ever gave:
  *
- *   1. C is of another epoch        reset: the history was replaced; on after min(C, where the epoch began)
+ *   1. C is of another epoch        reset: the history was replaced; on after min(C, where the epoch began), or
+ *                                   after C when its entry is there and this history goes on from C's
  *   2. T before C                   reset: the log lost its tail; on after T
  *   3. N.prev = C gapless; later    trimmed (deleted when entries before C are still there), counted by
  *                                   the ordinals; earlier: reset, on with N,
@@ -23,6 +24,11 @@ export interface Look {
   readonly epoch: string | null;
   /** The id after which the epoch began. */
   readonly from: EntryId;
+  /**
+   * Epochs before it that lost no more than their newest entries: what is there of them is what it was, and what
+   * came after the loss may have been delivered under their names, before anybody noticed.
+   */
+  readonly prior: readonly string[];
   readonly tip: EntryId;
   readonly tipOrdinal: number;
   readonly length: number;
@@ -85,10 +91,15 @@ function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | n
 
 /** Rule 1. */
 function judgeEpoch(after: Cursor, look: Look, next: Entry | undefined): Gap {
-  const id = lowest([after.id, look.from, look.tip]);
+  const id = isOnThisBranch(after, look) ? after.id : lowest([after.id, look.from, look.tip]);
   if (id !== after.id) return gapAt('reset', after, look, { id });
   if (next !== undefined) return resetBefore(next, after, look);
   return gapAt('reset', after, look, { id: look.tip });
+}
+
+/** Whether the cursor's entry is one of this history, however late its epoch was begun. */
+function isOnThisBranch({ epoch }: Cursor, look: Look): boolean {
+  return look.cursorKept && epoch !== null && look.prior.includes(epoch);
 }
 
 /** Rule 4. */

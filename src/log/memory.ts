@@ -230,7 +230,7 @@ export class MemoryLog implements Log {
 }
 
 /** Every entry is ours, and none is ever deleted by name. */
-const UNDELETED = { cursorOrdinal: null, maxDeleted: ID_ZERO };
+const UNDELETED = { cursorOrdinal: null, maxDeleted: ID_ZERO, prior: [] };
 
 function look(state: Channel | undefined, after: EntryId): Look {
   if (state === undefined) {

@@ -11,7 +11,7 @@ import { FailoverScene, OUTCOMES, type Outcome } from './failover-scene.ts';
 import { FORMS, type Followed, type Form, followLive, followToEnd, inForm } from './follow.ts';
 
 const NAMES = Object.keys(OUTCOMES) as Outcome[];
-const USES = ['live', ...FORMS.flatMap((form) => [`lived ${form}`, `fresh ${form}`])];
+const USES = ['live', 'late', ...FORMS.flatMap((form) => [`lived ${form}`, `fresh ${form}`])];
 
 let scene: FailoverScene;
 
@@ -62,6 +62,24 @@ for (const outcome of NAMES) {
     }
   });
 }
+
+test('who followed what the new primary took, before anybody noticed the loss, is told, and sent nothing again', async () => {
+  const outcome = 'whose tip is past the cursor';
+  const name = nameOf(outcome, 'late');
+  const fresh = await scene.fresh();
+  const { cursors } = scene.of(name);
+  const early = await followToEnd(fresh, name, cursors[1]);
+  assert.deepEqual([early.told, early.texts], [[], [...OUTCOMES[outcome]]]);
+  assert.equal(early.end.epoch, cursors[3].epoch);
+  await scene.lived.read(name, cursors[3], LIMITS);
+  await scene.lived.append(name, texts('more'));
+  for (const form of ['id@epoch', 'a full cursor'] as const) {
+    const again = await followToEnd(fresh, name, inForm(early.end, form));
+    assert.deepEqual([again.told, again.texts], [['reset'], ['more']]);
+    const lost = await followToEnd(fresh, name, inForm(cursors[3], form));
+    assert.deepEqual([lost.told, lost.texts], [['reset'], [...OUTCOMES[outcome], 'more']]);
+  }
+});
 
 /** The limit, as it is; and its end, once somebody who saw the lost entries has come by. */
 async function missesIt(name: string, outcome: Outcome, form: Form): Promise<void> {

@@ -45,7 +45,7 @@ export function recordOf(state: ChannelState): ChannelRecord {
 }
 
 /** None is ever deleted by name. */
-const UNDELETED = { cursorOrdinal: null, maxDeleted: ID_ZERO };
+const UNDELETED = { cursorOrdinal: null, maxDeleted: ID_ZERO, prior: [] };
 
 /** What a reader may see of the channel. Every entry is ours, so none is found by `cursorKept` alone. */
 export function lookAt(state: ChannelState | undefined): Look {

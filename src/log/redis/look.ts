@@ -19,11 +19,12 @@ export interface RedisLook extends Look {
 /** What look.lua answers. */
 export function decodeLook(reply: Reply | undefined): RedisLook {
   if (!Array.isArray(reply)) throw new TypeError('look.lua answered no list');
-  const [epoch, from, metaTip, metaOrdinal, mean, max, tip, added, length, floor, maxDeleted, kept, n, ours] =
-    reply.map(String) as Fourteen;
+  const [epoch, from, metaTip, metaOrdinal, mean, max, tip, added, length, floor, maxDeleted, kept, n, ours, prior] =
+    reply.map(String) as Fifteen;
   return {
     epoch: epoch === '' ? null : epoch,
     from: from === '' ? ID_ZERO : from,
+    prior: prior.split(' ').filter((name) => name !== ''),
     metaTip: metaTip === '' ? ID_ZERO : metaTip,
     metaOrdinal: Number(metaOrdinal),
     meanBytes: Number(mean),
@@ -40,7 +41,7 @@ export function decodeLook(reply: Reply | undefined): RedisLook {
 }
 
 type Seven = [string, string, string, string, string, string, string];
-type Fourteen = [...Seven, ...Seven];
+type Fifteen = [...Seven, ...Seven, string];
 
 /**
  * Gives the entries that carry no ordinal theirs where it is certain. After the highest id ever deleted by

@@ -40,6 +40,8 @@ const MIN_COUNT = 16;
 const ENTRY_OVERHEAD_BYTES = 64;
 /** A new epoch is begun at most this often within one look: each time by evidence that is new. */
 const MAX_ROTATIONS = 3;
+/** Epochs that a later one goes on from, by name: more failovers than a cursor is likely to outlive. */
+const MAX_PRIOR = 16;
 const LAST_ID: EntryId = '18446744073709551615-18446744073709551615';
 
 /** A pipeline of ours is run in one go unless it arrives in pieces, so a second try is rare already. */
@@ -57,6 +59,12 @@ export interface ReaderOptions {
   readonly readMs: number;
   readonly random: () => number;
   readonly signal: AbortSignal;
+}
+
+/** What this process knew when it met a loss. */
+interface Seen extends Known, Pick<Witness, 'fingerprints'> {
+  /** Whether an id is known to have been given to two entries. */
+  readonly isReused: boolean;
 }
 
 /** One look, and the entries found in it. */
@@ -157,7 +165,9 @@ export class Reader {
         lost = true;
         witness.accept(look);
       } else {
-        await this.#rotate(channel, look, { ...known, fingerprints: witness.fingerprints });
+        // The entry itself is another one: its id was given twice.
+        const isReused = forked && cursorEntry !== undefined;
+        await this.#rotate(channel, look, { ...known, fingerprints: witness.fingerprints, isReused });
       }
     }
   }
@@ -187,21 +197,28 @@ export class Reader {
   }
 
   /** Begins an epoch after the newest entry that is certainly still what it was. */
-  async #rotate(
-    channel: string,
-    look: RedisLook,
-    seen: Known & Pick<Witness, 'fingerprints'>,
-  ): Promise<void> {
+  async #rotate(channel: string, look: RedisLook, seen: Seen): Promise<void> {
     const { stream, meta } = this.keysOf(channel);
     const bounds = [look.tip];
+    let isReused = seen.isReused || look.epoch === null || look.floor === null;
     if (look.epoch !== null) {
       const isSame = look.epoch === seen.epoch;
       bounds.push(isSame && compareIds(seen.tip, look.metaTip) > 0 ? seen.tip : look.metaTip);
-      if (isSame) bounds.push(...(await this.#lastSame(stream, look, seen.fingerprints)));
-      if (isReplaced(look) && look.floor !== null) bounds.push(idBefore(look.floor));
+      if (isSame) {
+        const found = await this.#lastSame(stream, look, seen.fingerprints);
+        bounds.push(...found.last);
+        isReused ||= found.isReused;
+      }
+      if (isReplaced(look) && look.floor !== null) {
+        bounds.push(idBefore(look.floor));
+        isReused = true;
+      }
     }
     const from = bounds.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
-    const call = { script: ROTATE, keys: [stream, meta], args: [look.epoch ?? '', newEpoch(), from] };
+    // Unless ids were given twice, whoever has an entry that is there stands in this history.
+    const prior = isReused ? [] : [...look.prior, look.epoch].slice(-MAX_PRIOR);
+    const args = [look.epoch ?? '', newEpoch(), from, prior.join(' ')];
+    const call = { script: ROTATE, keys: [stream, meta], args };
     await this.ask((link, ms) => runScript(link, call, ms));
   }
 
@@ -209,9 +226,15 @@ export class Reader {
    * The newest delivered entry that reads as it did, found by halving; before all of them when none does. One
    * that is gone says nothing, it may have been deleted by name: the next older one has to.
    */
-  async #lastSame(stream: string, look: RedisLook, prints: readonly Fingerprint[]): Promise<EntryId[]> {
+  async #lastSame(
+    stream: string,
+    look: RedisLook,
+    prints: readonly Fingerprint[],
+  ): Promise<{ readonly last: readonly EntryId[]; readonly isReused: boolean }> {
     const floor = look.floor ?? LAST_ID;
     const there = prints.filter(({ id }) => compareIds(id, floor) >= 0 && compareIds(id, look.tip) <= 0);
+    const newest = there.at(-1);
+    let isReused = newest !== undefined && (await this.#isSame(stream, newest)) === false;
     let low = 0;
     let high = there.length;
     let last: EntryId[] = there.slice(0, 1).map(({ id }) => idBefore(id));
@@ -220,12 +243,13 @@ export class Reader {
       let at = middle;
       let isSame = await this.#isSame(stream, there[at] as Fingerprint);
       while (isSame === null && at > low) isSame = await this.#isSame(stream, there[--at] as Fingerprint);
+      isReused ||= isSame === false;
       if (isSame === true) {
         last = [(there[at] as Fingerprint).id];
         low = middle + 1;
       } else high = at;
     }
-    return last;
+    return { last, isReused };
   }
 
   /** Null when there is no such entry any more. */

@@ -1,7 +1,8 @@
 -- Appends one batch to a stream: all of it or nothing, and once, however often it is sent.
 --
 -- KEYS 1 the stream
---      2 its meta hash: epoch, from, tip, n, size (mean payload), max (largest payload), keys (generations)
+--      2 its meta hash: epoch, from, prior (the epochs before it that it goes on from), tip, n,
+--        size (mean payload), max (largest payload), keys (generations)
 --      3 this writer's last batch: "<number> <ordinal of its last entry> <ids>"
 --      4 what the names of the generations begin with
 -- ARGV 1 the batch's number, rising per writer
@@ -28,6 +29,8 @@ local stream, meta, batch, generation = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local number = tonumber(ARGV[1])
 local FIRST_PAYLOAD = 14
 local BATCH_TTL_MS = 3600000
+-- Characters, of an epoch's name 12 or so.
+local MAX_PRIOR = 250
 -- Lua's unpack has a limit, and long argument lists cost memory.
 local CHUNK = 500
 
@@ -48,7 +51,7 @@ local function isOurs(entry)
 end
 
 local before = redis.call('GET', batch)
-local state = redis.call('HMGET', meta, 'epoch', 'from', 'tip', 'n', 'size', 'max')
+local state = redis.call('HMGET', meta, 'epoch', 'from', 'tip', 'n', 'size', 'max', 'prior')
 local epoch, tip = state[1], state[3] or '0-0'
 if before then
   local lastNumber, ordinal, ids = string.match(before, '^(%d+) (%d+) (.*)$')
@@ -75,7 +78,7 @@ if redis.call('EXISTS', stream) == 1 then
   end
 end
 
-local from = nil
+local from, prior = nil, ''
 if not epoch then
   from = last
 else
@@ -84,7 +87,11 @@ else
   local metaIsAhead = isBefore(last, tip) or added < tonumber(state[4] or 0)
   -- Somebody else made the stream anew: all it holds belongs to the new epoch.
   if metaIsAhead and length > 0 and not hasOurs then from = '0-0'
-  elseif isBefore(last, known) then from = last
+  elseif isBefore(last, known) then
+    from = last
+    -- The newest entries are lost; what is there is what it was.
+    if length > 0 then prior = (state[7] or '') .. ' ' .. epoch end
+    if #prior > MAX_PRIOR then prior = string.sub(prior, (string.find(prior, ' ', -MAX_PRIOR, true) or 0) + 1) end
   elseif metaIsAhead then from = known
   end
 end
@@ -206,7 +213,7 @@ local size = (tonumber(state[5] or 0) * length + bytes) / (length + count)
 local max = math.max(tonumber(state[6] or 0), largest)
 if from then
   epoch = ARGV[2]
-  try('HSET', meta, 'epoch', epoch, 'from', from, 'tip', prev, 'n', n, 'size', size, 'max', max)
+  try('HSET', meta, 'epoch', epoch, 'from', from, 'prior', prior, 'tip', prev, 'n', n, 'size', size, 'max', max)
 else
   try('HSET', meta, 'tip', prev, 'n', n, 'size', size, 'max', max)
 end

@@ -6,7 +6,7 @@
 -- Returns { epoch, from, tip in meta, n in meta, mean payload, largest payload ('' = not there),
 --           last-generated id, entries added, length, first id ('' = empty), highest id ever deleted by name,
 --           1 when the cursor's entry is there, the ordinal it bears ('' = none),
---           1 when the first or the last entry is Rivercast's }
+--           1 when the first or the last entry is Rivercast's, prior in meta }
 local stream = KEYS[1]
 local reply = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[2], 'epoch', 'from', 'tip', 'n', 'size', 'max')) do
@@ -55,7 +55,8 @@ end
 if reply[5] == '' then reply[5] = largest / 2 end
 reply[6] = math.max(largest, tonumber(reply[6]) or 0)
 reply[5], reply[6] = tostring(reply[5]), tostring(reply[6])
-for _, value in ipairs({ last, added, length, first, deleted, kept, n, ours }) do
+local prior = redis.call('HGET', KEYS[2], 'prior') or ''
+for _, value in ipairs({ last, added, length, first, deleted, kept, n, ours, prior }) do
   reply[#reply + 1] = tostring(value)
 end
 return reply
