@@ -3,7 +3,7 @@ import type { Outcome } from './chaos.ts';
 import type { Tally } from './tally.ts';
 
 /** Of what there are so many, a few tell as much. */
-const MOST_ACCOUNTS = 30;
+const MOST_ACCOUNTS = 25;
 
 export interface Demand {
   readonly what: string;
@@ -36,18 +36,25 @@ export function tooQuiet(tally: Tally, wanted: readonly Demand[]): readonly stri
     .map(({ what, count, least }) => `too quiet: ${count(tally)} ${what}, and it takes ${least}`);
 }
 
+/** Each violation in words, those first that say more. */
+export function accounts(violations: Outcome['violations']): readonly string[] {
+  return violations
+    .toSorted((a, b) => Number(b.account.includes('\n')) - Number(a.account.includes('\n')))
+    .map(({ fault, account }) => `${fault}: ${account}`);
+}
+
 export function report({ tally, violations, folder }: Outcome, quiet: readonly string[]): string {
   const counts = tally.entries().map(([name, count]) => `  ${String(count).padStart(9)}  ${name}`);
-  const accounts = violations.slice(0, MOST_ACCOUNTS).map(({ fault, account }) => `${fault}: ${account}`);
-  const more = violations.length - accounts.length;
+  const told = accounts(violations);
+  const more = told.length - MOST_ACCOUNTS;
   const found = (fault: string): number => violations.filter((violation) => violation.fault === fault).length;
   const faults = ['lost', 'duplicated', 'out of order', 'unexplained gap', 'foreign', 'misbehaved'];
   return [
     'What was done, and seen:',
     ...counts,
     '',
-    ...accounts,
-    ...(more > 0 ? [`and ${more} more`] : []),
+    ...told.slice(0, MOST_ACCOUNTS),
+    ...(more > 0 ? [`and ${more} more, all of them in violations.txt beside the logs`] : []),
     ...quiet,
     ...(folder === null ? [] : [`The logs of all processes: ${folder}`]),
     faults.map((fault) => `${fault} ${found(fault)}`).join(', '),

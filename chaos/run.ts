@@ -4,11 +4,13 @@
  *
  *   node build/chaos/run.js [--store redis|embedded] [--durability replicated|memory] [--minutes 10] [--seed …]
  */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type ChaosOptions, chaos } from './chaos.ts';
 import { endAll } from './processes.ts';
-import { demands, report, tooQuiet } from './report.ts';
+import { accounts, demands, report, tooQuiet } from './report.ts';
 
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
@@ -66,9 +68,11 @@ async function main(options: ChaosOptions): Promise<number> {
   const log = store === 'redis' ? `redis, DURABILITY=${durability}` : store;
   process.stdout.write(`chaos: ${log}, ${ms / 60_000} minutes, SEED=${seed}\n`);
   const outcome = await chaos(options);
+  const { folder, violations } = outcome;
+  if (folder !== null) writeFileSync(join(folder, 'violations.txt'), accounts(violations).join('\n'));
   const quiet = tooQuiet(outcome.tally, demands(store, ms));
   process.stdout.write(`${report(outcome, quiet)}\nchaos: ${log}, SEED=${seed}\n`);
-  return outcome.violations.length + quiet.length === 0 ? 0 : 1;
+  return violations.length + quiet.length === 0 ? 0 : 1;
 }
 
 try {

@@ -13,13 +13,13 @@ import type { LogEntry, Truth } from './truth.ts';
 import type { Fault, Violation } from './violation.ts';
 
 /** Of each subscriber so many faults are told: the first says more than the thousandth. */
-export const MOST_TOLD = 20;
+export const MOST_TOLD = 10;
 
 /** For so long at most an old master may go on taking messages after some subscribers have come to the new one. */
 const SPLIT_MS = 5000;
 
 /** How much of a story is told around a fault. */
-const AROUND = 6;
+const AROUND = 8;
 
 export class Walk {
   readonly #story: Story;
@@ -128,7 +128,8 @@ export class Walk {
     const back = next?.kind === 'gap' ? this.#rankAt(next.cursor) : this.#truth.entries.length;
     for (const code of codes) {
       const copies = this.#truth.copiesOf(code);
-      const isBranch = (rank: number): boolean => !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
+      const isBranch = (rank: number): boolean =>
+        !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
       const lost = copies.find(isBranch);
       const owed = copies.find((rank) => this.#truth.isOwed(rank) && rank <= back);
       const isOnLost = next?.kind === 'start' && owed !== undefined && !this.#isNext(owed);
@@ -142,7 +143,8 @@ export class Walk {
   /** Whether nothing is owed before it. */
   #isNext(rank: number): boolean {
     if (this.#branch !== null) return false;
-    for (let before = (this.#at ?? rank) + 1; before < rank; before++) if (this.#truth.isOwed(before)) return false;
+    for (let before = (this.#at ?? rank) + 1; before < rank; before++)
+      if (this.#truth.isOwed(before)) return false;
     return true;
   }
 
@@ -163,6 +165,10 @@ export class Walk {
     this.#at = rank;
     this.#startRank ??= rank;
     this.#branch = null;
+    // A node that has not noticed yet may send once more what the reset took back, and then tells one itself.
+    for (let later = rank + 1; later < this.#seen.length; later++) {
+      if (!this.#truth.isOwed(later)) this.#seen[later] = 0;
+    }
     this.#resets.push(at);
   }
 
@@ -229,11 +235,18 @@ export class Walk {
   #found(fault: Fault, what: string): void {
     if (this.#violations.length >= MOST_TOLD) return;
     const { subscriber, book, items } = this.#story;
-    const around = items
+    const head = `${book.channel}: ${subscriber}: ${what}`;
+    // What was around the first tells the others, too.
+    const isFirst = this.#violations.every((violation) => violation.fault !== fault);
+    const around = isFirst ? `\n${this.#around(items)}` : '';
+    this.#violations.push({ fault, account: `${head}${around}` });
+  }
+
+  #around(items: readonly Item[]): string {
+    return items
       .slice(Math.max(0, this.#item - AROUND), this.#item + AROUND)
-      .map((item, i) => `    ${i === Math.min(AROUND, this.#item) ? '>' : ' '} ${this.#describe(item)}`);
-    const account = `${book.channel}: ${subscriber}: ${what}\n${around.join('\n')}`;
-    this.#violations.push({ fault, account });
+      .map((item, i) => `    ${i === Math.min(AROUND, this.#item) ? '>' : ' '} ${this.#describe(item)}`)
+      .join('\n');
   }
 
   #describe(item: Item): string {
