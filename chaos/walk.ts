@@ -127,17 +127,20 @@ export class Walk {
     const next = rest.find(({ kind }) => kind === 'gap' || kind === 'start');
     const back = next?.kind === 'gap' ? this.#rankAt(next.cursor) : this.#truth.entries.length;
     for (const code of codes) {
-      const copies = this.#truth.copiesOf(code);
-      const isBranch = (rank: number): boolean =>
-        !this.#truth.isOwed(rank) && rank > (this.#branch ?? this.#at ?? -1);
-      const lost = copies.find(isBranch);
-      const owed = copies.find((rank) => this.#truth.isOwed(rank) && rank <= back);
-      const isOnLost = next?.kind === 'start' && owed !== undefined && !this.#isNext(owed);
-      const rank = (isOnLost ? lost : undefined) ?? owed ?? lost ?? copies[0];
+      const rank = this.#copySent(code, back, next?.kind === 'start');
       if (rank !== undefined) this.#sent(this.#truth.entries[rank] as LogEntry);
       // A copy that the log lost before anybody else saw it is in no book.
       else if (next === undefined) this.#found('foreign', `${nameOf(code)} was sent, and is not in the log`);
     }
+  }
+
+  #copySent(code: number, back: number, endsUntold: boolean): number | undefined {
+    const copies = this.#truth.copiesOf(code);
+    const here = this.#branch ?? this.#at ?? -1;
+    const lost = copies.find((rank) => !this.#truth.isOwed(rank) && rank > here);
+    const owed = copies.find((rank) => this.#truth.isOwed(rank) && rank <= back);
+    const isLost = endsUntold && owed !== undefined && !this.#isNext(owed);
+    return (isLost ? lost : undefined) ?? owed ?? lost ?? copies[0];
   }
 
   /** Whether nothing is owed before it. */

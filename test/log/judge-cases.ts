@@ -196,23 +196,6 @@ export const CASES: readonly Case[] = [
     end: '6-0@e.6',
   },
   {
-    name: 'the same without its ordinal, at the tip',
-    after: '6-0@other',
-    look: { ...WHOLE, from: '3-0', prior: ['other'] },
-    found: [],
-    gaps: [gap('reset', null, '6-0@e.6')],
-    end: '6-0@e.6',
-  },
-  {
-    name: 'another epoch that this one goes on from, and the entry is gone',
-    after: '5-0@other.5',
-    look: { ...WHOLE, from: '3-0', prior: ['other'], cursorKept: false },
-    found: ['6-0 after 4-0 #5'],
-    delivered: [],
-    gaps: [gap('reset', null, '3-0@e')],
-    end: '3-0@e',
-  },
-  {
     name: 'another epoch from a cursor ahead of the tip',
     after: '9-0@other',
     look: WHOLE,

@@ -19,8 +19,23 @@ export interface RedisLook extends Look {
 /** What look.lua answers. */
 export function decodeLook(reply: Reply | undefined): RedisLook {
   if (!Array.isArray(reply)) throw new TypeError('look.lua answered no list');
-  const [epoch, from, metaTip, metaOrdinal, mean, max, tip, added, length, floor, maxDeleted, kept, n, ours, prior] =
-    reply.map(String) as Fifteen;
+  const [
+    epoch,
+    from,
+    metaTip,
+    metaOrdinal,
+    mean,
+    max,
+    tip,
+    added,
+    length,
+    floor,
+    maxDeleted,
+    kept,
+    n,
+    ours,
+    prior,
+  ] = reply.map(String) as Fifteen;
   return {
     epoch: epoch === '' ? null : epoch,
     from: from === '' ? ID_ZERO : from,
