@@ -1,5 +1,11 @@
 /** The listening sockets: one HTTP server per port, all with the same routes and doors. */
-import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.ts';
@@ -83,8 +89,8 @@ export class Listener {
   }
 }
 
-/** The connections whose last request is not answered yet, with its answer. */
-const answering = new WeakMap<Socket, ServerResponse>();
+/** What is not answered yet on each connection, in order. */
+const answering = new WeakMap<Socket, Set<ServerResponse>>();
 
 function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenOptions): Server {
   const server = createServer(
@@ -96,10 +102,7 @@ function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenO
       noDelay: true,
     },
     (request, response) => {
-      answering.set(request.socket, response);
-      response.once('close', () => {
-        if (answering.get(request.socket) === response) answering.delete(request.socket);
-      });
+      remember(request.socket, response);
       routes.routing(request, response);
     },
   );
@@ -112,28 +115,57 @@ function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenO
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
     if (answering.has(socket)) socket.destroy();
     else if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
-    else answerPlainly(server, request, socket);
+    else readPlainly(server, request, socket, head);
   });
   return server;
 }
 
-/** What Node does as well, when nobody listens: an answer, unless one is under way, and the end. */
-function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (socket.writable && answering.get(socket)?.headersSent !== true) {
-    const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
-    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
-  }
-  socket.destroy(error);
+function remember(socket: Socket, response: ServerResponse): void {
+  const unanswered = answering.get(socket) ?? new Set();
+  answering.set(socket, unanswered.add(response));
+  response.once('close', () => {
+    unanswered.delete(response);
+    if (unanswered.size === 0) answering.delete(socket);
+  });
 }
 
-/** An upgrade to something else (HTTP clients offer h2c) may be ignored: it is answered as if it were none. */
-function answerPlainly(server: Server, request: IncomingMessage, socket: Socket): void {
-  const response = new ServerResponse(request);
+/**
+ * A request that is none is answered, and that is the end. Those before it that came whole may be stored, or on
+ * their way there: what is said about them is said by their own answers.
+ */
+function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
+  const unanswered = [...(answering.get(socket) ?? [])];
+  const whole = unanswered.findLast(({ req }) => req.complete);
+  if (!socket.writable) socket.destroy(error);
+  else if (whole !== undefined) endBehind(whole, socket);
+  else {
+    if (unanswered[0]?.headersSent !== true) {
+      const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
+      socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
+    }
+    socket.destroy(error);
+  }
+}
+
+function endBehind(response: ServerResponse, socket: Socket): void {
+  // Each further byte is as wrong as those before.
+  if (!response.shouldKeepAlive) return;
   response.shouldKeepAlive = false;
-  response.assignSocket(socket);
-  response.once('finish', () => socket.end());
-  socket.on('error', () => socket.destroy());
-  server.emit('request', request, response);
+  response.once('close', () => socket.destroySoon());
+}
+
+/**
+ * An upgrade to something else (HTTP clients offer h2c) may be ignored. Node has taken the request for the last one
+ * in HTTP, and so without a body: it is read again, as if nothing had been offered.
+ */
+function readPlainly(server: Server, request: IncomingMessage, socket: Socket, head: Buffer): void {
+  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];
+  for (let i = 0; i < request.rawHeaders.length; i += 2) {
+    const name = request.rawHeaders[i] as string;
+    if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${request.rawHeaders[i + 1]}`);
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
+  server.emit('connection', socket);
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

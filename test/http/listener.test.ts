@@ -1,6 +1,6 @@
 /** Requests that are broken, or never finished: what they are answered, and that their connections end. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import { Connections } from '../../src/http/connections.ts';
@@ -12,17 +12,18 @@ import { TimerWheel } from '../../src/http/timer-wheel.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { GatedLog } from '../support/gated-log.ts';
-import { NDJSON, PATH } from '../support/history.ts';
+import { CHANNEL, NDJSON, PATH } from '../support/history.ts';
+import { answerOn } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
-import { within } from '../support/within.ts';
+import { until, within } from '../support/within.ts';
 
+const ALL = { maxEntries: 10, maxBytes: 1000 };
 const TIMEOUTS = { headersMs: 200, requestMs: 300, checkMs: 20 };
 
 /** What server.ts puts together of a manager, with less patience. */
-async function listen(t: TestContext): Promise<string> {
+async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<string> {
   const config = loadConfig({ env: { PORT: '0', STORE: 'memory' } });
   const logger = createLogger({ level: 'silent' });
-  const log = new GatedLog();
   const manager = new Manager({ log, clock: systemClock, logger, config: config.manager });
   const publishing = new Publishing({
     manager,
@@ -106,4 +107,47 @@ test('a batch may take as long as it likes; the request after it may not', async
   raw.write(`POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhe`);
   await raw.until('HTTP/1.1 408 ');
   await within('the end', raw.closed);
+});
+
+describe('what is broken behind a post that is not answered yet', () => {
+  const POST = `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello`;
+  const CHUNKED = `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  for (const [name, text] of [
+    ['a request that is none', 'HELLO\r\n\r\n'],
+    ['a chunk that is none', `${CHUNKED}ZZ\r\n`],
+    ['headers without an end', 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n'],
+  ] as const) {
+    test(`(${name}) is not taken for its answer, and ends the connection`, async (t) => {
+      const log = new GatedLog();
+      await using raw = await RawSocket.connect(await listen(t, log));
+      log.hold('append');
+      raw.write(`${POST}${POST}${text}`);
+      await until('the posts are here', () => log.count('append') > 0);
+      await new Promise((resolve) => setTimeout(resolve, 2 * TIMEOUTS.requestMs));
+      assert.equal(raw.socket.bytesRead, 0);
+      log.release('append');
+      await within('the end', raw.closed);
+      const answers = (await raw.until('')).match(/HTTP\/1\.1 \d+|"id"/g);
+      assert.deepEqual(answers, ['HTTP/1.1 201', '"id"', 'HTTP/1.1 201', '"id"']);
+    });
+  }
+});
+
+test('a post that offers to go on in HTTP/2 is read with its body, and its connection goes on', async (t) => {
+  const log = new GatedLog();
+  await using raw = await RawSocket.connect(await listen(t, log));
+  const OFFER =
+    'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA';
+  const post = `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n${OFFER}\r\nContent-Length: 5\r\n\r\n`;
+  raw.write(`${post}hello`);
+  assert.match((await answerOn(raw)).body, /"duplicate":false/);
+  raw.write(`${post}wo`);
+  await new Promise((resolve) => setTimeout(resolve, TIMEOUTS.checkMs));
+  raw.write('rld');
+  assert.match((await answerOn(raw)).body, /"duplicate":false/);
+  const { entries } = await log.inner.read(CHANNEL, { id: '0-0', epoch: null, ordinal: null }, ALL);
+  assert.deepEqual(
+    entries.map(({ data }) => data.toString()),
+    ['hello', 'world'],
+  );
 });
