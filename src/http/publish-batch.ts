@@ -89,6 +89,7 @@ export class Batch implements Submitter {
     // Cut in the middle of a line, or of the chunk that held it: what was received whole is stored.
     request.on('close', () => {
       this.#lines.forget();
+      if (!this.#isOver) options.source.leave();
       this.#isOver = true;
     });
   }
@@ -119,7 +120,7 @@ export class Batch implements Submitter {
     this.#lines.push(bytes);
     if (!this.#isHeld && this.#options.source.isFull) {
       this.#isHeld = true;
-      this.#options.source.wait(() => {
+      this.#options.source.whenRoom(() => {
         this.#isHeld = false;
         this.#readOn();
       });
@@ -142,6 +143,7 @@ export class Batch implements Submitter {
   }
 
   #over(): void {
+    if (!this.#isOver) this.#options.source.leave();
     this.#isOver = true;
     this.#answerSoon();
   }

@@ -2,6 +2,10 @@
  * One connection that posts: what it sent and what is not yet stored, over all of its requests, is bounded as
  * that of a publisher on a WebSocket is. Above the bound its socket is not read, and TCP makes the client
  * wait; requests that were read by then (a client may send several without waiting for answers) wait here.
+ *
+ *   enter ──the first who waits, when there is room──▶ its body is taken ──▶ leave: the next one's turn
+ *
+ * So entries are stored in the order of the requests, also behind a batch that is not taken whole yet.
  */
 import type { Socket } from 'node:net';
 import type { Manager } from '../manager/manager.ts';
@@ -11,7 +15,11 @@ export class Source implements Pausable {
   readonly isAnswered = true;
   readonly #manager: Manager;
   readonly #socket: Socket;
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
+  /** Whether it is somebody's turn. */
+  #isTaken = false;
+  /** Whose turn it is, when there is no room. */
+  #stuck: (() => void) | null = null;
   #unstoredBytes = 0;
   #paused = false;
 
@@ -37,9 +45,22 @@ export class Source implements Pausable {
     return this.#paused;
   }
 
-  /** Calls `go` when there is room, for the first who waits first. */
-  wait(go: () => void): void {
-    this.#waiting.push(go);
+  /** Resolves when it is the turn of this request, which has to end it by `leave`. */
+  async enter(): Promise<void> {
+    if (this.#isTaken || this.#waiting.length > 0 || this.isFull) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#isTaken = true;
+  }
+
+  /** All of the request's body is taken, or none of the rest will be. */
+  leave(): void {
+    this.#isTaken = false;
+    this.#next();
+  }
+
+  /** Calls `go` when there is room again: for the one whose turn it is, and who found it full. */
+  whenRoom(go: () => void): void {
+    this.#stuck = go;
   }
 
   /** Bytes received, which count until they are settled. */
@@ -54,10 +75,17 @@ export class Source implements Pausable {
 
   resume(): void {
     this.#paused = false;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const go of waiting) go();
+    const stuck = this.#stuck;
+    this.#stuck = null;
+    stuck?.();
+    this.#next();
     this.#socket.resume();
+  }
+
+  #next(): void {
+    if (this.#isTaken || this.#waiting.length === 0 || this.isFull) return;
+    this.#isTaken = true;
+    this.#waiting.shift()?.();
   }
 }
 

@@ -116,11 +116,15 @@ export class Publishing {
 
   /** Null: the client was gone before the body was whole. */
   async #post(ask: PublishAsk, raw: IncomingMessage): Promise<Asked<AppendResult> | null> {
-    const source = await this.#sourceWithRoom(raw.socket);
-    const read = await this.#bodies.read(raw, (body) => {
+    const source = this.#sourceOf(raw.socket);
+    await source.enter();
+    const reading = this.#bodies.read(raw, (body) => {
       const entry = entryOf(ask, body);
       return 'refused' in entry ? entry : this.#submit(source, ask.channel, entry.ok);
     });
+    // What is behind a body that is not whole is not here yet.
+    source.leave();
+    const read = await reading;
     return read === null || 'refused' in read ? read : read.ok;
   }
 
@@ -153,7 +157,8 @@ export class Publishing {
       return sendProblem(reply, { code: 'limit_reached', detail });
     }
     const { manager, maxMessageBytes, idleTimeoutMs } = this.#options;
-    const source = await this.#sourceWithRoom(request.socket);
+    const source = this.#sourceOf(request.socket);
+    await source.enter();
     reply.hijack();
     const response = reply.raw;
     response.setTimeout(idleTimeoutMs);
@@ -179,14 +184,12 @@ export class Publishing {
     return reply;
   }
 
-  /** The connection, once it is not full. */
-  async #sourceWithRoom(socket: Socket): Promise<Source> {
+  #sourceOf(socket: Socket): Source {
     let source = this.#sources.get(socket);
     if (source === undefined) {
       source = new Source(this.#options.manager, socket);
       this.#sources.set(socket, source);
     }
-    if (source.isFull) await new Promise<void>((resolve) => source.wait(resolve));
     return source;
   }
 
