@@ -33,7 +33,9 @@ export class Walk {
   #seen: Uint8Array;
   /** Not told of it yet. */
   #branch: number | null = null;
-  /** When it was told of one. */
+  /** What it was sent of it. */
+  #voids: number[] = [];
+  /** When it was told of a reset. */
   #resets: number[] = [];
   #item = 0;
 
@@ -90,6 +92,7 @@ export class Walk {
     this.#startedAt = at;
     this.#seen.fill(0);
     this.#branch = null;
+    this.#voids = [];
     this.#resets = [];
   }
 
@@ -106,6 +109,7 @@ export class Walk {
     if (!this.#truth.isOwed(rank)) {
       this.#at ??= rank - 1;
       this.#branch = rank;
+      this.#voids.push(rank);
       return;
     }
     if (this.#branch !== null) {
@@ -169,9 +173,8 @@ export class Walk {
     this.#startRank ??= rank;
     this.#branch = null;
     // A node that has not noticed yet may send once more what the reset took back, and then tells one itself.
-    for (let later = rank + 1; later < this.#seen.length; later++) {
-      if (!this.#truth.isOwed(later)) this.#seen[later] = 0;
-    }
+    for (const later of this.#voids) if (later > rank) this.#seen[later] = 0;
+    this.#voids = [];
     this.#resets.push(at);
   }
 

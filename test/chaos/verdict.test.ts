@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Book } from '../../chaos/book.ts';
 import { bodyOf, type Code, codeIn, codeOf, nameOf } from '../../chaos/message.ts';
+import { demands, tooQuiet } from '../../chaos/report.ts';
 import { Story, type ToldGap } from '../../chaos/story.ts';
+import { Tally } from '../../chaos/tally.ts';
 import type { LogEntry } from '../../chaos/truth.ts';
 import { judge, type Verdict } from '../../chaos/verdict.ts';
 
@@ -140,6 +142,19 @@ describe('what is no fault', () => {
     story.gap(gap(4, 1, { reason: 'reset', cursor: '1-0@b.1' }));
     story.entry(id(3), 'b', code(3));
     story.entry(id(5), 'b', code(5));
+    scene.isGood();
+  });
+
+  test('a node that has not noticed yet sends again what a reset took back, and then tells one itself', () => {
+    const scene = new Scene();
+    scene.mayReset = true;
+    scene.holds(1, 5);
+    const { story, sent } = scene.subscriber();
+    sent(1, 2, 3);
+    story.gap(gap(3, 1, { reason: 'reset' }));
+    sent(2, 3);
+    story.gap(gap(3, 1, { reason: 'reset' }));
+    sent(5);
     scene.isGood();
   });
 
@@ -383,6 +398,19 @@ describe('what is told wrongly', () => {
     bare.story.bare(code(7));
     scene.finds('foreign', '1-7 was sent');
   });
+});
+
+test('a run that did too little is told so, whatever it is short of', () => {
+  const wanted = demands('redis', 60_000);
+  const did = ['kills of servers', 'acknowledged', 'retries', 'duplicates suppressed', 'resumes', 'failovers'];
+  const busy = (without?: string): Tally => {
+    const tally = new Tally();
+    for (const name of did) if (name !== without) tally.add(name, 10_000);
+    return tally;
+  };
+  assert.deepEqual(tooQuiet(busy(), wanted), []);
+  for (const name of did) assert.equal(tooQuiet(busy(name), wanted).length, 1, name);
+  assert.ok(tooQuiet(new Tally(), demands('embedded', 4000)).includes('too quiet: 0 kills, and it takes 1'));
 });
 
 test('a message is known by what it holds, and only whole', () => {
