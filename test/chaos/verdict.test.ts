@@ -402,7 +402,14 @@ describe('what is told wrongly', () => {
 
 test('a run that did too little is told so, whatever it is short of', () => {
   const wanted = demands('redis', 60_000);
-  const did = ['kills of servers', 'acknowledged', 'retries', 'duplicates suppressed', 'resumes', 'failovers'];
+  const did = [
+    'kills of servers',
+    'acknowledged',
+    'retries',
+    'duplicates suppressed',
+    'resumes',
+    'failovers',
+  ];
   const busy = (without?: string): Tally => {
     const tally = new Tally();
     for (const name of did) if (name !== without) tally.add(name, 10_000);
