@@ -52,3 +52,19 @@ test('a batch whose end comes later than its beginning, together with what is be
     assert.equal(entries.map(({ data }) => data.toString()).join(), '0,1,2,3,4', `cut at ${cut}`);
   }
 });
+
+test('a batch that waited for room together with what is behind it', async () => {
+  await using s = await scene(0, { PUBLISHER_BUFFER_BYTES: '4kb' });
+  await using raw = await RawSocket.connect(s.address);
+  s.log.hold('append');
+  const batch = postText('{"data":"1"}\n{"data":"2"}\n', `Content-Type: ${NDJSON}`);
+  raw.write(`${postText('0'.repeat(5000))}${batch}${postText('3')}${postText('4', 'Connection: close')}`);
+  await until('all are here', () => s.server.stats.posts === 4);
+  s.log.release('append');
+  await within('the end', raw.closed);
+  const { entries } = await s.log.inner.read(CHANNEL, START, ALL);
+  assert.deepEqual(
+    entries.map(({ data }) => data.toString().slice(0, 1)),
+    ['0', '1', '2', '3', '4'],
+  );
+});
