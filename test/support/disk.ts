@@ -38,6 +38,12 @@ export function withFault(call: string, fault: string, nth: number): string[] {
   return ['strace', '-D', '-f', '--seccomp-bpf', '-o', '/dev/null', '-e', `trace=${call}`, '-e', inject];
 }
 
+/** The command is killed as it enters the `nth` of these system calls. (With --seccomp-bpf strace 6.1 misses all but the first.) */
+export function withDeath(call: string, nth: number): string[] {
+  const inject = `inject=${call}:signal=SIGKILL:when=${nth}`;
+  return ['strace', '-f', '-o', '/dev/null', '-e', `trace=${call}`, '-e', inject];
+}
+
 function canMount(): boolean {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return false;
   const path = mkdtempSync(join(tmpdir(), 'rivercast-disk-'));
