@@ -420,6 +420,24 @@ for (const [what, { how, says }] of Object.entries(BREAKS)) {
   });
 }
 
+for (const how of ['gone', 'empty'] as const) {
+  test(`a log file that is ${how}: an empty log, and whoever comes back is told reset`, async (t) => {
+    const dataDir = await tempDir(t);
+    const log = await openLog(dataDir);
+    await log.append('c', [{ type: 'text', data: Buffer.from('lost') }]);
+    const { tip, epoch, tipOrdinal } = await log.bounds('c');
+    await log.close();
+    const path = join(dataDir, 'data.mdb');
+    if (how === 'gone') await rm(path);
+    else await truncate(path, 0);
+    const again = await openLog(dataDir);
+    t.after(() => again.close());
+    await again.append('c', [{ type: 'text', data: Buffer.from('new') }]);
+    const { entries, gaps } = await readAll(again, 'c', { id: tip, epoch, ordinal: tipOrdinal });
+    assert.deepEqual([gaps.map(({ reason }) => reason), texts(entries)], [['reset'], ['new']]);
+  });
+}
+
 test('a log file that ends before its last page is whole as long as nothing in use lies behind its end', async (t) => {
   const dataDir = await tempDir(t);
   const log = await openLog(dataDir);
