@@ -118,7 +118,7 @@ export class EmbeddedLog implements Log {
       await store?.close();
       await guard.release();
       if (error instanceof StartError) throw error;
-      const why = await causeOf(error, dataDir);
+      const why = causeOf(error, dataDir);
       throw new StartError(`cannot open the log in ${dataDir}: ${why}`, 1, { cause: error });
     }
   }
@@ -301,7 +301,7 @@ export class EmbeddedLog implements Log {
     this.#flushingSince = this.#options.clock.monotonic();
     try {
       this.#queue = group.take(this.#queue);
-      await this.#store.transact((writes) => group.write(writes));
+      await this.#store.transact(group.diskBytes, (writes) => group.write(writes));
     } catch (error) {
       this.#fail(error as Error, group.jobs);
       return;

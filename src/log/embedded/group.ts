@@ -13,7 +13,7 @@ import { type EntryId, ID_ZERO, idMs, idSeq, idsAfter } from '../../protocol/id.
 import type { AppendResult, NewEntry, TrimPolicy } from '../log.ts';
 import { ENTRY_HEADER_BYTES, type IdParts, KEY_BYTES, writeEntry, writeKey } from '../record.ts';
 import { type ChannelState, isOver, recordOf } from './channel.ts';
-import { KeyPlan, type KeyPlanOptions } from './key-plan.ts';
+import { KeyPlan, type KeyPlanOptions, PAGE_BYTES } from './key-plan.ts';
 import type { Reader } from './reader.ts';
 import type { Store, Writes } from './store.ts';
 
@@ -74,6 +74,11 @@ const MAX_ENTRIES = 4096;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** Removals beyond what the group appends: lets retention catch up, and a long trim take turns with appends. */
 const EXTRA_REMOVALS = 1000;
+/** Pages above those that hold something, and the lists of free ones. */
+const BYTES_PER_GROUP = 256 * 1024;
+/** What LMDB adds to one, and the index of its page. */
+const BYTES_PER_ENTRY = 128;
+const BYTES_PER_REMOVAL = 512;
 
 export class Group {
   readonly jobs: Job[] = [];
@@ -114,6 +119,16 @@ export class Group {
       if (job.kind === 'forget') this.#keys.planRemovals(job.state);
     }
     return queue.slice(taken);
+  }
+
+  /**
+   * What `write` takes on disk, rather too much: LMDB copies each page that it changes. Entries lie side by side and fill
+   * half of their pages at worst; removing takes no page that holds several of them more than once.
+   */
+  get diskBytes(): number {
+    let bytes = this.#removals.length * BYTES_PER_REMOVAL;
+    for (const { values, ids } of this.#appends) bytes += 2 * values.length + ids.length * BYTES_PER_ENTRY;
+    return BYTES_PER_GROUP + bytes + this.#touched.size * PAGE_BYTES + this.#keys.diskBytes;
   }
 
   write(writes: Writes): void {

@@ -29,6 +29,9 @@ export interface KeyPlanOptions {
 
 /** Forgotten keys that one transaction removes: some milliseconds of work. */
 const MAX_REMOVALS = 2000;
+/** Of LMDB, as the log is opened. */
+export const PAGE_BYTES = 4096;
+const BYTES_PER_REMOVAL = 128;
 
 export class KeyPlan {
   readonly #options: KeyPlanOptions;
@@ -93,6 +96,11 @@ export class KeyPlan {
       if (found.length === limit) return;
       dead.shift();
     }
+  }
+
+  /** What `write` takes on disk at most: keys lie anywhere, each may change a page of its own. */
+  get diskBytes(): number {
+    return (this.#puts.length + this.#touched.size) * PAGE_BYTES + this.#removals.length * BYTES_PER_REMOVAL;
   }
 
   write(writes: Writes): void {

@@ -25,7 +25,7 @@ import {
   readKeyMs,
   readKeySeq,
 } from '../record.ts';
-import { causeOf } from './room.ts';
+import { causeOf, Room } from './room.ts';
 
 const FORMAT = '1';
 const FORMAT_KEY = Buffer.from('format');
@@ -33,6 +33,8 @@ const NEXT_NUMBER_KEY = Buffer.from('next number');
 const OWNER_KEY = Buffer.from('owner');
 /** Address space, not disk or memory: the file grows with what is stored. Beyond it LMDB maps anew. */
 const MAP_BYTES = 2 ** 36;
+/** The control table with a few pages above it, twice. */
+const OWNING_BYTES = 64 * 1024;
 const MAX_OWNER = 2 ** 47;
 
 /** The entry a scan stands at; good until the scan goes on. */
@@ -70,6 +72,7 @@ export class Store implements Writes {
   readonly #keyWrites: TableWrites;
   readonly #controlWrites: TableWrites;
   readonly #found: Found;
+  readonly #room: Room;
   readonly #owner: number;
 
   private constructor(
@@ -78,6 +81,7 @@ export class Store implements Writes {
     control: Database<Buffer, Buffer>,
   ) {
     this.#dataDir = dataDir;
+    this.#room = new Room(dataDir);
     this.#root = root;
     this.#control = control;
     this.#channels = root.openDB({ name: 'channels', encoding: 'binary', keyEncoding: 'binary' });
@@ -113,7 +117,7 @@ export class Store implements Writes {
         useVersions: true,
       });
     } catch (error) {
-      const why = await causeOf(error, dataDir);
+      const why = causeOf(error, dataDir);
       throw new StartError(`cannot open the log in ${dataDir}: ${why}`, 1, { cause: error });
     }
     try {
@@ -133,12 +137,14 @@ export class Store implements Writes {
   }
 
   async #own(): Promise<void> {
+    const missing = this.#room.take(OWNING_BYTES);
+    if (missing !== null) throw new StartError(`cannot write to the log in ${this.#dataDir}: ${missing}`);
     try {
       await this.#control.put(FORMAT_KEY, Buffer.from(FORMAT), 1);
       await this.#control.put(OWNER_KEY, Buffer.from(String(process.pid)), this.#owner);
     } catch (error) {
       const cause = await reasonOf(error);
-      const why = await causeOf(cause, this.#dataDir);
+      const why = causeOf(cause, this.#dataDir);
       throw new StartError(`cannot write to the log in ${this.#dataDir}: ${why}`, 1, { cause });
     }
   }
@@ -200,15 +206,19 @@ export class Store implements Writes {
 
   /**
    * Resolves once all that `write` wrote is on disk; nothing of it is stored when it rejects. Nothing is
-   * written either when another server owns the store by now.
+   * written either when another server owns the store by now. `bytes`: what it may take on disk, at most.
    */
-  async transact(write: (writes: Writes) => void): Promise<void> {
+  async transact(bytes: number, write: (writes: Writes) => void): Promise<void> {
+    const missing = this.#room.take(bytes);
+    if (missing !== null) {
+      throw new RivercastError('log_unavailable', `the log could not be written: ${missing}`);
+    }
     let owned: boolean;
     try {
       owned = await this.#control.ifVersion(OWNER_KEY, this.#owner, () => write(this));
     } catch (error) {
       const cause = await reasonOf(error);
-      const why = await causeOf(cause, this.#dataDir);
+      const why = causeOf(cause, this.#dataDir);
       throw new RivercastError('log_unavailable', `the log could not be written: ${why}`, { cause });
     }
     if (!owned) throw lostOwnership();
