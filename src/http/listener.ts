@@ -24,6 +24,7 @@ interface RequestTimeouts {
 const TIMEOUTS: RequestTimeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000 };
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 100;
+const TOO_MANY_HEADERS = 431;
 /** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
 const BACKLOG = 4096;
 
@@ -31,7 +32,7 @@ const BACKLOG = 4096;
 const LATE = 'ERR_HTTP_REQUEST_TIMEOUT';
 const BROKEN_STATUS: Readonly<Record<string, number>> = {
   [LATE]: 408,
-  HPE_HEADER_OVERFLOW: 431,
+  HPE_HEADER_OVERFLOW: TOO_MANY_HEADERS,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
 };
 
@@ -103,10 +104,12 @@ function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenO
     },
     (request, response) => {
       remember(request.socket, response);
-      routes.routing(request, response);
+      if (hasTooManyHeaders(request)) response.writeHead(TOO_MANY_HEADERS, { Connection: 'close' }).end();
+      else routes.routing(request, response);
     },
   );
-  server.maxHeadersCount = MAX_HEADERS;
+  // Node's own bound drops the headers beyond it: an Origin or a key may be among them.
+  server.maxHeadersCount = 0;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === LATE && isStreaming(socket)) return;
     refuseBroken(error, socket);
@@ -114,10 +117,19 @@ function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenO
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
     if (answering.has(socket)) socket.destroy();
+    else if (hasTooManyHeaders(request)) socket.end(statusOnly(TOO_MANY_HEADERS));
     else if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
     else readPlainly(server, request, socket, head);
   });
   return server;
+}
+
+function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.length > 2 * MAX_HEADERS;
+}
+
+function statusOnly(status: number): string {
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`;
 }
 
 function remember(socket: Socket, response: ServerResponse): void {
@@ -141,7 +153,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
   else {
     if (unanswered[0]?.headersSent !== true) {
       const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
-      socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
+      socket.write(statusOnly(status));
     }
     socket.destroy(error);
   }

@@ -151,3 +151,31 @@ test('a post that offers to go on in HTTP/2 is read with its body, and its conne
     ['hello', 'world'],
   );
 });
+
+describe('a request with more than a hundred headers', () => {
+  const MANY = Array.from({ length: 99 }, (_, i) => `X-${i}: a\r\n`).join('');
+  const HEAD = 'HTTP/1.1\r\nHost: 127.0.0.1\r\n';
+
+  test('is refused: an Origin or a key might be among those left out', async (t) => {
+    const log = new GatedLog();
+    const address = await listen(t, log);
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
+    for (const request of [
+      `POST ${PATH} ${HEAD}${MANY}Content-Length: 5\r\nIdempotency-Key: k\r\n\r\nhello`,
+      `GET /ws/manager ${HEAD}${MANY}${upgrade}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+      `GET /healthz ${HEAD}${MANY}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`,
+    ]) {
+      await using raw = await RawSocket.connect(address);
+      raw.write(request);
+      assert.match(await raw.head(), /^HTTP\/1\.1 431 /);
+      await within('the end', raw.closed);
+    }
+    assert.equal(log.count('append'), 0);
+  });
+
+  test('is answered with exactly a hundred', async (t) => {
+    await using raw = await RawSocket.connect(await listen(t));
+    raw.write(`GET /healthz ${HEAD}${MANY}\r\n`);
+    assert.match(await raw.head(), /^HTTP\/1\.1 200 /);
+  });
+});
