@@ -4,9 +4,9 @@ import type { Role } from '../config.ts';
 import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
 import { sendChannelList } from './channel-list.ts';
 import { type GuardOptions, guard } from './guard.ts';
-import type { History } from './history.ts';
+import type { History } from './history/history.ts';
 import { sendProblem } from './problem.ts';
-import type { Publishing } from './publish.ts';
+import type { Publishing } from './publish/publish.ts';
 import { type TrimOptions, trim } from './trim.ts';
 
 export interface ApiOptions extends GuardOptions, ChannelInfoOptions, TrimOptions {

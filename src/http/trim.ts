@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../log/log.ts';
 import { type EntryId, idAfter } from '../protocol/id.ts';
 import { START_FORMS, type Start } from '../protocol/start.ts';
-import { lastBefore } from './history-read.ts';
+import { lastBefore } from './history/read.ts';
 import { sendProblem } from './problem.ts';
 import { type Asked, pathChannelOf, placeOf, refuse, targetOf } from './request.ts';
 

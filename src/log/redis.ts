@@ -2,7 +2,7 @@
  * The log in Redis Streams. A channel is a stream, so `redis-cli XADD` writes to it and XRANGE reads it; what
  * Rivercast needs to prove a history lies beside it (redis/keys.ts).
  *
- *   connector  opens connections: to an address, or to the master that sentinels name
+ *   connection/ from an address, or the sentinels that name a master, to commands and replies
  *   appender   batches, stored once, on a connection of their own         scripts/append.lua
  *   durable    what makes them safe: replicas, disk
  *   key-memory idempotency keys are forgotten in time                     scripts/forget.lua
@@ -36,20 +36,20 @@ import type {
   TrimPolicy,
 } from './log.ts';
 import { Appender } from './redis/appender.ts';
-import { readCa } from './redis/ca.ts';
-import { Connector } from './redis/connector.ts';
+import { readCa } from './redis/connection/ca.ts';
+import { Connector } from './redis/connection/connector.ts';
+import { Keeper } from './redis/connection/keeper.ts';
+import { type Link, RedisFault } from './redis/connection/link.ts';
+import { parseTarget, type Target } from './redis/connection/target.ts';
 import { Durable } from './redis/durable.ts';
 import { warnOfEviction } from './redis/eviction.ts';
-import { Keeper } from './redis/keeper.ts';
 import { KeyMemory } from './redis/key-memory.ts';
 import { probeKey } from './redis/keys.ts';
-import { type Link, RedisFault } from './redis/link.ts';
 import { locate } from './redis/locate.ts';
 import { Reader } from './redis/reader.ts';
 import { Registry } from './redis/registry.ts';
 import { boundText, loadScript, runScript } from './redis/script.ts';
 import { SWEEP_TIMES, type SweepTimes, sweep } from './redis/sweep.ts';
-import { parseTarget, type Target } from './redis/target.ts';
 import { type RedisLogger, Trouble } from './redis/trouble.ts';
 import { Watcher } from './redis/watcher.ts';
 import { Witnesses } from './redis/witness.ts';

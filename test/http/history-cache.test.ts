@@ -7,7 +7,7 @@ import {
   immutableFor,
   isUnchanged,
   type Keeping,
-} from '../../src/http/history-cache.ts';
+} from '../../src/http/history/cache.ts';
 import { parseStart } from '../../src/protocol/start.ts';
 
 const NOW = 1_000_000_000;

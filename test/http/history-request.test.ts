@@ -1,7 +1,7 @@
 /** What a request for history asks for: every parameter, and what is refused. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { formOf, readHistoryAsk } from '../../src/http/history-request.ts';
+import { formOf, readHistoryAsk } from '../../src/http/history/request.ts';
 
 const NOW = Date.parse('2025-06-01T12:00:00Z');
 

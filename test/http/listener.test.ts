@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.ts';
 import { Connections } from '../../src/http/connections.ts';
 import { Doors } from '../../src/http/doors.ts';
 import { Listener } from '../../src/http/listener.ts';
-import { Publishing } from '../../src/http/publish.ts';
+import { Publishing } from '../../src/http/publish/publish.ts';
 import { createRoutes } from '../../src/http/routes.ts';
 import { TimerWheel } from '../../src/http/timer-wheel.ts';
 import { createLogger } from '../../src/logger.ts';

@@ -1,9 +1,9 @@
 /** How many connections the log opens, and that none is left over. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Keeper } from '../../src/log/redis/keeper.ts';
-import { Link } from '../../src/log/redis/link.ts';
-import { parseTarget } from '../../src/log/redis/target.ts';
+import { Keeper } from '../../src/log/redis/connection/keeper.ts';
+import { Link } from '../../src/log/redis/connection/link.ts';
+import { parseTarget } from '../../src/log/redis/connection/target.ts';
 import { LIMITS, next, openLog, START, texts } from '../support/redis-log.ts';
 import { RedisServer, untilBlocked } from '../support/redis-server.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import { errorIn, ReplyReader } from '../../src/log/redis/connection/reply.ts';
+import { Wire } from '../../src/log/redis/connection/wire.ts';
 import { decodeEntries, decodeStreams } from '../../src/log/redis/entries.ts';
-import { errorIn, ReplyReader } from '../../src/log/redis/reply.ts';
-import { Wire } from '../../src/log/redis/wire.ts';
 
 /** A socket whose far end is the test. */
 class Far extends Duplex {

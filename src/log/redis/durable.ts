@@ -10,11 +10,11 @@
  */
 import type { Durability } from '../../config-shape.ts';
 import { RivercastError } from '../../errors.ts';
-import { faultIn, type Link, RedisFault } from './link.ts';
-import { type Reply, ReplyReader } from './reply.ts';
+import { faultIn, type Link, RedisFault } from './connection/link.ts';
+import { type Reply, ReplyReader } from './connection/reply.ts';
+import type { Argument } from './connection/wire.ts';
 import { explained, runScript, type ScriptCall, scriptCommand } from './script.ts';
 import type { Trouble } from './trouble.ts';
-import type { Argument } from './wire.ts';
 
 /** What follows a group, and what its reply says: how many have all of it. */
 interface Confirmation {

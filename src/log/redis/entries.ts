@@ -9,7 +9,7 @@
 import { isUtf8 } from 'node:buffer';
 import { compareIds, type EntryId, parseId } from '../../protocol/id.ts';
 import type { Entry, EntryType } from '../log.ts';
-import { ReplyReader } from './reply.ts';
+import { ReplyReader } from './connection/reply.ts';
 
 const EMPTY: Buffer = Buffer.alloc(0);
 const LETTER_N = 'n'.charCodeAt(0);

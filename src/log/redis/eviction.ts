@@ -1,5 +1,5 @@
 /** Whether Redis may remove what it was given to keep, when its memory is full. */
-import { type Link, RedisFault } from './link.ts';
+import { type Link, RedisFault } from './connection/link.ts';
 import type { RedisLogger } from './trouble.ts';
 
 /**

@@ -4,9 +4,9 @@
  * Redis frees up to half a million of them in one go, and answers nobody meanwhile.
  */
 import type { Idempotency } from '../../config-shape.ts';
-import type { Keeper } from './keeper.ts';
+import type { Keeper } from './connection/keeper.ts';
+import { RedisFault } from './connection/link.ts';
 import { channelKeys } from './keys.ts';
-import { RedisFault } from './link.ts';
 import { loadScript, runScript } from './script.ts';
 import type { Trouble } from './trouble.ts';
 

@@ -5,7 +5,7 @@
 import { compareIds, type EntryId, ID_ZERO, idBefore } from '../../protocol/id.ts';
 import type { Look } from '../judge.ts';
 import type { Entry } from '../log.ts';
-import type { Reply } from './reply.ts';
+import type { Reply } from './connection/reply.ts';
 
 export interface RedisLook extends Look {
   readonly metaTip: EntryId;

@@ -12,13 +12,13 @@ import { compareIds, type EntryId, ID_ZERO, idBefore } from '../../protocol/id.t
 import { newEpoch } from '../epoch.ts';
 import { judgePage } from '../judge.ts';
 import type { Entry, Page, PageLimits } from '../log.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from './connection/backoff.ts';
+import type { Keeper } from './connection/keeper.ts';
+import { type Link, RedisFault } from './connection/link.ts';
+import { ReplyReader } from './connection/reply.ts';
 import { decodeEntries } from './entries.ts';
-import type { Keeper } from './keeper.ts';
 import { type ChannelKeys, channelKeys } from './keys.ts';
-import { type Link, RedisFault } from './link.ts';
 import { decodeLook, isNeighbour, type RedisLook, withOrdinals } from './look.ts';
-import { ReplyReader } from './reply.ts';
 import { loadScript, runAround, runScript, type ScriptCall } from './script.ts';
 import {
   contradicts,

@@ -7,10 +7,10 @@
 import { background } from '../../background.ts';
 import type { Clock } from '../../clock.ts';
 import type { ChannelBounds, ChannelPage } from '../log.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from './connection/backoff.ts';
+import type { Reply } from './connection/reply.ts';
 import { channelKeys, registryKey } from './keys.ts';
 import type { Reader } from './reader.ts';
-import type { Reply } from './reply.ts';
 import { loadScript, runForEach } from './script.ts';
 import type { RedisLogger } from './trouble.ts';
 

@@ -1,9 +1,9 @@
 /** The Lua scripts beside the compiled code, run by their hash and sent whole only when Redis lacks them. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type Link, RedisFault } from './link.ts';
-import { type Reply, ReplyReader } from './reply.ts';
-import type { Argument } from './wire.ts';
+import { type Link, RedisFault } from './connection/link.ts';
+import { type Reply, ReplyReader } from './connection/reply.ts';
+import type { Argument } from './connection/wire.ts';
 
 const FORBIDDEN = /user executing the script can't|ACL failure in script/;
 

@@ -9,11 +9,11 @@ import { randomBytes } from 'node:crypto';
 import { CHANNEL_TTL_MS, forgetAfterMs, type Retention } from '../../channels.ts';
 import type { Clock } from '../../clock.ts';
 import type { Swept } from '../log.ts';
-import { pause } from './backoff.ts';
+import { pause } from './connection/backoff.ts';
+import type { Reply } from './connection/reply.ts';
 import { channelKeys, sweepKey } from './keys.ts';
 import type { Reader } from './reader.ts';
 import type { Registry } from './registry.ts';
-import type { Reply } from './reply.ts';
 import { boundText, loadScript, runForEach, runScript, type ScriptCall } from './script.ts';
 
 const SWEEP = loadScript('sweep');

@@ -4,8 +4,8 @@
  * uploads can not fill the memory, and none waits for another.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Asked } from '../request.ts';
 import { GrowingBuffer } from './growing-buffer.ts';
-import type { Asked } from './request.ts';
 
 const MAX_UNFINISHED_BYTES = 64 * 1024 * 1024;
 const NOTHING: Buffer = Buffer.alloc(0);

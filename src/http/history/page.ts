@@ -7,14 +7,14 @@
  * is passed over.
  */
 import { createHash } from 'node:crypto';
-import type { Gap, Log } from '../log/log.ts';
-import { type Cursor, formatCursor } from '../protocol/cursor.ts';
-import type { EntryId } from '../protocol/id.ts';
-import { messageJson } from '../protocol/message-json.ts';
-import { gapJson, isRefused } from './gap.ts';
-import type { Answered } from './history-cache.ts';
-import { cursorInside, type Entries, isReached, type Range, readRange } from './history-read.ts';
-import type { HistoryAsk } from './history-request.ts';
+import type { Gap, Log } from '../../log/log.ts';
+import { type Cursor, formatCursor } from '../../protocol/cursor.ts';
+import type { EntryId } from '../../protocol/id.ts';
+import { messageJson } from '../../protocol/message-json.ts';
+import { gapJson, isRefused } from '../gap.ts';
+import type { Answered } from './cache.ts';
+import { cursorInside, type Entries, isReached, type Range, readRange } from './read.ts';
+import type { HistoryAsk } from './request.ts';
 
 /** Of encoded messages; a single larger one is a page of its own. */
 const MAX_PAGE_BYTES = 8 * 1024 * 1024;

@@ -8,8 +8,8 @@
  * So entries are stored in the order of the requests, also behind a batch that is not taken whole yet.
  */
 import type { Socket } from 'node:net';
-import type { Manager } from '../manager/manager.ts';
-import type { Pausable } from '../manager/pressure.ts';
+import type { Manager } from '../../manager/manager.ts';
+import type { Pausable } from '../../manager/pressure.ts';
 
 export class Source implements Pausable {
   readonly isAnswered = true;

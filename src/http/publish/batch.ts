@@ -11,16 +11,16 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ERRORS, type ErrorCode } from '../errors.ts';
-import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
-import type { Submitter } from '../manager/batcher.ts';
-import type { Manager } from '../manager/manager.ts';
-import { costOf } from '../manager/pressure.ts';
-import { parseJsonObject, readEntry } from '../protocol/entry-json.ts';
-import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
-import { type GivenUp, Lines } from './publish-lines.ts';
-import type { Source } from './publish-source.ts';
-import type { Refusal } from './request.ts';
+import { ERRORS, type ErrorCode } from '../../errors.ts';
+import type { AppendResult, EntryType, NewEntry } from '../../log/log.ts';
+import type { Submitter } from '../../manager/batcher.ts';
+import type { Manager } from '../../manager/manager.ts';
+import { costOf } from '../../manager/pressure.ts';
+import { parseJsonObject, readEntry } from '../../protocol/entry-json.ts';
+import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
+import type { Refusal } from '../request.ts';
+import { type GivenUp, Lines } from './lines.ts';
+import type { Source } from './source.ts';
 
 /** Beyond what its socket takes: as much as the answers to 20,000 lines, for who reads only after sending. */
 const MAX_UNSENT_BYTES = 1024 * 1024;

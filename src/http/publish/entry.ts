@@ -1,8 +1,8 @@
 /** From the bytes of a body to an entry, or to what is wrong with them. */
 import { isUtf8 } from 'node:buffer';
-import type { NewEntry } from '../log/log.ts';
-import type { PublishAsk } from './publish-ask.ts';
-import type { Asked, Refusal } from './request.ts';
+import type { NewEntry } from '../../log/log.ts';
+import type { Asked, Refusal } from '../request.ts';
+import type { PublishAsk } from './ask.ts';
 
 /** In valid JSON each is one character, or a pair of surrogates. */
 const ESCAPE = /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)/g;

@@ -5,7 +5,7 @@
  * While Links are open the sentinels are asked again every second: a master that was only cut off or stopped
  * goes on answering those it knows, long after another took its place, and what it stored would be lost.
  */
-import { background, type FailureLogger } from '../../background.ts';
+import { background, type FailureLogger } from '../../../background.ts';
 import { pause } from './backoff.ts';
 import { Link, RedisFault } from './link.ts';
 import { Sentinels } from './sentinels.ts';

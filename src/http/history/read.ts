@@ -5,11 +5,11 @@
  * Between two pages the event loop has its turn, since a store in this process answers within the same one.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Entry, Gap, Log, Page } from '../log/log.ts';
-import type { Cursor } from '../protocol/cursor.ts';
-import { compareIds, type EntryId, ID_ZERO, idBefore } from '../protocol/id.ts';
-import type { Start } from '../protocol/start.ts';
-import type { HistoryAsk } from './history-request.ts';
+import type { Entry, Gap, Log, Page } from '../../log/log.ts';
+import type { Cursor } from '../../protocol/cursor.ts';
+import { compareIds, type EntryId, ID_ZERO, idBefore } from '../../protocol/id.ts';
+import type { Start } from '../../protocol/start.ts';
+import type { HistoryAsk } from './request.ts';
 
 /** What one page costs to encode stays within a few milliseconds, and what one reader keeps in memory small. */
 const PAGE = { maxEntries: 1000, maxBytes: 256 * 1024 } as const;

@@ -3,7 +3,7 @@
  * number; or the sentinels that know which one it is just now. Passwords stay in here: `name` is what may be
  * logged.
  */
-import { StartError } from '../../errors.ts';
+import { StartError } from '../../../errors.ts';
 
 /** One address, and how to be let in there. */
 export interface Endpoint {

@@ -8,9 +8,9 @@
  *
  * No copy outlives the retention by age: it may be kept as long as its oldest entry may.
  */
-import type { Cursor } from '../protocol/cursor.ts';
-import { type EntryId, idMs } from '../protocol/id.ts';
-import type { HistoryAsk } from './history-request.ts';
+import type { Cursor } from '../../protocol/cursor.ts';
+import { type EntryId, idMs } from '../../protocol/id.ts';
+import type { HistoryAsk } from './request.ts';
 
 /** More means nothing to a cache. */
 const MAX_AGE_S = 365 * 24 * 3600;

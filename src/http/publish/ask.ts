@@ -8,8 +8,8 @@
  *   anything else                   a binary entry
  */
 import type { IncomingMessage } from 'node:http';
-import { isKey, KEY_RULE } from '../protocol/key.ts';
-import { type Asked, pathChannelOf, refuse } from './request.ts';
+import { isKey, KEY_RULE } from '../../protocol/key.ts';
+import { type Asked, pathChannelOf, refuse } from '../request.ts';
 
 export type BodyKind = 'text' | 'json' | 'binary' | 'lines';
 

@@ -1,7 +1,7 @@
 /** The certificates of a private authority, read and looked at once, at the start. */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { StartError } from '../../errors.ts';
+import { StartError } from '../../../errors.ts';
 
 /** The file's text; throws a StartError when it is not there or holds no certificate. */
 export function readCa(path: string): string {

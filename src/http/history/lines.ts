@@ -5,12 +5,12 @@
  *   {"gap":{"requested":…,"cursor":…, …}}      entries are missing here
  *   {"cursor":"…","tip":"…"}                   the last line: where to go on. Without it the answer was cut short
  */
-import { formatCursor } from '../protocol/cursor.ts';
-import type { EntryId } from '../protocol/id.ts';
-import { messageJson } from '../protocol/message-json.ts';
-import { gapJson, isRefused } from './gap.ts';
-import type { Piece, Range } from './history-read.ts';
-import type { HistoryAsk } from './history-request.ts';
+import { formatCursor } from '../../protocol/cursor.ts';
+import type { EntryId } from '../../protocol/id.ts';
+import { messageJson } from '../../protocol/message-json.ts';
+import { gapJson, isRefused } from '../gap.ts';
+import type { Piece, Range } from './read.ts';
+import type { HistoryAsk } from './request.ts';
 
 export interface LinesSource {
   /** The pieces of the range, in order; undefined when there are no more. */

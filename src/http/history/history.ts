@@ -9,27 +9,20 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Turnstile } from '../broadcaster/turnstile.ts';
-import type { Clock } from '../clock.ts';
-import { RivercastError } from '../errors.ts';
-import type { Log } from '../log/log.ts';
-import type { Logger } from '../logger.ts';
-import type { EntryId } from '../protocol/id.ts';
-import { gapProblem, isRefused } from './gap.ts';
-import {
-  type Answered,
-  cacheControl,
-  immutableFor,
-  isUnchanged,
-  type Keeping,
-  pinned,
-} from './history-cache.ts';
-import { linesOf } from './history-lines.ts';
-import { readPage } from './history-page.ts';
-import { isReached, locateRange, type Piece, type Range, readRange } from './history-read.ts';
-import { type HistoryAsk, readHistoryAsk } from './history-request.ts';
-import { sendProblem } from './problem.ts';
-import { targetOf } from './request.ts';
+import { Turnstile } from '../../broadcaster/turnstile.ts';
+import type { Clock } from '../../clock.ts';
+import { RivercastError } from '../../errors.ts';
+import type { Log } from '../../log/log.ts';
+import type { Logger } from '../../logger.ts';
+import type { EntryId } from '../../protocol/id.ts';
+import { gapProblem, isRefused } from '../gap.ts';
+import { sendProblem } from '../problem.ts';
+import { targetOf } from '../request.ts';
+import { type Answered, cacheControl, immutableFor, isUnchanged, type Keeping, pinned } from './cache.ts';
+import { linesOf } from './lines.ts';
+import { readPage } from './page.ts';
+import { isReached, locateRange, type Piece, type Range, readRange } from './read.ts';
+import { type HistoryAsk, readHistoryAsk } from './request.ts';
 
 /** One at a time keeps a store about busy; more let nobody wait for somebody else's long walk. */
 const MAX_READING = 4;

@@ -1,6 +1,6 @@
 /** What a request for history asks for: pure reading of its query and headers, every one of them hostile. */
-import { MAX_LAST_COUNT, type Start } from '../protocol/start.ts';
-import { type Asked, limitOf, onGapOf, pathChannelOf, placeOf } from './request.ts';
+import { MAX_LAST_COUNT, type Start } from '../../protocol/start.ts';
+import { type Asked, limitOf, onGapOf, pathChannelOf, placeOf } from '../request.ts';
 
 /** One JSON object, or one line per entry as they are read. */
 export type HistoryForm = 'json' | 'ndjson';
