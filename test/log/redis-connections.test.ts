@@ -33,6 +33,21 @@ describe('waits that are given up', () => {
   });
 });
 
+describe('a connection', () => {
+  test('for which no time is left, the process having stood still, is not there; that is all', async () => {
+    await using server = await RedisServer.start();
+    const { signal } = new AbortController();
+    const { redis } = parseTarget(server.url);
+    for (const leftMs of [0, -1758.6]) {
+      await assert.rejects(Link.open(redis, leftMs, signal), {
+        kind: 'connection',
+        message: /did not answer in time/,
+      });
+    }
+    assert.deepEqual(await clientsOf(server), []);
+  });
+});
+
 describe('a keeper', () => {
   test('that is closed while it connects leaves no connection', async () => {
     await using server = await RedisServer.start();

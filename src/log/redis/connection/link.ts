@@ -43,6 +43,8 @@ export function faultIn(reply: Buffer): RedisFault | null {
   return error === null ? null : new RedisFault(REFUSED.test(error) ? 'configuration' : 'redis', error);
 }
 
+const LATE = 'did not answer in time';
+
 export class Link {
   readonly #redis: Redis;
   #wire: Wire | null = null;
@@ -62,18 +64,20 @@ export class Link {
 
   /** Connects, authenticates, selects the database and looks at what kind of server it is. */
   static async open(endpoint: Endpoint, deadlineMs: number, signal: AbortSignal): Promise<Link> {
-    const redis = new Redis(clientOptions(endpoint, deadlineMs));
+    const redis = new Redis(clientOptions(endpoint));
     const link = new Link(redis);
     let trouble: string | null = null;
     redis.on('error', (error: Error) => {
       trouble ??= messageOf(error);
       link.#reason ??= messageOf(error);
     });
-    const timer = setTimeout(() => link.destroy('did not answer in time'), deadlineMs);
+    const timer = setTimeout(() => link.destroy(LATE), deadlineMs);
     const onAbort = (): void => link.destroy('closed');
     signal.addEventListener('abort', onAbort);
     try {
       signal.throwIfAborted();
+      // What came before, such as asking sentinels, may have taken all of it: a process can stand still meanwhile.
+      if (deadlineMs <= 0) throw new Error(LATE);
       await redis.connect();
       if (trouble !== null) throw new Error(trouble);
       link.#wire = new Wire(redis.stream);
@@ -176,7 +180,7 @@ function unfit(wanted: Endpoint['mode'], mode: string, version: string): string 
   return `Redis ${version} is too old: Rivercast needs 7.0 or newer`;
 }
 
-function clientOptions(endpoint: Endpoint, deadlineMs: number): RedisOptions & { replyMapping: 'legacy' } {
+function clientOptions(endpoint: Endpoint): RedisOptions & { replyMapping: 'legacy' } {
   const { host, port, path, username, password, database, tls, ca } = endpoint;
   return {
     ...(path === null ? { host, port } : { path }),
@@ -184,7 +188,8 @@ function clientOptions(endpoint: Endpoint, deadlineMs: number): RedisOptions & {
     ...(password === null ? {} : { password }),
     ...(tls ? { tls: ca === null ? {} : { ca } } : {}),
     db: database,
-    connectTimeout: deadlineMs,
+    // Whoever opens has a deadline for all of it.
+    connectTimeout: 0,
     lazyConnect: true,
     retryStrategy: null,
     autoResendUnfulfilledCommands: false,
