@@ -41,10 +41,16 @@ export class FailoverScene implements AsyncDisposable {
   readonly #closers: (() => Promise<unknown>)[] = [];
   #replica: RedisServer | null = null;
   #lived: RedisLog | null = null;
+  #latecomer: RedisLog | null = null;
 
   /** The process that followed every channel before the failover. */
   get lived(): RedisLog {
     return this.#lived as RedisLog;
+  }
+
+  /** A process that came so late that all it followed, of every channel named for it, was lost. */
+  get latecomer(): RedisLog {
+    return this.#latecomer as RedisLog;
   }
 
   /** `waiting` says whether somebody waits on the channel all through it. */
@@ -55,7 +61,8 @@ export class FailoverScene implements AsyncDisposable {
     const clients = this.#own(await TcpProxy.start(primary.port));
     this.#replica = replica;
     this.#lived = await this.#open(`redis://127.0.0.1:${clients.port}`);
-    const { lived } = this;
+    this.#latecomer = await this.#open(`redis://127.0.0.1:${clients.port}`);
+    const { lived, latecomer } = this;
     const names = [...channels.keys()];
     await Promise.all(names.map((name) => lived.append(name, texts('a', 'b'))));
     while ((await offsetOf(replica)) < (await offsetOf(primary)));
@@ -66,6 +73,7 @@ export class FailoverScene implements AsyncDisposable {
       const cursors = await witness(lived, name);
       const live = waiting(name) ? followLive(lived, name, cursors[3], OUTCOMES[outcome].length) : null;
       live?.catch(() => undefined);
+      if (name.endsWith('latecomer')) await followLive(latecomer, name, cursors[1], 2);
       this.#channels.set(name, { cursors, live });
     }
     await replica.cli('REPLICAOF', 'NO', 'ONE');

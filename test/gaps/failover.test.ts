@@ -11,7 +11,7 @@ import { FailoverScene, OUTCOMES, type Outcome } from './failover-scene.ts';
 import { FORMS, type Followed, type Form, followLive, followToEnd, inForm } from './follow.ts';
 
 const NAMES = Object.keys(OUTCOMES) as Outcome[];
-const USES = ['live', 'late', ...FORMS.flatMap((form) => [`lived ${form}`, `fresh ${form}`])];
+const USES = ['live', 'late', 'latecomer', ...FORMS.flatMap((form) => [`lived ${form}`, `fresh ${form}`])];
 
 let scene: FailoverScene;
 
@@ -79,6 +79,17 @@ test('who followed what the new primary took, before anybody noticed the loss, i
     const lost = await followToEnd(fresh, name, inForm(cursors[3], form));
     assert.deepEqual([lost.told, lost.texts], [['reset'], [...OUTCOMES[outcome], 'more']]);
   }
+});
+
+test('a process that had seen nothing of what was kept tells a reset once, with a place that an entry follows', async () => {
+  const outcome = 'whose tip is past the cursor';
+  const name = nameOf(outcome, 'latecomer');
+  const { cursors } = scene.of(name);
+  const [, b] = cursors;
+  const followed = await followToEnd(scene.latecomer, name, cursors[3]);
+  assert.deepEqual([followed.told, followed.texts], [['reset'], [...OUTCOMES[outcome]]]);
+  assert.equal(followed.gaps[0]?.resumeAt.id, b.id);
+  assert.notEqual(followed.end.epoch, b.epoch);
 });
 
 /** The limit, as it is; and its end, once somebody who saw the lost entries has come by. */

@@ -92,7 +92,10 @@ else
     -- The newest entries are lost; what is there is what it was.
     if length > 0 then prior = (state[7] or '') .. ' ' .. epoch end
     if #prior > MAX_PRIOR then prior = string.sub(prior, (string.find(prior, ' ', -MAX_PRIOR, true) or 0) + 1) end
-  elseif metaIsAhead then from = known
+  elseif metaIsAhead then
+    -- A place that the next entry follows, as rotate.lua has it.
+    local kept = redis.call('XREVRANGE', stream, known, '-', 'COUNT', 1)[1]
+    from = kept and kept[1] or known
   end
 end
 
