@@ -1,11 +1,12 @@
 /** A log that is slow or stopped: publishers wait in TCP, memory stays bounded, and nothing sent is lost. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GatedLog } from '../support/gated-log.ts';
 import { clientFrame, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
-import { until } from '../support/within.ts';
+import { until, within } from '../support/within.ts';
 
 const CHANNEL = 'local-q';
 /** What one read from a socket holds at most: it comes on top of the bound. */
@@ -82,9 +83,10 @@ test('what a publisher sent before it closed is stored, also when it was paused'
   await using socket = await RawSocket.open(server.address, '/ws/manager');
   for (let n = 0; n < 100; n++) socket.write(message(n));
   socket.write(clientFrame(OPCODE.close, Buffer.from([0x03, 0xe8])));
+  const ended = once(socket.socket, 'finish');
   socket.socket.end();
+  await within('all of it, and the end, to be on its way', ended);
   await until('it is paused', () => server.stats.unstoredBytes > 16 * 1024);
-  await delay(50);
   log.release('append');
   await until('it is gone', () => server.stats.publishers === 0 && server.stats.unstoredBytes === 0);
   assert.deepEqual(await stored(log), range(100));
