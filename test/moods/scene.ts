@@ -85,7 +85,7 @@ export class Scene implements Server {
     for (const follower of followers) {
       await until(`the ${follower.name} follower has ${wanted.join(', ')}`, async () => {
         const texts = await follower.texts();
-        return wanted.every((text) => texts.includes(text, texts.length - 3000));
+        return wanted.every((text) => texts.includes(text, Math.max(0, texts.length - 3000)));
       });
     }
   }
