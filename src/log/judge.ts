@@ -16,7 +16,7 @@
  * the ordinals do not meet, or when the last entry deleted by name lay between.
  */
 import type { Cursor } from '../protocol/cursor.ts';
-import { compareIds, type EntryId, ID_ZERO, idBefore } from '../protocol/id.ts';
+import { compareIds, type EntryId, ID_ZERO, idBefore, lowestId } from '../protocol/id.ts';
 import type { Entry, Gap, GapReason, Page, PageGap } from './log.ts';
 
 /** One atomic look at a channel. */
@@ -91,7 +91,7 @@ function judgeStart(after: Cursor, look: Look, next: Entry | undefined): Gap | n
 
 /** Rule 1. */
 function judgeEpoch(after: Cursor, look: Look, next: Entry | undefined): Gap {
-  const id = isOnThisBranch(after, look) ? after.id : lowest([after.id, look.from, look.tip]);
+  const id = isOnThisBranch(after, look) ? after.id : lowestId([after.id, look.from, look.tip]);
   if (id !== after.id) return gapAt('reset', after, look, { id });
   if (next !== undefined) return resetBefore(next, after, look);
   return gapAt('reset', after, look, { id: look.tip });
@@ -185,8 +185,4 @@ function ordinalOf(cursor: Cursor): number | null {
 
 function cursorAt(id: EntryId, ordinal: number | null, look: Look): Cursor {
   return { id, epoch: look.epoch, ordinal: id === look.tip ? look.tipOrdinal : ordinal };
-}
-
-function lowest(ids: readonly EntryId[]): EntryId {
-  return ids.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
 }

@@ -12,6 +12,8 @@ export type EntryId = string;
 export const ID_ZERO: EntryId = '0-0';
 
 const U64_MAX = '18446744073709551615';
+/** The greatest id there is. */
+export const LAST_ID: EntryId = `${U64_MAX}-${U64_MAX}`;
 const ID_PATTERN = /^(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})$/;
 
 /** The canonical id in `text`, or null when it is not one (also when a part exceeds 64 bits). */
@@ -29,6 +31,11 @@ export function compareIds(a: EntryId, b: EntryId): number {
   const dashB = b.indexOf('-');
   const byMs = compareDecimal(a.slice(0, dashA), b.slice(0, dashB));
   return byMs !== 0 ? byMs : compareDecimal(a.slice(dashA + 1), b.slice(dashB + 1));
+}
+
+/** The least of them, of which there is one at least. */
+export function lowestId(ids: readonly EntryId[]): EntryId {
+  return ids.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
 }
 
 /** The milliseconds part as a number; exact below 2^53, which a clock reaches in the year 287396. */

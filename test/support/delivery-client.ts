@@ -216,7 +216,7 @@ export class Client {
 
   #entry(content: string, cursor: Cursor | null = null, channel?: string): void {
     const strand = this.#strand(channel);
-    const { id } = strand.model.entry(strand.story, content);
+    const { id } = strand.model.entry(strand.story, content, cursor?.epoch ?? null);
     if (cursor === null) return;
     assert.equal(cursor.id, id);
     strand.cursor = cursor;

@@ -126,10 +126,12 @@ export class ChannelModel {
     story.history = cursor.epoch === null && cursor.id === ID_ZERO ? null : history;
   }
 
-  entry(story: Story, content: string): Accepted {
+  /** `epoch`: the one it came under; null when the door does not say, or there is none. */
+  entry(story: Story, content: string, epoch: string | null): Accepted {
     const i = this.entries.findIndex((entry) => entry.content === content);
-    const { born, cut } = this.entries[i] ?? assert.fail(`nobody published ${content}`);
+    const { id, born, cut } = this.entries[i] ?? assert.fail(`nobody published ${content}`);
     assert.ok(i >= story.at, `entry ${i} when ${story.at} is next: again, or out of order`);
+    if (epoch !== null) story.history ??= this.#historyOf({ id, epoch, ordinal: null });
     this.#moveTo(story, i);
     const history = story.history ?? this.history;
     if (story.tells !== 'nothing') {
@@ -158,7 +160,9 @@ export class ChannelModel {
       this.#checkReason(told, isReset, missing, to);
       this.#checkCount(told, isReset, missing);
     }
-    Object.assign(story, { at: Math.max(story.at, to), history, isFresh: false, isForked: false });
+    // Read late, one without an epoch may be of a history that was lost as well by now.
+    const known = told.cursor.epoch === null ? null : history;
+    Object.assign(story, { at: Math.max(story.at, to), history: known, isFresh: false, isForked: false });
   }
 
   /** The subscriber is told, or tells, where it stands. */

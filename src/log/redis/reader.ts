@@ -8,7 +8,7 @@
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import type { Cursor } from '../../protocol/cursor.ts';
-import { compareIds, type EntryId, ID_ZERO, idBefore } from '../../protocol/id.ts';
+import { type EntryId, ID_ZERO, LAST_ID } from '../../protocol/id.ts';
 import { newEpoch } from '../epoch.ts';
 import { judgePage } from '../judge.ts';
 import type { Entry, Page, PageLimits } from '../log.ts';
@@ -17,19 +17,11 @@ import type { Keeper } from './connection/keeper.ts';
 import { type Link, RedisFault } from './connection/link.ts';
 import { ReplyReader } from './connection/reply.ts';
 import { decodeEntries } from './entries.ts';
+import { findFork, type Seen } from './fork.ts';
 import { type ChannelKeys, channelKeys } from './keys.ts';
 import { decodeLook, isNeighbour, type RedisLook, withOrdinals } from './look.ts';
 import { loadScript, runAround, runScript, type ScriptCall } from './script.ts';
-import {
-  contradicts,
-  type Fingerprint,
-  fingerprint,
-  isNewTo,
-  isReplaced,
-  type Known,
-  type Witness,
-  type Witnesses,
-} from './witness.ts';
+import { contradicts, isNewTo, type Witness, type Witnesses } from './witness.ts';
 
 /** A reply is meant to stay below this, and below eight times it if every entry is the largest known. */
 const REPLY_BYTES = 8 * 1024 * 1024;
@@ -40,10 +32,6 @@ const MIN_COUNT = 16;
 const ENTRY_OVERHEAD_BYTES = 64;
 /** A new epoch is begun at most this often within one look: each time by evidence that is new. */
 const MAX_ROTATIONS = 3;
-/** Epochs that a later one goes on from, by name: more failovers than a cursor is likely to outlive. */
-const MAX_PRIOR = 16;
-const LAST_ID: EntryId = '18446744073709551615-18446744073709551615';
-
 /** A pipeline of ours is run in one go unless it arrives in pieces, so a second try is rare already. */
 const MAX_SIGHTS = 5;
 
@@ -59,12 +47,6 @@ export interface ReaderOptions {
   readonly readMs: number;
   readonly random: () => number;
   readonly signal: AbortSignal;
-}
-
-/** What this process knew when it met a loss. */
-interface Seen extends Known, Pick<Witness, 'fingerprints'> {
-  /** Whether an id is known to have been given to two entries. */
-  readonly isReused: boolean;
 }
 
 /** One look, and the entries found in it. */
@@ -196,67 +178,18 @@ export class Reader {
     throw new RivercastError('log_unavailable', 'the channel changes too fast to be looked at');
   }
 
-  /** Begins an epoch after the newest entry that is certainly still what it was. */
+  /** Begins an epoch where the history parted from the one that was known. */
   async #rotate(channel: string, look: RedisLook, seen: Seen): Promise<void> {
     const { stream, meta } = this.keysOf(channel);
-    const bounds = [look.tip];
-    let isReused = seen.isReused || look.epoch === null || look.floor === null;
-    if (look.epoch !== null) {
-      const isSame = look.epoch === seen.epoch;
-      bounds.push(isSame && compareIds(seen.tip, look.metaTip) > 0 ? seen.tip : look.metaTip);
-      if (isSame) {
-        const found = await this.#lastSame(stream, look, seen.fingerprints);
-        bounds.push(...found.last);
-        isReused ||= found.isReused;
-      }
-      if (isReplaced(look) && look.floor !== null) {
-        bounds.push(idBefore(look.floor));
-        isReused = true;
-      }
-    }
-    const from = bounds.reduce((low, id) => (compareIds(id, low) < 0 ? id : low));
-    // Unless ids were given twice, whoever has an entry that is there stands in this history.
-    const prior = isReused ? [] : [...look.prior, look.epoch].slice(-MAX_PRIOR);
+    const { from, prior } = await findFork(
+      async (command, args) =>
+        decodeEntries(await this.ask((link, ms) => link.callRaw(command, [stream, ...args], ms))),
+      look,
+      seen,
+    );
     const args = [look.epoch ?? '', newEpoch(), from, prior.join(' ')];
     const call = { script: ROTATE, keys: [stream, meta], args };
     await this.ask((link, ms) => runScript(link, call, ms));
-  }
-
-  /**
-   * The newest delivered entry that reads as it did, found by halving; before all of them when none does. One
-   * that is gone says nothing, it may have been deleted by name: the next older one has to.
-   */
-  async #lastSame(
-    stream: string,
-    look: RedisLook,
-    prints: readonly Fingerprint[],
-  ): Promise<{ readonly last: readonly EntryId[]; readonly isReused: boolean }> {
-    const floor = look.floor ?? LAST_ID;
-    const there = prints.filter(({ id }) => compareIds(id, floor) >= 0 && compareIds(id, look.tip) <= 0);
-    const newest = there.at(-1);
-    let isReused = newest !== undefined && (await this.#isSame(stream, newest)) === false;
-    let low = 0;
-    let high = there.length;
-    let last: EntryId[] = there.slice(0, 1).map(({ id }) => idBefore(id));
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      let at = middle;
-      let isSame = await this.#isSame(stream, there[at] as Fingerprint);
-      while (isSame === null && at > low) isSame = await this.#isSame(stream, there[--at] as Fingerprint);
-      isReused ||= isSame === false;
-      if (isSame === true) {
-        last = [(there[at] as Fingerprint).id];
-        low = middle + 1;
-      } else high = at;
-    }
-    return { last, isReused };
-  }
-
-  /** Null when there is no such entry any more. */
-  async #isSame(stream: string, print: Fingerprint): Promise<boolean | null> {
-    const reply = await this.ask((link, ms) => link.callRaw('xrange', [stream, print.id, print.id], ms));
-    const [entry] = decodeEntries(reply);
-    return entry === undefined ? null : fingerprint(entry).crc === print.crc;
   }
 }
 

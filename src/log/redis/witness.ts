@@ -18,6 +18,8 @@ const MAX_WITNESSES = 2048;
 
 export interface Fingerprint {
   readonly id: EntryId;
+  /** The entry before it as it was delivered; null when somebody else wrote it. */
+  readonly prev: EntryId | null;
   readonly crc: number;
   readonly ordinal: number | null;
 }
@@ -155,7 +157,8 @@ export class Witnesses {
 /** The ordinal counts only where it is stored: a derived one may become known between two looks. */
 export function fingerprint(entry: Entry): Fingerprint {
   const chain = entry.prev === null ? '' : `${entry.prev} ${entry.ordinal}`;
-  return { id: entry.id, crc: crc32(chain, crc32(entry.data)), ordinal: entry.ordinal };
+  const { id, prev, ordinal } = entry;
+  return { id, prev, crc: crc32(chain, crc32(entry.data)), ordinal };
 }
 
 /** What a Witness knew at one moment. */

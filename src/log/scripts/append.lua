@@ -43,11 +43,11 @@ local function isBefore(a, b)
   return aSeq < bSeq
 end
 
-local function isOurs(entry)
+-- The id that an entry of ours follows; nil for somebody else's.
+local function prevOf(entry)
   for i = 1, #entry[2], 2 do
-    if entry[2][i] == 'p' then return true end
+    if entry[2][i] == 'p' then return entry[2][i + 1] end
   end
-  return false
 end
 
 local before = redis.call('GET', batch)
@@ -72,8 +72,8 @@ if redis.call('EXISTS', stream) == 1 then
     elseif name == 'length' then length = value
     elseif name == 'first-entry' and value then
       oldestMs = tonumber(string.match(value[1], '^%d+'))
-      hasOurs = hasOurs or isOurs(value)
-    elseif name == 'last-entry' and value then hasOurs = hasOurs or isOurs(value)
+      hasOurs = hasOurs or prevOf(value) ~= nil
+    elseif name == 'last-entry' and value then hasOurs = hasOurs or prevOf(value) ~= nil
     end
   end
 end
@@ -93,9 +93,10 @@ else
     if length > 0 then prior = (state[7] or '') .. ' ' .. epoch end
     if #prior > MAX_PRIOR then prior = string.sub(prior, (string.find(prior, ' ', -MAX_PRIOR, true) or 0) + 1) end
   elseif metaIsAhead then
-    -- A place that the next entry follows, as rotate.lua has it.
+    -- The place that the next entry follows: whoever resumes there is told no other gap (redis/fork.ts).
+    local next = known ~= last and redis.call('XRANGE', stream, '(' .. known, '+', 'COUNT', 1)[1]
     local kept = redis.call('XREVRANGE', stream, known, '-', 'COUNT', 1)[1]
-    from = kept and kept[1] or known
+    from = not next and last or prevOf(next) or kept and kept[1] or known
   end
 end
 

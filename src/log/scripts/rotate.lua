@@ -2,7 +2,6 @@
 --
 -- KEYS 1 the stream   2 its meta hash
 -- ARGV 1 the epoch in which the loss was seen ('' = none)   2 the new epoch   3 the id after which it begins
---        (or after the newest entry up to it)
 --      4 the epochs before it that it goes on from, space-separated
 -- Returns the epoch that holds now.
 local epoch = redis.call('HGET', KEYS[2], 'epoch') or ''
@@ -16,9 +15,5 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
     end
   end
 end
--- A place that the next entry follows: whoever resumes from there is not told another gap.
-local from = ARGV[3]
-local kept = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', 1)[1]
-if kept then from = kept[1] end
-redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'from', from, 'prior', ARGV[4], 'tip', tip, 'n', added)
+redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'from', ARGV[3], 'prior', ARGV[4], 'tip', tip, 'n', added)
 return ARGV[2]
