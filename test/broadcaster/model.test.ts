@@ -6,6 +6,8 @@
  *
  *   npm run test:model                     1,000 runs in memory, 1,000 embedded, 100 on Redis
  *   MODEL_SEED=<seed> npm run test:model   the same runs again
+ *
+ * A failure names its seed, its path and its replayPath: with MODEL_SEED, MODEL_PATH and MODEL_REPLAY it is run alone.
  */
 import { randomInt } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -18,6 +20,8 @@ import { RedisServer } from '../support/redis-server.ts';
 
 const IS_LONG = process.env['MODEL_RUNS'] === 'long';
 const SEED = Number(process.env['MODEL_SEED'] ?? randomInt(2 ** 31));
+const PATH = process.env['MODEL_PATH'];
+const REPLAY = process.env['MODEL_REPLAY'];
 /** A failure that is still being made smaller by then is told as it is. */
 const LIMIT_MS = IS_LONG ? 3_000_000 : 30_000;
 const MAX_CLIENTS = 12;
@@ -258,7 +262,13 @@ interface Runs {
 async function holds(t: TestContext, { store, short, long, open }: Runs): Promise<void> {
   const numRuns = IS_LONG ? long : short;
   // Unbiased: small cases, which fast-check prefers, have no history to go wrong with.
-  const commands = fc.noBias(fc.commands(happenings(store), { maxCommands: 100, size: 'max' }));
+  const commands = fc.noBias(
+    fc.commands(happenings(store), {
+      maxCommands: 100,
+      size: 'max',
+      ...(REPLAY === undefined ? {} : { replayPath: REPLAY }),
+    }),
+  );
   const property = fc.asyncProperty(RING_BYTES, commands, async (ringBytes, steps) => {
     const clock = new ManualClock();
     await using world = new World(await open(clock), clock, ringBytes);
@@ -268,6 +278,7 @@ async function holds(t: TestContext, { store, short, long, open }: Runs): Promis
   await fc.assert(property, {
     numRuns,
     seed: SEED,
+    ...(PATH === undefined ? {} : { path: PATH, endOnFailure: true }),
     interruptAfterTimeLimit: LIMIT_MS,
     markInterruptAsFailure: true,
   });
