@@ -43,7 +43,7 @@ export interface BatcherOptions {
   readonly limits: BatchLimits;
   readonly pressure: Pressure;
   /** How an append ended; null: well. */
-  readonly ended: (error: unknown) => void;
+  readonly ended: (channel: string, error: unknown) => void;
 }
 
 interface Batch {
@@ -52,6 +52,18 @@ interface Batch {
   readonly cost: number;
 }
 
+/**
+ * Made once: when the log begins to stand still a quarter of a million may wait, and a stack for each would hold the
+ * event loop for seconds.
+ */
+const OVERLOADED = new RivercastError(
+  'overloaded',
+  'the log accepts nothing at the moment; this is not stored',
+);
+const UNKNOWN = new RivercastError(
+  'log_unavailable',
+  'the log did not answer in time, so it is not known whether this is stored; publish it again with the same key',
+);
 /** In place of one who was told already. */
 const NOBODY: Submitter = { isAnswered: false, stored: () => undefined, failed: () => undefined };
 
@@ -63,6 +75,8 @@ export class Batcher {
   /** Of the two lists above, what lies before is in a batch already. */
   #head = 0;
   #waitingBytes = 0;
+  /** Of everything that was added and not settled. */
+  #heldCost = 0;
   #running: Promise<void> | null = null;
   #inFlight: Batch | null = null;
   #startedMs = 0;
@@ -85,10 +99,12 @@ export class Batcher {
 
   add(entry: NewEntry, submitter: Submitter): void {
     if (submitter.isAnswered && (this.#isStalled || this.#options.pressure.isHopeless)) {
-      submitter.failed(entry, overloaded());
+      submitter.failed(entry, OVERLOADED);
       return;
     }
-    this.#options.pressure.add(costOf(entry));
+    const cost = costOf(entry);
+    this.#heldCost += cost;
+    this.#options.pressure.add(this.#channel, cost);
     this.#entries.push(entry);
     this.#submitters.push(submitter);
     this.#waitingBytes += entry.data.length;
@@ -105,10 +121,10 @@ export class Batcher {
     for (const [i, submitter] of batch.submitters.entries()) {
       if (!submitter.isAnswered) continue;
       batch.submitters[i] = NOBODY;
-      submitter.failed(batch.entries[i] as NewEntry, unknown());
+      submitter.failed(batch.entries[i] as NewEntry, UNKNOWN);
     }
     this.#refuseWaiting();
-    this.#options.pressure.stallBegan();
+    this.#options.pressure.stallBegan(this.#channel, this.#heldCost);
   }
 
   get #isFull(): boolean {
@@ -142,16 +158,21 @@ export class Batcher {
     this.#inFlight = null;
     if (this.#isStalled) {
       this.#isStalled = false;
-      pressure.stallEnded();
+      pressure.stallEnded(this.#channel);
     }
-    ended(failure);
-    pressure.release(batch.cost);
+    ended(this.#channel, failure);
+    this.#release(batch.cost);
     for (let i = 0; i < entries.length; i++) {
       const submitter = submitters[i] as Submitter;
       const entry = entries[i] as NewEntry;
       if (results === null) submitter.failed(entry, failure);
       else submitter.stored(entry, results[i] as AppendResult);
     }
+  }
+
+  #release(cost: number): void {
+    this.#heldCost -= cost;
+    this.#options.pressure.release(cost);
   }
 
   /** The next batch, out of what waits. */
@@ -212,23 +233,12 @@ export class Batcher {
       const submitter = submitters[i] as Submitter;
       if (submitter.isAnswered) {
         this.#waitingBytes -= entry.data.length;
-        this.#options.pressure.release(costOf(entry));
-        submitter.failed(entry, overloaded());
+        this.#release(costOf(entry));
+        submitter.failed(entry, OVERLOADED);
       } else {
         this.#entries.push(entry);
         this.#submitters.push(submitter);
       }
     }
   }
-}
-
-function overloaded(): RivercastError {
-  return new RivercastError('overloaded', 'the log accepts nothing at the moment; this is not stored');
-}
-
-function unknown(): RivercastError {
-  return new RivercastError(
-    'log_unavailable',
-    'the log did not answer in time, so it is not known whether this is stored; publish it again with the same key',
-  );
 }

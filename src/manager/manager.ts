@@ -41,6 +41,8 @@ export class Manager {
   #late: RivercastError | null = null;
   #isLateTold = false;
   #hadOneInTime = false;
+  /** A fault of ours that fails every append is said once, until one succeeds. */
+  #isFaultTold = false;
 
   constructor(options: ManagerOptions) {
     const { log, clock, config } = options;
@@ -55,7 +57,7 @@ export class Manager {
         waitMs: config.batchWaitMs,
       },
       pressure: this.#pressure,
-      ended: (error) => this.#ended(error),
+      ended: (channel, error) => this.#ended(channel, error),
     };
   }
 
@@ -124,9 +126,17 @@ export class Manager {
     this.#tellLate();
   }
 
-  #ended(error: unknown): void {
-    if (isLate(error)) this.#late = error;
-    else if (error === null) this.#hadOneInTime = true;
+  #ended(channel: string, error: unknown): void {
+    if (error === null) {
+      this.#hadOneInTime = true;
+      this.#isFaultTold = false;
+    } else if (isLate(error)) {
+      this.#late = error;
+    } else if (!(error instanceof RivercastError) && !this.#isFaultTold) {
+      // Those who are answered are told `internal`, and here is why.
+      this.#options.logger.error({ err: error, channel }, 'an append failed by a fault of the server');
+      this.#isFaultTold = true;
+    }
   }
 
   /** Once per change, and not for each message. */

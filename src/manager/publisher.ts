@@ -18,15 +18,15 @@ export interface PublisherConnection {
 
 export class Publisher implements Submitter, Pausable {
   readonly isAnswered = false;
+  readonly channel: string;
   readonly #manager: Manager;
-  readonly #channel: string;
   readonly #connection: PublisherConnection;
   #unstoredBytes = 0;
   #paused = false;
 
   constructor(manager: Manager, channel: string, connection: PublisherConnection) {
     this.#manager = manager;
-    this.#channel = channel;
+    this.channel = channel;
     this.#connection = connection;
   }
 
@@ -41,7 +41,7 @@ export class Publisher implements Submitter, Pausable {
   publish(type: EntryType, data: Buffer): void {
     const entry = { type, data };
     this.#unstoredBytes += costOf(entry);
-    this.#manager.submit(this.#channel, entry, this);
+    this.#manager.submit(this.channel, entry, this);
     if (!this.#paused && this.#manager.mustPause(this)) {
       this.#paused = true;
       this.#connection.pause();
@@ -56,7 +56,7 @@ export class Publisher implements Submitter, Pausable {
   failed(entry: NewEntry, error: unknown): void {
     this.#settle(entry);
     if (isLate(error)) return;
-    this.#manager.lost(this.#channel, error);
+    this.#manager.lost(this.channel, error);
     this.#connection.close(ERRORS.log_unavailable.close, 'the log can not store any more');
   }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { NDJSON, PATH, page } from '../support/history.ts';
 import { type Posted, post } from '../support/posts.ts';
+import { clientFrame, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { TestServer } from '../support/running-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -129,4 +130,29 @@ test('Redis stopped: answered in time, and a second try with the key is stored o
       [second.body.id, 'unknown'],
     ],
   );
+});
+
+test('a channel that nothing can be added to takes no room from the others, however much it is sent', async (t) => {
+  const { server, redis } = await start(t, 'redis', {
+    OVERLOADED_AFTER_MS: '200ms',
+    HEARTBEAT_MS: '200ms',
+    PUBLISHER_BUFFER_BYTES: '64kib',
+    MANAGER_BUFFER_BYTES: '256kib',
+  });
+  assert.ok(redis !== null);
+  await redis.cli('SET', 'local-q:bad', 'no stream');
+  const stuck = await Promise.all(
+    Array.from({ length: 10 }, () => RawSocket.open(server.address, '/ws/manager?channel=bad')),
+  );
+  for (const { socket } of stuck) {
+    for (let n = 0; n < 20; n++) socket.write(clientFrame(OPCODE.text, 'x'.repeat(8000)));
+  }
+  await until('there is no room', () => server.stats.unstoredBytes > 256 * 1024);
+  assert.equal((await post(server, 'fine', { path: '/api/channels/good/messages' })).status, 201);
+  await using raw = await server.publisher('?channel=good');
+  raw.send('fine, too');
+  await until('both are stored', async () => (await redis.cli('XLEN', 'local-q:good')) === '2');
+  await redis.cli('DEL', 'local-q:bad');
+  await until('all is stored once it can be', async () => (await redis.cli('XLEN', 'local-q:bad')) === '200');
+  for (const socket of stuck) socket.reset();
 });

@@ -305,23 +305,64 @@ describe('a log that stands still', () => {
     const { log, clock, pressure, batcher, raw } = await scene(bounds);
     let resumed = 0;
     const publisher: Pausable = { isAnswered: true, unstoredBytes: 0, resume: () => void (resumed += 1) };
-    const rawPublisher: Pausable = { ...publisher, isAnswered: false, resume: () => assert.fail() };
-    assert.deepEqual([pressure.mustPause(publisher), pressure.mustPause(rawPublisher)], [true, true]);
+    assert.equal(pressure.mustPause(publisher), true);
     clock.advance(100);
     batcher.check(100);
-    for (let n = 0; n < 3; n++) batcher.add(text(`more ${n}`), raw);
     assert.equal(resumed, 1);
+    // What the channel holds is set aside; beyond that it takes room again.
+    for (let n = 0; n < 6; n++) batcher.add(text(`more ${n}`), raw);
     assert.equal(pressure.mustPause(publisher), false);
     const other = batcherOf(log, WIDE, { clock, pressure });
     const late = new Recorder(true);
     other.add(text('x'), late);
     assert.match(late.told[0] ?? '', /^failed x: .*not stored/);
     assert.equal(other.isIdle, true);
-    pressure.forget(rawPublisher);
     log.release('append');
     await batcher.settled;
     other.add(text('y'), late);
     await other.settled;
     assert.equal(late.told[1], 'stored y');
+  });
+
+  test('gives the others their room back, and its own raw publishers wait once its own room is full', async () => {
+    const bounds = { publisherBufferBytes: 1000, bufferBytes: 400 };
+    const { log, clock, pressure, batcher, raw } = await scene(bounds);
+    const resumed: string[] = [];
+    const rawOf = (channel: string): Pausable => ({
+      isAnswered: false,
+      channel,
+      unstoredBytes: 0,
+      resume: () => void resumed.push(channel),
+    });
+    const [own, other] = [rawOf('c'), rawOf('other')];
+    assert.deepEqual([pressure.mustPause(own), pressure.mustPause(other)], [true, true]);
+    clock.advance(100);
+    batcher.check(100);
+    assert.deepEqual(resumed, ['c', 'other']);
+    assert.deepEqual([pressure.mustPause(own), pressure.mustPause(other)], [false, false]);
+    batcher.add(text('r3'), raw);
+    assert.deepEqual([pressure.mustPause(own), pressure.mustPause(other)], [true, false]);
+    pressure.tick();
+    assert.deepEqual(resumed, ['c', 'other']);
+    log.release('append');
+    await batcher.settled;
+    assert.deepEqual(resumed, ['c', 'other', 'c']);
+    assert.equal(pressure.unstoredBytes, 0);
+  });
+
+  test('tells any number of those who wait at once, with one error', async () => {
+    const { log, clock, batcher } = await scene();
+    const told = new Set<unknown>();
+    const many: Submitter = {
+      isAnswered: true,
+      stored: () => assert.fail(),
+      failed: (_entry, error) => void told.add(error),
+    };
+    for (let n = 0; n < 1000; n++) batcher.add(text(`${n}`), many);
+    clock.advance(100);
+    batcher.check(100);
+    assert.equal(told.size, 1);
+    log.release('append');
+    await batcher.settled;
   });
 });

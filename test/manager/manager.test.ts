@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ManagerConfig } from '../../src/config.ts';
+import { RivercastError } from '../../src/errors.ts';
 import { createLogger, type Logger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { type Pausable, Pressure } from '../../src/manager/pressure.ts';
@@ -101,7 +102,7 @@ describe('one publisher', () => {
 
   test('is told by the end of its connection that the log has failed for good, and so is whoever stops the server', async () => {
     const desk = new Desk();
-    for (let i = 0; i < 20; i++) desk.log.failNext('append', new Error('broken'));
+    for (let i = 0; i < 20; i++) desk.log.failNext('append', new RivercastError('log_unavailable', 'broken'));
     const { publisher, faucet } = desk.publisher();
     publish(publisher, 20);
     await until('all have failed', () => desk.manager.unstoredBytes === 0);
@@ -150,7 +151,7 @@ describe('all publishers together', () => {
     const pressure = new Pressure({ publisherBufferBytes: 10, bufferBytes: 100 });
     let resumed = 0;
     const one: Pausable = { isAnswered: false, unstoredBytes: 0, resume: () => void (resumed += 1) };
-    pressure.add(101);
+    pressure.add('c', 101);
     assert.equal(pressure.mustPause(one), true);
     pressure.release(2);
     assert.equal(resumed, 0);
@@ -221,4 +222,23 @@ test('a channel nobody publishes to is forgotten, and works again', async () => 
     desk.manager.tick();
     assert.equal((await desk.log.bounds('c')).length, 2 * round);
   }
+});
+
+test('a fault of ours that fails appends is said once, and again when it is back', async () => {
+  const desk = new Desk();
+  const { publisher } = desk.publisher();
+  const publishOne = async (): Promise<void> => {
+    publish(publisher, 1);
+    await desk.manager.drain(new AbortController().signal);
+  };
+  const faults = (): number => desk.said.filter((line) => line.includes('fault of the server')).length;
+  for (const expected of [1, 1]) {
+    desk.log.failNext('append', new TypeError('ours'));
+    await publishOne();
+    assert.equal(faults(), expected);
+  }
+  await publishOne();
+  desk.log.failNext('append', new TypeError('ours'));
+  await publishOne();
+  assert.equal(faults(), 2);
 });
