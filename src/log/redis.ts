@@ -129,7 +129,7 @@ export class RedisLog implements Log {
     const open = (deadlineMs: number): Promise<Link> => connector.open(deadlineMs, signal);
     const connect = { open, connectMs, random, signal };
     const trouble = this.#trouble;
-    const durable = new Durable(options.durability ?? DURABILITY, trouble, { connectMs, appendMs });
+    const durable = new Durable(options.durability ?? DURABILITY, { connectMs, appendMs });
     this.#writes = new Keeper({ ...connect, prepare: (link) => durable.prepare(link) });
     this.#reads = new Keeper({ ...connect, onOpen: () => this.#watcher.reconnected() });
     const writerId = randomBytes(9).toString('base64url');
@@ -137,7 +137,7 @@ export class RedisLog implements Log {
     const { idempotency = DEFAULT_IDEMPOTENCY } = options;
     const onForgottenEarly = forgottenEarly(this.#logger, clock, idempotency);
     const remembering = { ...idempotency, onForgottenEarly, stream, callMs: readMs, trouble, signal };
-    const keyMemory = new KeyMemory({ ...remembering, keeper: this.#reads });
+    const keyMemory = new KeyMemory({ ...remembering, keeper: this.#reads, logger: this.#logger });
     const { channelTtlMs } = this.#sweepTimes;
     const storing = { ...writing, retention, channelTtlMs, random, signal };
     this.#appender = new Appender({ ...storing, durable, keyMemory });

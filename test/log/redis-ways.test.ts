@@ -120,6 +120,21 @@ describe('a user of the ACL', () => {
   });
 });
 
+test('without a permission that only what goes with entries needs, they are stored, once, and it is said once', async (t) => {
+  await using server = await RedisServer.start();
+  const { url, logger } = await userWith(server, '-pexpiretime');
+  const log = await openLog(t, url, { logger });
+  for (let n = 0; n < 5; n++) await log.append(CHANNEL, texts(`${n}`));
+  assert.equal(await server.cli('XLEN', CHANNEL), '5');
+  const told = logger.lines.filter((line) => /pexpiretime/i.test(line));
+  assert.equal(told.length, 1, logger.lines.join('\n'));
+  assert.match(told[0] ?? '', /what goes with entries/);
+  await server.cli('ACL', 'SETUSER', 'rivercast', '+pexpiretime');
+  await log.append(CHANNEL, texts('more'));
+  assert.match(logger.lines.at(-1) ?? '', /works again/);
+  await log.close();
+});
+
 /** The rules of docs/operations.md. */
 function rules(): string[] {
   const page = readFileSync('docs/operations.md', 'utf8');

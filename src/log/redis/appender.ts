@@ -140,8 +140,9 @@ export class Appender {
       witness.see(epoch, ids.at(-1) as EntryId, Number(ordinal));
     }
     if (args.length > before) keyMemory.written(channel, Number(forgotten));
-    if (wrong !== '')
-      trouble.note('entries were stored, but what goes with them was not', { channel, wrong });
+    // The entries are stored; what goes with them is not.
+    if (wrong !== '') trouble.lame(`what goes with entries of ${channel}`, wrong);
+    else trouble.clear(`what goes with entries of ${channel}`);
     return { results: mix(ids, duplicates), late };
   }
 }

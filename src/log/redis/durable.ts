@@ -6,7 +6,7 @@
  *   memory      sent at once, confirmed by its reply
  *   replicated  WAIT
  *   fsync       WAITAOF; a server without it (before 7.2) has to run with `appendfsync always`, whose
- *               replies are themselves the confirmation, and is asked on every connect whether it does
+ *               replies come after the flush: it is asked on every connect, and behind every group, whether it does
  */
 import type { Durability } from '../../config-shape.ts';
 import { RivercastError } from '../../errors.ts';
@@ -14,12 +14,13 @@ import { faultIn, type Link, RedisFault } from './connection/link.ts';
 import { type Reply, ReplyReader } from './connection/reply.ts';
 import type { Argument } from './connection/wire.ts';
 import { explained, runScript, type ScriptCall, scriptCommand } from './script.ts';
-import type { Trouble } from './trouble.ts';
 
 /** What follows a group, and what its reply says: how many have all of it. */
 interface Confirmation {
   readonly command: readonly string[];
   readonly count: (reply: Reply) => number;
+  /** Whether it says how Redis is set up: once that does not fit, no later append on the connection is safe either. */
+  readonly isSetting: boolean;
 }
 
 export interface Stored {
@@ -53,20 +54,19 @@ const ALWAYS: ReadonlyMap<string, string> = new Map([
   ['appendfsync', 'always'],
   ['no-appendfsync-on-rewrite', 'no'],
 ]);
+const ALWAYS_TEXT: string = [...ALWAYS].map((pair) => pair.join(' ')).join(', ');
+const CONFIG_GET: readonly [string, ...string[]] = ['config', 'get', ...ALWAYS.keys()];
 const NO_COMMAND = /^ERR unknown command/;
 const NO_FILE = /appendonly is disabled/;
 
 export class Durable {
   readonly #durability: Durability;
-  readonly #trouble: Trouble;
   readonly #deadlines: DurableDeadlines;
   readonly #confirmations = new WeakMap<Link, Confirmation>();
   readonly #groups = new WeakMap<Link, Group>();
-  #isLate = false;
 
-  constructor(durability: Durability, trouble: Trouble, deadlines: DurableDeadlines) {
+  constructor(durability: Durability, deadlines: DurableDeadlines) {
     this.#durability = durability;
-    this.#trouble = trouble;
     this.#deadlines = deadlines;
   }
 
@@ -76,12 +76,21 @@ export class Durable {
     if (level === 'memory') return;
     if (level === 'replicated') {
       await this.#ask(link, ['wait', '0', '1']);
-      this.#confirmations.set(link, { command: ['wait', `${replicas}`, `${timeoutMs}`], count: Number });
+      const command = ['wait', `${replicas}`, `${timeoutMs}`];
+      this.#confirmations.set(link, { command, count: Number, isSetting: false });
       return;
     }
-    if (!(await this.#hasWaitAof(link))) return this.#assertAlways(link);
-    const count = (reply: Reply): number => Number((reply as readonly Reply[])[0]);
-    this.#confirmations.set(link, { command: ['waitaof', '1', '0', `${timeoutMs}`], count });
+    if (await this.#hasWaitAof(link)) {
+      const count = (reply: Reply): number => Number((reply as readonly Reply[])[0]);
+      const command = ['waitaof', '1', '0', `${timeoutMs}`];
+      this.#confirmations.set(link, { command, count, isSetting: false });
+      return;
+    }
+    const wrong = unfitSettings(await this.#ask(link, CONFIG_GET));
+    if (wrong !== '')
+      throw this.#unfit(`Redis before 7.2 must run with ${ALWAYS_TEXT}; it runs with ${wrong}`);
+    const count = (reply: Reply): number => (unfitSettings(reply) === '' ? 1 : 0);
+    this.#confirmations.set(link, { command: CONFIG_GET, count, isSetting: true });
   }
 
   /** Rejects with a RedisFault when it is not known whether it is stored, or when Redis refused it. */
@@ -107,6 +116,7 @@ export class Durable {
     });
   }
 
+  /** Never rejects. */
   async #flushAll(link: Link, group: Group, confirmation: Confirmation): Promise<void> {
     while (group.items.length > 0) {
       const items = group.items.splice(0);
@@ -120,13 +130,16 @@ export class Durable {
   }
 
   /** Resolves with those to be sent again because Redis does not have the script. */
-  async #flush(link: Link, items: readonly Item[], { command, count }: Confirmation): Promise<Item[]> {
+  async #flush(link: Link, items: readonly Item[], confirmation: Confirmation): Promise<Item[]> {
+    const { command, count, isSetting } = confirmation;
     const deadlineMs = this.#deadlines.appendMs + this.#durability.timeoutMs;
     const replies = await link.exchange([...items.map((item) => item.command), command], deadlineMs);
     const confirmed = replies.pop() as Buffer;
     const fault = faultIn(confirmed);
     if (fault !== null) throw fault;
     const late = this.#judge(count(new ReplyReader(confirmed).value()));
+    // A new one is asked, and refused until it fits again.
+    if (late !== null && isSetting) link.destroy(`no longer runs with ${ALWAYS_TEXT}`);
     return items.filter((item, i) => {
       const reply = replies[i] as Buffer;
       const refused = faultIn(reply);
@@ -140,20 +153,16 @@ export class Durable {
     });
   }
 
-  /** Tells the operator when it begins to be late and when that is over; the publishers of each message are told too. */
+  /** Null when it is as safe as asked. Publishers are told of each message; operators by the manager, once per change. */
   #judge(confirmed: number): RivercastError | null {
     const { level, replicas, timeoutMs } = this.#durability;
-    const isReplicated = level === 'replicated';
-    const isLate = confirmed < (isReplicated ? replicas : 1);
-    const fields = isReplicated ? { confirmed, replicas, timeoutMs } : { timeoutMs };
-    const who = isReplicated ? 'replicas' : 'the disk of Redis';
-    if (isLate && !this.#isLate) this.#trouble.note(`${who} did not have what was stored in time`, fields);
-    if (!isLate && this.#isLate) this.#trouble.note(`${who} had what was stored in time again`, fields);
-    this.#isLate = isLate;
-    if (!isLate) return null;
-    const had = `${confirmed} of ${replicas} replicas had it after ${timeoutMs} ms`;
     const safe = 'publish it again with the same key to be told when it is safe';
-    if (isReplicated) return new RivercastError('not_replicated', `stored, but only ${had}; ${safe}`);
+    if (level === 'replicated') {
+      if (confirmed >= replicas) return null;
+      const had = `${confirmed} of ${replicas} replicas had it after ${timeoutMs} ms`;
+      return new RivercastError('not_replicated', `stored, but only ${had}; ${safe}`);
+    }
+    if (confirmed >= 1) return null;
     return new RivercastError('not_synced', `stored, but not on disk after ${timeoutMs} ms; ${safe}`);
   }
 
@@ -167,16 +176,6 @@ export class Durable {
       if (NO_FILE.test(error.message)) throw this.#unfit('Redis must run with appendonly yes');
       throw error;
     }
-  }
-
-  async #assertAlways(link: Link): Promise<void> {
-    const reply = await this.#ask(link, ['config', 'get', ...ALWAYS.keys()]);
-    const settings = (reply as readonly Reply[]).map(String);
-    const wrong = [...ALWAYS].filter(([name, value]) => settings[settings.indexOf(name) + 1] !== value);
-    if (wrong.length === 0) return;
-    const needed = [...ALWAYS].map((pair) => pair.join(' ')).join(', ');
-    const found = wrong.map(([name]) => `${name} ${settings[settings.indexOf(name) + 1]}`).join(', ');
-    throw this.#unfit(`Redis before 7.2 must run with ${needed}; it runs with ${found}`);
   }
 
   async #ask(link: Link, [name, ...args]: readonly [string, ...string[]]): Promise<Reply> {
@@ -194,4 +193,11 @@ export class Durable {
   #unfit(reason: string): RedisFault {
     return new RedisFault('configuration', `DURABILITY="${this.#durability.level}": ${reason}`);
   }
+}
+
+/** What of ALWAYS is otherwise, as CONFIG GET says it; '' when nothing is. */
+function unfitSettings(reply: Reply): string {
+  const settings = (reply as readonly Reply[]).map(String);
+  const wrong = [...ALWAYS].filter(([name, value]) => settings[settings.indexOf(name) + 1] !== value);
+  return wrong.map(([name]) => `${name} ${settings[settings.indexOf(name) + 1]}`).join(', ');
 }

@@ -3,12 +3,13 @@
  * where no more come, keys that were known for long enough are unlinked from here: they expire too, but then
  * Redis frees up to half a million of them in one go, and answers nobody meanwhile.
  */
+import { background } from '../../background.ts';
 import type { Idempotency } from '../../config-shape.ts';
 import type { Keeper } from './connection/keeper.ts';
 import { RedisFault } from './connection/link.ts';
 import { channelKeys } from './keys.ts';
 import { loadScript, runScript } from './script.ts';
-import type { Trouble } from './trouble.ts';
+import type { RedisLogger, Trouble } from './trouble.ts';
 
 const FORGET = loadScript('forget');
 /** A generation is forgotten a third of a window after its last key was known for the whole of it. */
@@ -20,6 +21,7 @@ export interface KeyMemoryOptions extends Idempotency {
   /** Not the one for appends, where a call may have to wait for replicas. */
   readonly keeper: Keeper;
   readonly trouble: Trouble;
+  readonly logger: RedisLogger;
   readonly onForgottenEarly: (channel: string) => void;
   readonly callMs: number;
   readonly signal: AbortSignal;
@@ -50,7 +52,8 @@ export class KeyMemory {
 
   #forgetIn(channel: string, ms: number): void {
     if (this.#options.signal.aborted) return;
-    const timer = setTimeout(() => void this.#forget(channel), Math.ceil(ms) + 2);
+    const forget = (): void => background('forgetting keys', this.#forget(channel), this.#options.logger);
+    const timer = setTimeout(forget, Math.ceil(ms) + 2);
     this.#timers.set(channel, timer.unref());
   }
 

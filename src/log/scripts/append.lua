@@ -208,9 +208,11 @@ for i = 2, count do ids[i] = add(following, i) end
 local list = told(isCounting and ids[1] .. '+' .. count or table.concat(ids, ' '))
 
 local trouble = ''
+-- The reply; nil when it failed.
 local function try(...)
   local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and trouble == '' then trouble = (...) .. ': ' .. reply.err end
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if trouble == '' then trouble = (...) .. ': ' .. reply.err end
 end
 
 local size = (tonumber(state[5] or 0) * length + bytes) / (length + count)
@@ -232,10 +234,10 @@ if hasKeys then
     local age = newest and nowMs - newest
     -- Names are times: a second one within a millisecond has to wait. A clock that was set back begins anew.
     if age == 0 then return 0 end
-    if age and age > 0 and age < windowMs / 3 and redis.call('HLEN', nameOf(newest)) < maxKeys / 2 then return 0 end
+    if age and age > 0 and age < windowMs / 3 and (try('HLEN', nameOf(newest)) or 0) < maxKeys / 2 then return 0 end
     local start, kept, known, early = nowMs, {}, 0, 0
     for g = #generations, 1, -1 do
-      local size = redis.call('HLEN', nameOf(generations[g]))
+      local size = try('HLEN', nameOf(generations[g])) or 0
       if start == generations[g] then start = start + 1 end
       if isPast(generations[g]) or known >= maxKeys then
         if not isPast(generations[g]) then early = early + size end
@@ -255,7 +257,7 @@ if hasKeys then
   local function remember()
     local early = rotate()
     local name = generation .. string.format('%.0f', generations[#generations])
-    local isNew = redis.call('EXISTS', name) == 0
+    local isNew = try('EXISTS', name) == 0
     local fields = {}
     for position = 1, count do
       local key = keyOf[order[position]]
@@ -288,7 +290,8 @@ end
 local forgetAfterMs = tonumber(ARGV[13])
 if forgetAfterMs then
   local forgetMs = nowMs + forgetAfterMs
-  if redis.call('PEXPIRETIME', stream) < forgetMs - forgetAfterMs / 30 then
+  local expiresMs = try('PEXPIRETIME', stream)
+  if expiresMs and expiresMs < forgetMs - forgetAfterMs / 30 then
     try('PEXPIREAT', stream, string.format('%.0f', forgetMs))
     try('PEXPIREAT', meta, string.format('%.0f', forgetMs))
   end
