@@ -9,17 +9,15 @@
  *
  * A failure names its seed, its path and its replayPath: with MODEL_SEED, MODEL_PATH and MODEL_REPLAY it is run alone.
  */
-import { randomInt } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import * as fc from 'fast-check';
 import { ManualClock } from '../support/clock.ts';
 import type { Client, Door } from '../support/delivery-client.ts';
 import { EmbeddedStore, type Loss, MemoryStore, RedisStore, type Store } from '../support/delivery-stores.ts';
 import { CHANNELS, type Channel, type Form, turn, type Wanted, World } from '../support/delivery-world.ts';
+import { IS_LONG, SEED } from '../support/model-runs.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
-const IS_LONG = process.env['MODEL_RUNS'] === 'long';
-const SEED = Number(process.env['MODEL_SEED'] ?? randomInt(2 ** 31));
 const PATH = process.env['MODEL_PATH'];
 const REPLAY = process.env['MODEL_REPLAY'];
 /** A failure that is still being made smaller by then is told as it is. */

@@ -12,6 +12,7 @@ import { MemoryLog } from '../../src/log/memory.ts';
 import type { RedisLog } from '../../src/log/redis.ts';
 import { compareIds, type EntryId } from '../../src/protocol/id.ts';
 import { ManualClock } from '../support/clock.ts';
+import { IS_LONG, SEED } from '../support/model-runs.ts';
 import { openLog, ownChannel, START, texts } from '../support/redis-log.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -235,21 +236,23 @@ function local(open: () => Promise<Log>, log: Log, clock: ManualClock): Store {
   return store;
 }
 
+const runs = (usual: number): number => (IS_LONG ? 10 * usual : usual);
+
 test('memory: told if and only if something is missing', async () => {
   const open = async (): Promise<Store> => {
     const clock = new ManualClock();
     const log = new MemoryLog({ clock, retention: () => RETENTION });
     return local(async () => log, log, clock);
   };
-  await fc.assert(holds(open, own), { numRuns: 200 });
+  await fc.assert(holds(open, own), { numRuns: runs(200), seed: SEED });
 });
 
 test('embedded: told if and only if something is missing', async (t) => {
   const parent = await tempDir(t);
-  let runs = 0;
+  let opened = 0;
   const open = async (): Promise<Store> => {
     const clock = new ManualClock();
-    const dataDir = `${parent}/${++runs}`;
+    const dataDir = `${parent}/${++opened}`;
     let log = await EmbeddedLog.open({ dataDir, clock, retention: () => RETENTION });
     const reopen = async (): Promise<Log> => {
       await log.close();
@@ -258,7 +261,7 @@ test('embedded: told if and only if something is missing', async (t) => {
     };
     return local(reopen, log, clock);
   };
-  await fc.assert(holds(open, own), { numRuns: 40 });
+  await fc.assert(holds(open, own), { numRuns: runs(40), seed: SEED });
 });
 
 test('Redis: told if and only if something is missing, whatever others do to it', async (t) => {
@@ -295,7 +298,11 @@ test('Redis: told if and only if something is missing, whatever others do to it'
     };
     return store;
   };
-  await fc.assert(holds(open, [...own, ...hands]), { numRuns: 15, interruptAfterTimeLimit: 20_000 });
+  await fc.assert(holds(open, [...own, ...hands]), {
+    numRuns: runs(15),
+    seed: SEED,
+    interruptAfterTimeLimit: runs(20_000),
+  });
 });
 
 const IDS = `
