@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { RivercastError } from '../../src/errors.ts';
 import { CHANNEL, lines, NDJSON, PATH, page, type Scene, scene } from '../support/history.ts';
-import { type Posted, post } from '../support/posts.ts';
+import { BATCH_HEAD, chunk, LAST_CHUNK, type Posted, post } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 import { until, within } from '../support/within.ts';
 
@@ -264,7 +264,7 @@ describe('a batch', () => {
 });
 
 /** Writes until the server has taken nothing for a while; resolves with what was written. */
-async function writeUntilStuck(raw: RawSocket, piece: Buffer, limit: number): Promise<number> {
+async function writeUntilStuck(raw: RawSocket, piece: string, limit: number): Promise<number> {
   let sent = 0;
   let stuck = 0;
   while (stuck < 50) {
@@ -280,26 +280,19 @@ async function writeUntilStuck(raw: RawSocket, piece: Buffer, limit: number): Pr
   return sent;
 }
 
-/** One chunk of a body. */
-function chunk(text: string): Buffer {
-  return Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
-}
-
-const HEAD = `POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: ${NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n`;
-
 describe('a client is made to wait', () => {
   test('while the log is slow, and nothing piles up', async () => {
     await using s = await scene(0, { PUBLISHER_BUFFER_BYTES: '100kb', OVERLOADED_AFTER_MS: '1m' });
     s.log.hold('append');
     await using raw = await RawSocket.connect(s.address);
-    raw.write(HEAD);
+    raw.write(BATCH_HEAD);
     const piece = chunk(`{"data":"${'x'.repeat(10_000)}"}\n`.repeat(10));
     const sent = await writeUntilStuck(raw, piece, 1000);
     assert.ok(s.server.stats.unstoredBytes < 400_000, `${s.server.stats.unstoredBytes} bytes are here`);
     s.log.release('append');
-    raw.write('0\r\n\r\n');
+    raw.write(LAST_CHUNK);
     await until('the answer is whole', async () => (await stored(s)).length === 10 * sent);
-    const text = await raw.until('0\r\n\r\n');
+    const text = await raw.until(LAST_CHUNK);
     assert.equal(text.split('"duplicate":false').length - 1, 10 * sent);
   });
 
@@ -307,12 +300,12 @@ describe('a client is made to wait', () => {
     await using s = await scene(0);
     await using raw = await RawSocket.connect(s.address);
     raw.stopReading();
-    raw.write(HEAD);
+    raw.write(BATCH_HEAD);
     const piece = chunk('{"data":0}\n'.repeat(5000));
     const sent = await writeUntilStuck(raw, piece, 2000);
     raw.socket.removeAllListeners('data');
     raw.readOn();
-    raw.write('0\r\n\r\n');
+    raw.write(LAST_CHUNK);
     await until('all is stored', async () => (await s.log.bounds(CHANNEL)).length === 5000 * sent);
   });
 
@@ -320,7 +313,7 @@ describe('a client is made to wait', () => {
     await using s = await scene(0);
     s.log.hold('append');
     await using raw = await RawSocket.connect(s.address);
-    raw.write(HEAD);
+    raw.write(BATCH_HEAD);
     raw.write(chunk('{"data":0}\n'));
     await writeUntilStuck(raw, chunk('x\n'.repeat(20_000)), 1000);
     s.log.release('append');
@@ -355,7 +348,7 @@ test('the number of batches is bounded', async () => {
   const open = await Promise.all(
     Array.from({ length: 200 }, async () => {
       const raw = await RawSocket.connect(s.address);
-      raw.write(HEAD);
+      raw.write(BATCH_HEAD);
       assert.match(await raw.head(), /^HTTP\/1\.1 200 /);
       return raw;
     }),
@@ -370,7 +363,7 @@ describe('a batch that is cut', () => {
   test('has stored what came whole, and leaves nothing behind', async () => {
     await using s = await scene(0);
     await using raw = await RawSocket.connect(s.address);
-    raw.write(HEAD);
+    raw.write(BATCH_HEAD);
     raw.write(chunk('{"data":"one"}\n{"data":"two"}\n{"data":"three"}'));
     await until('two are stored', async () => (await stored(s)).length === 2);
     raw.reset();
@@ -386,7 +379,7 @@ describe('a batch that is cut', () => {
     await using s = await scene(0);
     s.log.hold('append');
     await using raw = await RawSocket.connect(s.address);
-    raw.write(HEAD);
+    raw.write(BATCH_HEAD);
     raw.write(chunk('{"data":"one"}\n{"da'));
     await until('it is in flight', () => s.log.running('append') === 1);
     raw.socket.end();
@@ -399,7 +392,7 @@ describe('a batch that is cut', () => {
   test('because nothing comes for long', async () => {
     await using s = await scene(0, { IDLE_TIMEOUT_MS: '300ms', HEARTBEAT_MS: '100ms' });
     await using raw = await RawSocket.connect(s.address);
-    raw.write(HEAD);
+    raw.write(BATCH_HEAD);
     raw.write(chunk('{"data":"one"}\n'));
     await within('the cut', raw.closed);
     assert.deepEqual(await stored(s), [['text', 'one']]);

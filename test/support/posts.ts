@@ -1,6 +1,6 @@
 /** Publishing over HTTP, as a test asks for it and reads the answer. */
 import { type IncomingHttpHeaders, request } from 'node:http';
-import { PATH } from './history.ts';
+import { NDJSON, PATH } from './history.ts';
 import type { RawSocket } from './raw-socket.ts';
 import { within } from './within.ts';
 
@@ -51,6 +51,21 @@ export function postText(body: string, ...headers: readonly string[]): string {
     ...headers,
   ];
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** The head of a batch that is written by hand, chunk by chunk. */
+export const BATCH_HEAD: string = [
+  `POST ${PATH} HTTP/1.1`,
+  'Host: 127.0.0.1',
+  `Content-Type: ${NDJSON}`,
+  'Transfer-Encoding: chunked',
+  '\r\n',
+].join('\r\n');
+export const LAST_CHUNK = '0\r\n\r\n';
+
+/** One chunk of a body. */
+export function chunk(text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 }
 
 /** The next answer on a connection. */
