@@ -53,6 +53,8 @@ class Line implements NewEntry {
 
 export class Batch implements Submitter {
   readonly isAnswered = true;
+  /** Resolves when no more of the body will be taken. */
+  readonly taken: Promise<void>;
   /** Resolves when the answer is whole, or its client gone. */
   readonly ended: Promise<void>;
   readonly #options: BatchOptions;
@@ -68,6 +70,7 @@ export class Batch implements Submitter {
   #isLeaving = false;
   #isOver = false;
   #isAnswering = false;
+  #tellTaken: () => void = () => undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: BatchOptions) {
     this.#options = options;
@@ -79,19 +82,19 @@ export class Batch implements Submitter {
       line: (bytes) => this.#take(bytes),
       givenUp: (why) => this.#answerLine(refusalOfLine(why, options.maxMessageBytes)),
     });
+    this.taken = new Promise((resolve) => {
+      this.#tellTaken = resolve;
+    });
     this.ended = untilClosed(request, response);
+    // Its connection may be gone by the time it has its turn, and nobody tells it any more.
+    if (request.destroyed) this.#cut();
     response.on('drain', () => {
       this.#isUntaken = false;
       this.#readOn();
     });
     request.on('data', (bytes: Buffer) => this.#read(bytes));
     request.on('end', () => this.#finish());
-    // Cut in the middle of a line, or of the chunk that held it: what was received whole is stored.
-    request.on('close', () => {
-      this.#lines.forget();
-      if (!this.#isOver) options.source.leave();
-      this.#isOver = true;
-    });
+    request.on('close', () => this.#cut());
   }
 
   stored(line: Line, { id, duplicate }: AppendResult): void {
@@ -133,7 +136,8 @@ export class Batch implements Submitter {
   }
 
   #readOn(): void {
-    if (!this.#mustWait) this.#request.resume();
+    // A stream that is destroyed would let go of what it holds, and tell nobody.
+    if (!this.#mustWait && !this.#request.destroyed) this.#request.resume();
   }
 
   #finish(): void {
@@ -142,9 +146,18 @@ export class Batch implements Submitter {
     this.#over();
   }
 
+  /** What was received whole is stored, also what was not read on for: it is no more than one socket had read. */
+  #cut(): void {
+    if (this.#isOver) return;
+    const rest = this.#request.read() as Buffer | null;
+    if (rest !== null) this.#lines.push(rest);
+    if (this.#request.complete) this.#finish();
+    else this.end();
+  }
+
   #over(): void {
-    if (!this.#isOver) this.#options.source.leave();
     this.#isOver = true;
+    this.#tellTaken();
     this.#answerSoon();
   }
 

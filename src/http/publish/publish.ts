@@ -117,14 +117,12 @@ export class Publishing {
   /** Null: the client was gone before the body was whole. */
   async #post(ask: PublishAsk, raw: IncomingMessage): Promise<Asked<AppendResult> | null> {
     const source = this.#sourceOf(raw.socket);
-    await source.enter();
-    const reading = this.#bodies.read(raw, (body) => {
-      const entry = entryOf(ask, body);
-      return 'refused' in entry ? entry : this.#submit(source, ask.channel, entry.ok);
-    });
-    // What is behind a body that is not whole is not here yet.
-    source.leave();
-    const read = await reading;
+    const read = await source.turn(() =>
+      this.#bodies.read(raw, (body) => {
+        const entry = entryOf(ask, body);
+        return 'refused' in entry ? entry : this.#submit(source, ask.channel, entry.ok);
+      }),
+    );
     return read === null || 'refused' in read ? read : read.ok;
   }
 
@@ -156,9 +154,20 @@ export class Publishing {
       const detail = `${MAX_BATCHES} batches are being taken in already; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
     }
-    const { manager, maxMessageBytes, idleTimeoutMs } = this.#options;
     const source = this.#sourceOf(request.socket);
-    await source.enter();
+    const batch = await source.turn(async () => {
+      const begun = this.#begin(channel, source, request, reply);
+      await begun.taken;
+      return begun;
+    });
+    await batch.ended;
+    this.#streaming.delete(request.socket);
+    this.#batches.delete(batch);
+    return reply;
+  }
+
+  #begin(channel: string, source: Source, request: IncomingMessage, reply: FastifyReply): Batch {
+    const { manager, maxMessageBytes, idleTimeoutMs } = this.#options;
     reply.hijack();
     const response = reply.raw;
     response.setTimeout(idleTimeoutMs);
@@ -178,10 +187,7 @@ export class Publishing {
     this.#batches.add(batch);
     this.#streaming.add(request.socket);
     if (this.#isLeaving) batch.leave();
-    await batch.ended;
-    this.#streaming.delete(request.socket);
-    this.#batches.delete(batch);
-    return reply;
+    return batch;
   }
 
   #sourceOf(socket: Socket): Source {

@@ -3,9 +3,10 @@
  * that of a publisher on a WebSocket is. Above the bound its socket is not read, and TCP makes the client
  * wait; requests that were read by then (a client may send several without waiting for answers) wait here.
  *
- *   enter ──the first who waits, when there is room──▶ its body is taken ──▶ leave: the next one's turn
+ *   turn ──the first who waits, when there is room──▶ its body is taken ──▶ the next one's turn
  *
- * So entries are stored in the order of the requests, also behind a batch that is not taken whole yet.
+ * So entries are stored in the order of the requests, also behind a batch that is not taken whole yet. Turns go on
+ * when the connection is gone: what was received whole by then is stored.
  */
 import type { Socket } from 'node:net';
 import type { Manager } from '../../manager/manager.ts';
@@ -45,17 +46,19 @@ export class Source implements Pausable {
     return this.#paused;
   }
 
-  /** Resolves when it is the turn of this request, which has to end it by `leave`. */
-  async enter(): Promise<void> {
-    if (this.#isTaken || this.#waiting.length > 0 || this.isFull) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#isTaken = true;
-  }
-
-  /** All of the request's body is taken, or none of the rest will be. */
-  leave(): void {
-    this.#isTaken = false;
-    this.#next();
+  /**
+   * Takes in the body of a request when it is its turn, and never at once: one that came with its headers is here
+   * only when they are through. `take` resolves when all of the body is taken, or none of the rest will be; then it
+   * is the next one's turn, however it went.
+   */
+  async turn<T>(take: () => T | Promise<T>): Promise<T> {
+    await this.#untilTurn();
+    try {
+      return await take();
+    } finally {
+      this.#isTaken = false;
+      this.#next();
+    }
   }
 
   /** Calls `go` when there is room again: for the one whose turn it is, and who found it full. */
@@ -80,6 +83,12 @@ export class Source implements Pausable {
     stuck?.();
     this.#next();
     this.#socket.resume();
+  }
+
+  async #untilTurn(): Promise<void> {
+    if (this.#isTaken || this.#waiting.length > 0 || this.isFull) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#isTaken = true;
   }
 
   #next(): void {
