@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PATH, scene } from '../support/history.ts';
-import { answerOn, post, postText } from '../support/posts.ts';
+import { answerOn, BATCH_HEAD, post, postText } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 import { until } from '../support/within.ts';
 
@@ -64,6 +64,25 @@ describe('what is held', () => {
     s.log.release('append');
     await until('nothing waits', () => s.server.stats.posts === 0);
     assert.equal((await post(s, 'one more')).status, 201);
+  });
+
+  test('is bounded in the number of batches, those that wait among them: they would all begin when there is room', async () => {
+    await using s = await scene(0, { MANAGER_BUFFER_BYTES: '64kib', OVERLOADED_AFTER_MS: '1m' });
+    s.log.hold('append');
+    await using first = await RawSocket.connect(s.address);
+    first.write(postText('x'.repeat(100_000)));
+    await until('there is no room', () => s.server.stats.unstoredBytes > 100_000);
+    const raws = await Promise.all(Array.from({ length: 220 }, () => RawSocket.connect(s.address)));
+    for (const raw of raws) raw.write(BATCH_HEAD);
+    const waiting = (): number => s.server.stats.posts - 1;
+    const answered = (): RawSocket[] => raws.filter((raw) => raw.socket.bytesRead > 0);
+    await until('all are here', () => waiting() + answered().length === raws.length);
+    assert.equal(waiting(), 200);
+    for (const refused of answered()) assert.match(await refused.head(), /^HTTP\/1\.1 429 /);
+    s.log.release('append');
+    await until('those that waited have begun', () => answered().length === raws.length);
+    for (const raw of raws) raw.reset();
+    await until('they are gone', () => s.server.stats.posts === 0);
   });
 
   test('is bounded in bytes of bodies that are not whole', async () => {

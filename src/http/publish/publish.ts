@@ -40,7 +40,7 @@ export interface PublishingOptions {
   readonly idleTimeoutMs: number;
 }
 
-/** At once; each may take some MiB. */
+/** At once; each may take some MiB. Those that wait for room count too, or all would begin when there is some. */
 const MAX_BATCHES = 200;
 /** At a stop a batch goes on for so long, its further lines refused. */
 const LEAVE_MS = 2000;
@@ -59,6 +59,8 @@ export class Publishing {
   /** Whose request may take as long as it likes. */
   readonly #streaming = new WeakSet<Socket>();
   #posts = 0;
+  /** Those of them that are batches; some have not begun. */
+  #batchPosts = 0;
   #isLeaving = false;
 
   constructor(options: PublishingOptions) {
@@ -145,15 +147,22 @@ export class Publishing {
     });
   }
 
-  async #batch(
-    { channel }: PublishAsk,
-    { raw: request }: FastifyRequest<Route>,
-    reply: FastifyReply,
-  ): Promise<FastifyReply> {
-    if (this.#batches.size >= MAX_BATCHES) {
-      const detail = `${MAX_BATCHES} batches are being taken in already; try again`;
+  async #batch(ask: PublishAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
+    if (this.#batchPosts >= MAX_BATCHES) {
+      const detail = `${MAX_BATCHES} batches are being taken in, or wait to be; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
     }
+    this.#batchPosts += 1;
+    try {
+      await this.#answerLines(ask, request.raw, reply);
+    } finally {
+      this.#batchPosts -= 1;
+    }
+    return reply;
+  }
+
+  /** Resolves when the answer is whole, or its client gone. */
+  async #answerLines({ channel }: PublishAsk, request: IncomingMessage, reply: FastifyReply): Promise<void> {
     const source = this.#sourceOf(request.socket);
     const batch = await source.turn(async () => {
       const begun = this.#begin(channel, source, request, reply);
@@ -163,7 +172,6 @@ export class Publishing {
     await batch.ended;
     this.#streaming.delete(request.socket);
     this.#batches.delete(batch);
-    return reply;
   }
 
   #begin(channel: string, source: Source, request: IncomingMessage, reply: FastifyReply): Batch {
