@@ -121,7 +121,7 @@ export class Batch implements Submitter {
   #read(bytes: Buffer): void {
     if (this.#isOver) return;
     this.#lines.push(bytes);
-    if (!this.#isHeld && this.#options.source.isFull) {
+    if (!this.#isHeld && this.#options.source.pauseIfFull()) {
       this.#isHeld = true;
       this.#options.source.whenRoom(() => {
         this.#isHeld = false;

@@ -142,8 +142,7 @@ export class Publishing {
         failed: (_entry, error) => settle({ refused: this.#refusalOf(error) }),
       };
       this.#options.manager.submit(channel, entry, submitter);
-      // Not read on when it is full now.
-      void source.isFull;
+      source.pauseIfFull();
     });
   }
 

@@ -37,8 +37,8 @@ export class Source implements Pausable {
     return this.#unstoredBytes;
   }
 
-  /** Whether nothing more may be taken from it for now. From then on it is not read, until there is room. */
-  get isFull(): boolean {
+  /** Stops reading from it when nothing more may be taken for now, until there is room. True: so it is. */
+  pauseIfFull(): boolean {
     if (!this.#paused && this.#manager.mustPause(this)) {
       this.#paused = true;
       this.#socket.pause();
@@ -86,13 +86,13 @@ export class Source implements Pausable {
   }
 
   async #untilTurn(): Promise<void> {
-    if (this.#isTaken || this.#waiting.length > 0 || this.isFull) {
+    if (this.#isTaken || this.#waiting.length > 0 || this.pauseIfFull()) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#isTaken = true;
   }
 
   #next(): void {
-    if (this.#isTaken || this.#waiting.length === 0 || this.isFull) return;
+    if (this.#isTaken || this.#waiting.length === 0 || this.pauseIfFull()) return;
     this.#isTaken = true;
     this.#waiting.shift()?.();
   }
