@@ -1,5 +1,5 @@
 /**
- * What a request to publish asks for: pure reading of its path and headers, every one of them hostile. The
+ * What a post asks for: pure reading of its path and headers, every one of them hostile. The
  * type of its content says what its body is:
  *
  *   text/…, a form, or none given   a text entry; UTF-8
@@ -11,12 +11,19 @@ import type { IncomingMessage } from 'node:http';
 import { isKey, KEY_RULE } from '../../protocol/key.ts';
 import { type Asked, pathChannelOf, refuse } from '../request.ts';
 
-export type BodyKind = 'text' | 'json' | 'binary' | 'lines';
+type BodyKind = 'text' | 'json' | 'binary' | 'lines';
 
-export interface PublishAsk {
+/** The body is one entry. */
+export interface EntryAsk {
   readonly channel: string;
-  readonly kind: BodyKind;
+  readonly kind: Exclude<BodyKind, 'lines'>;
   readonly key: string | undefined;
+}
+
+/** Each line of the body is an entry, perhaps with a key of its own. */
+export interface BatchAsk {
+  readonly channel: string;
+  readonly kind: 'lines';
 }
 
 /** UTF-8, and what is a part of it. */
@@ -24,7 +31,7 @@ const CHARSETS: ReadonlySet<string> = new Set(['utf-8', 'utf8', 'us-ascii']);
 const KEY_HEADER = 'idempotency-key';
 
 /** `channel` as the router decoded it. */
-export function readPublishAsk(channel: string, request: IncomingMessage): Asked<PublishAsk> {
+export function readPostAsk(channel: string, request: IncomingMessage): Asked<EntryAsk | BatchAsk> {
   const name = pathChannelOf(channel);
   if ('refused' in name) return name;
   const encoding = request.headers['content-encoding'] ?? 'identity';
@@ -35,10 +42,9 @@ export function readPublishAsk(channel: string, request: IncomingMessage): Asked
   if ('refused' in kind) return kind;
   const key = keyOf(request);
   if ('refused' in key) return key;
-  if (kind.ok === 'lines' && key.ok !== undefined) {
-    return refuse('bad_request', 'in a batch each line has a key of its own, as its member "key"');
-  }
-  return { ok: { channel: name.ok, kind: kind.ok, key: key.ok } };
+  if (kind.ok !== 'lines') return { ok: { channel: name.ok, kind: kind.ok, key: key.ok } };
+  if (key.ok === undefined) return { ok: { channel: name.ok, kind: kind.ok } };
+  return refuse('bad_request', 'in a batch each line has a key of its own, as its member "key"');
 }
 
 function kindOf(contentType: string | undefined): Asked<BodyKind> {

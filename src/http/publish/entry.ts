@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { NewEntry } from '../../log/log.ts';
 import type { Asked, Refusal } from '../request.ts';
-import type { PublishAsk } from './ask.ts';
+import type { EntryAsk } from './ask.ts';
 
 /** In valid JSON each is one character, or a pair of surrogates. */
 const ESCAPE = /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)/g;
@@ -10,10 +10,9 @@ const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
 const ESCAPE_LENGTH = 6;
 
 /** The entry of a body that is one whole. JSON is checked, and kept as it was written. */
-export function entryOf({ kind, key }: PublishAsk, data: Buffer): Asked<NewEntry> {
+export function entryOf({ kind, key }: EntryAsk, data: Buffer): Asked<NewEntry> {
   switch (kind) {
     case 'binary':
-    case 'lines':
       return { ok: { type: 'binary', data, key } };
     case 'text':
       return isUtf8(data) ? { ok: { type: 'text', data, key } } : refuse('the body is not UTF-8');

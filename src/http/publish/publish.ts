@@ -21,7 +21,7 @@ import { costOf } from '../../manager/pressure.ts';
 import { untilEmpty } from '../connections.ts';
 import { sendProblem } from '../problem.ts';
 import type { Asked, Refusal } from '../request.ts';
-import { type PublishAsk, readPublishAsk } from './ask.ts';
+import { type BatchAsk, type EntryAsk, readPostAsk } from './ask.ts';
 import { Batch } from './batch.ts';
 import { Bodies } from './body.ts';
 import { entryOf } from './entry.ts';
@@ -93,19 +93,19 @@ export class Publishing {
   }
 
   async answer(request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
-    const asked = readPublishAsk(request.params.channel, request.raw);
+    const asked = readPostAsk(request.params.channel, request.raw);
     if ('refused' in asked) return sendProblem(reply, asked.refused);
     if (this.#posts >= MAX_POSTS) {
       const detail = `${MAX_POSTS} posts wait for an answer already; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
     }
     this.#posts += 1;
-    const answer =
-      asked.ok.kind === 'lines' ? this.#batch(asked.ok, request, reply) : this.#one(asked.ok, request, reply);
+    const ask = asked.ok;
+    const answer = ask.kind === 'lines' ? this.#batch(ask, request, reply) : this.#one(ask, request, reply);
     return answer.finally(() => (this.#posts -= 1));
   }
 
-  async #one(ask: PublishAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
+  async #one(ask: EntryAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
     const outcome = await this.#post(ask, request.raw);
     if (outcome === null) return reply.hijack();
     if ('refused' in outcome) return sendProblem(reply, outcome.refused);
@@ -117,7 +117,7 @@ export class Publishing {
   }
 
   /** Null: the client was gone before the body was whole. */
-  async #post(ask: PublishAsk, raw: IncomingMessage): Promise<Asked<AppendResult> | null> {
+  async #post(ask: EntryAsk, raw: IncomingMessage): Promise<Asked<AppendResult> | null> {
     const source = this.#sourceOf(raw.socket);
     const read = await source.turn(() =>
       this.#bodies.read(raw, (body) => {
@@ -146,7 +146,7 @@ export class Publishing {
     });
   }
 
-  async #batch(ask: PublishAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
+  async #batch(ask: BatchAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
     if (this.#batchPosts >= MAX_BATCHES) {
       const detail = `${MAX_BATCHES} batches are being taken in, or wait to be; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
@@ -161,7 +161,7 @@ export class Publishing {
   }
 
   /** Resolves when the answer is whole, or its client gone. */
-  async #answerLines({ channel }: PublishAsk, request: IncomingMessage, reply: FastifyReply): Promise<void> {
+  async #answerLines({ channel }: BatchAsk, request: IncomingMessage, reply: FastifyReply): Promise<void> {
     const source = this.#sourceOf(request.socket);
     const batch = await source.turn(async () => {
       const begun = this.#begin(channel, source, request, reply);
