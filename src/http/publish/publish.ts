@@ -1,12 +1,12 @@
 /**
- * `POST /api/channels/:channel/messages`: an entry, or a batch of them (publish-batch.ts), each answered once it
- * is stored.
+ * `POST /api/channels/:channel/messages`: an entry, or a batch of them (batch.ts), each answered once it is
+ * stored.
  *
  *   guard ─▶ the ask ─▶ room ─▶ the body ─▶ an entry ─▶ Manager ─▶ 201 {"id","duplicate"}, or a problem
  *
  * What small posts have come in one read from a socket is submitted before anything is stored, so it shares a
- * batch. What is held is bounded: per connection (publish-source.ts), by the manager's own bound, in unfinished
- * bodies (publish-body.ts), and in the number of posts. An entry whose client is gone is stored all the same.
+ * batch. What is held is bounded: per connection (source.ts), by the manager's own bound, in unfinished bodies
+ * (body.ts), and in the number of posts. An entry whose client is gone is stored all the same.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
