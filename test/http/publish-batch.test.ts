@@ -359,46 +359,6 @@ test('the number of batches is bounded', async () => {
   await until('there is room', async () => (await batch(s, '{"data":1}')).status === 200);
 });
 
-describe('a batch that is cut', () => {
-  test('has stored what came whole, and leaves nothing behind', async () => {
-    await using s = await scene(0);
-    await using raw = await RawSocket.connect(s.address);
-    raw.write(BATCH_HEAD);
-    raw.write(chunk('{"data":"one"}\n{"data":"two"}\n{"data":"three"}'));
-    await until('two are stored', async () => (await stored(s)).length === 2);
-    raw.reset();
-    await until('it is gone', () => s.server.stats.posts === 0);
-    raw.reset();
-    assert.deepEqual(await stored(s), [
-      ['text', 'one'],
-      ['text', 'two'],
-    ]);
-  });
-
-  test('by the end of its connection as well', async () => {
-    await using s = await scene(0);
-    s.log.hold('append');
-    await using raw = await RawSocket.connect(s.address);
-    raw.write(BATCH_HEAD);
-    raw.write(chunk('{"data":"one"}\n{"da'));
-    await until('it is in flight', () => s.log.running('append') === 1);
-    raw.socket.end();
-    await raw.closed;
-    s.log.release('append');
-    await until('it is gone', () => s.server.stats.posts === 0 && s.server.stats.unstoredBytes === 0);
-    assert.deepEqual(await stored(s), [['text', 'one']]);
-  });
-
-  test('because nothing comes for long', async () => {
-    await using s = await scene(0, { IDLE_TIMEOUT_MS: '300ms', HEARTBEAT_MS: '100ms' });
-    await using raw = await RawSocket.connect(s.address);
-    raw.write(BATCH_HEAD);
-    raw.write(chunk('{"data":"one"}\n'));
-    await within('the cut', raw.closed);
-    assert.deepEqual(await stored(s), [['text', 'one']]);
-  });
-});
-
 describe('a stop in the middle of a batch', () => {
   test('stores what was taken, refuses what comes, and ends the answer as it should be', async () => {
     await using s = await scene(0);

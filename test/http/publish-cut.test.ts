@@ -1,10 +1,10 @@
-/** A connection that is lost while requests on it wait for their turn: what was received whole is stored. */
+/** Connections lost in the middle of a batch, or while requests on them wait: what was received whole is stored. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CHANNEL, NDJSON, type Scene, scene } from '../support/history.ts';
 import { BATCH_HEAD, chunk, LAST_CHUNK, postText } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
-import { until } from '../support/within.ts';
+import { until, within } from '../support/within.ts';
 
 const START = { id: '0-0', epoch: null, ordinal: null };
 const ALL = { maxEntries: 100, maxBytes: 1e9 };
@@ -24,7 +24,44 @@ async function untilNothingWaits({ server }: Scene): Promise<void> {
   await until('nothing waits', () => server.stats.posts === 0 && server.stats.unstoredBytes === 0);
 }
 
-describe('a connection that is lost', () => {
+describe('a batch that is cut', () => {
+  test('has stored what came whole, and leaves nothing behind', async () => {
+    await using s = await scene(0);
+    await using raw = await RawSocket.connect(s.address);
+    raw.write(BATCH_HEAD);
+    raw.write(chunk('{"data":"one"}\n{"data":"two"}\n{"data":"three"}'));
+    await until('two are stored', async () => (await stored(s)) === 'one,two');
+    raw.reset();
+    await until('it is gone', () => s.server.stats.posts === 0);
+    raw.reset();
+    assert.equal(await stored(s), 'one,two');
+  });
+
+  test('by the end of its connection as well', async () => {
+    await using s = await scene(0);
+    s.log.hold('append');
+    await using raw = await RawSocket.connect(s.address);
+    raw.write(BATCH_HEAD);
+    raw.write(chunk('{"data":"one"}\n{"da'));
+    await until('it is in flight', () => s.log.running('append') === 1);
+    raw.socket.end();
+    await raw.closed;
+    s.log.release('append');
+    await untilNothingWaits(s);
+    assert.equal(await stored(s), 'one');
+  });
+
+  test('because nothing comes for long', async () => {
+    await using s = await scene(0, { IDLE_TIMEOUT_MS: '300ms', HEARTBEAT_MS: '100ms' });
+    await using raw = await RawSocket.connect(s.address);
+    raw.write(BATCH_HEAD);
+    raw.write(chunk('{"data":"one"}\n'));
+    await within('the cut', raw.closed);
+    assert.equal(await stored(s), 'one');
+  });
+});
+
+describe('a connection that is lost while requests on it wait for their turn', () => {
   test('has all its whole requests stored, in their order', async () => {
     await using s = await scene(0, { OVERLOADED_AFTER_MS: '1m' });
     await using raw = await RawSocket.connect(s.address);
