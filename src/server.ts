@@ -111,7 +111,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel);
-  const publishing = manager === null ? null : publishingOf(config, logger, manager);
+  const publishing = manager === null ? null : publishingOf(config, manager);
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster });
   const routes = createRoutes({
     logger,
@@ -158,9 +158,9 @@ function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): Hist
   return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 
-function publishingOf(config: Config, logger: Logger, manager: Manager): Publishing {
+function publishingOf(config: Config, manager: Manager): Publishing {
   const { idleTimeoutMs } = config.http;
-  return new Publishing({ manager, logger, maxMessageBytes: config.manager.maxMessageBytes, idleTimeoutMs });
+  return new Publishing({ manager, maxMessageBytes: config.manager.maxMessageBytes, idleTimeoutMs });
 }
 
 async function stop(parts: Parts): Promise<boolean> {

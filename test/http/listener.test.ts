@@ -27,7 +27,6 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
   const manager = new Manager({ log, clock: systemClock, logger, config: config.manager });
   const publishing = new Publishing({
     manager,
-    logger,
     maxMessageBytes: config.manager.maxMessageBytes,
     idleTimeoutMs: config.http.idleTimeoutMs,
   });

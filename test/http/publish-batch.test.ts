@@ -4,9 +4,11 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { RivercastError } from '../../src/errors.ts';
+import { GatedLog } from '../support/gated-log.ts';
 import { CHANNEL, lines, NDJSON, PATH, page, type Scene, scene } from '../support/history.ts';
 import { BATCH_HEAD, chunk, LAST_CHUNK, type Posted, post } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
+import { TestServer } from '../support/running-server.ts';
 import { until, within } from '../support/within.ts';
 
 const BATCH = { 'Content-Type': NDJSON };
@@ -217,6 +219,18 @@ describe('a batch', () => {
     assert.equal((await upload.answer())?.duplicate, false);
     upload.sending.end();
     assert.equal(await upload.answer(), null);
+  });
+
+  test('tells of a fault of the server in each line, and the log of the server tells it once', async () => {
+    const log = new GatedLog();
+    const said: string[] = [];
+    await using server = await TestServer.start({ LOG_LEVEL: 'error' }, log, said);
+    log.failNext('append', new Error('secret'));
+    log.failNext('append', new Error('secret'));
+    const { text } = await post(server, '{"data":1}\n'.repeat(1000), { headers: BATCH });
+    assert.equal(text.split('"internal"').length - 1, 1000);
+    assert.doesNotMatch(text, /secret/);
+    assert.equal(said.filter((line) => line.includes('secret')).length, 1);
   });
 
   test('that is told that nobody knows is stored as it was sent, should the log come back', async () => {

@@ -22,10 +22,14 @@ export class TestServer implements AsyncDisposable {
     this.server = server;
   }
 
-  /** `settings` by the names of the environment variables. `log` takes the place of the configured store. */
-  static async start(settings: Settings = {}, log?: Log): Promise<TestServer> {
+  /**
+   * `settings` by the names of the environment variables. `log` takes the place of the configured store, and `said`
+   * is given what is logged.
+   */
+  static async start(settings: Settings = {}, log?: Log, said?: string[]): Promise<TestServer> {
     const config = loadConfig({ env: { ...DEFAULTS, ...settings } });
-    const logger = createLogger({ level: config.logLevel });
+    const stream = said === undefined ? {} : { stream: { write: (line: string) => void said.push(line) } };
+    const logger = createLogger({ level: config.logLevel, ...stream });
     const server =
       log === undefined ? startServer(config, logger) : startServer(config, logger, async () => log);
     return new TestServer(await server);

@@ -20,6 +20,7 @@ import { parseJsonObject, readEntry } from '../../protocol/entry-json.ts';
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
+import { refusalOf } from './refusal.ts';
 import type { Source } from './source.ts';
 
 /** Beyond what its socket takes: as much as the answers to 20,000 lines, for who reads only after sending. */
@@ -38,8 +39,6 @@ export interface BatchOptions {
   readonly maxMessageBytes: number;
   /** As of Lines. */
   readonly hold: (bytes: number) => boolean;
-  /** What is told of an entry that was not stored. */
-  readonly refusalOf: (error: unknown) => Refusal;
 }
 
 /** From its bytes to its answer. The log is given it as the entry. */
@@ -104,7 +103,7 @@ export class Batch implements Submitter {
 
   /** The log may still be at work on it, when it is only told that nobody knows: its data stays as it is. */
   failed(line: Line, error: unknown): void {
-    this.#settle(line, answerOf(this.#options.refusalOf(error)));
+    this.#settle(line, answerOf(refusalOf(error)));
   }
 
   /** The server is stopping: what was submitted is answered as it fares, and what comes is refused. */

@@ -12,19 +12,18 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RivercastError } from '../../errors.ts';
 import type { AppendResult, NewEntry } from '../../log/log.ts';
-import type { Logger } from '../../logger.ts';
 import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
 import { costOf } from '../../manager/pressure.ts';
 import { untilEmpty } from '../connections.ts';
 import { sendProblem } from '../problem.ts';
-import type { Asked, Refusal } from '../request.ts';
+import type { Asked } from '../request.ts';
 import { type BatchAsk, type EntryAsk, readPostAsk } from './ask.ts';
 import { Batch } from './batch.ts';
 import { Bodies } from './body.ts';
 import { entryOf } from './entry.ts';
+import { refusalOf } from './refusal.ts';
 import { Source } from './source.ts';
 
 /** Received and not yet answered, in all. Each takes some KiB beside its body. */
@@ -34,7 +33,6 @@ const POST_BYTES = 2048;
 
 export interface PublishingOptions {
   readonly manager: Manager;
-  readonly logger: Logger;
   readonly maxMessageBytes: number;
   /** A batch whose connection is idle for so long is cut. */
   readonly idleTimeoutMs: number;
@@ -139,7 +137,7 @@ export class Publishing {
       const submitter: Submitter = {
         isAnswered: true,
         stored: (_entry, result) => settle({ ok: result }),
-        failed: (_entry, error) => settle({ refused: this.#refusalOf(error) }),
+        failed: (_entry, error) => settle({ refused: refusalOf(error) }),
       };
       this.#options.manager.submit(channel, entry, submitter);
       source.pauseIfFull();
@@ -189,7 +187,6 @@ export class Publishing {
       channel,
       maxMessageBytes,
       hold: (bytes) => this.#bodies.hold(bytes),
-      refusalOf: (error) => this.#refusalOf(error),
     });
     this.#batches.add(batch);
     this.#streaming.add(request.socket);
@@ -204,12 +201,5 @@ export class Publishing {
       this.#sources.set(socket, source);
     }
     return source;
-  }
-
-  /** What a publisher is told of an entry that could not be stored, or not in time. */
-  #refusalOf(error: unknown): Refusal {
-    if (error instanceof RivercastError) return { code: error.code, detail: error.message };
-    this.#options.logger.error({ err: error }, 'a message could not be stored');
-    return { code: 'internal', detail: 'the server failed to store the message' };
   }
 }
