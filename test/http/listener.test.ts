@@ -13,7 +13,7 @@ import { createLogger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { CHANNEL, NDJSON, PATH } from '../support/history.ts';
-import { answerOn } from '../support/posts.ts';
+import { answerOn, BATCH_HEAD, chunk, LAST_CHUNK, postText } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 import { until, within } from '../support/within.ts';
 
@@ -106,6 +106,31 @@ test('a batch may take as long as it likes; the request after it may not', async
   raw.write(`POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhe`);
   await raw.until('HTTP/1.1 408 ');
   await within('the end', raw.closed);
+});
+
+describe('a batch that is sent before the one in front of it is answered may take as long as it likes,', () => {
+  const LINE = '{"data":0}\n';
+  for (const [name, first, isAnsweredMeanwhile] of [
+    ['also when that is answered meanwhile', LINE, true],
+    // So many lines wait for the log that the rest of the batch is not taken.
+    ['also when it waits for its turn', `${LINE}${'x\n'.repeat(20_000)}`, false],
+  ] as const) {
+    test(name, async (t) => {
+      const log = new GatedLog();
+      await using raw = await RawSocket.connect(await listen(t, log));
+      log.hold('append');
+      raw.write(`${BATCH_HEAD}${chunk(first)}${chunk(LINE)}${LAST_CHUNK}${BATCH_HEAD}${chunk(LINE)}`);
+      await until('they are here', () => log.running('append') === 1);
+      if (isAnsweredMeanwhile) log.release('append');
+      await new Promise((resolve) => setTimeout(resolve, 2 * TIMEOUTS.requestMs));
+      log.release('append');
+      raw.write(`${chunk(LINE)}${LAST_CHUNK}${postText('', 'Connection: close')}`);
+      await within('the end', raw.closed);
+      const answers = (await raw.until('')).match(/HTTP\/1\.1 \d+|"id"/g);
+      const batch = ['HTTP/1.1 200', '"id"', '"id"'];
+      assert.deepEqual(answers, [...batch, ...batch, 'HTTP/1.1 201', '"id"']);
+    });
+  }
 });
 
 describe('what is broken behind a post that is not answered yet', () => {

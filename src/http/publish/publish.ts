@@ -54,8 +54,8 @@ export class Publishing {
   readonly #bodies: Bodies;
   readonly #sources = new WeakMap<Socket, Source>();
   readonly #batches = new Set<Batch>();
-  /** Whose request may take as long as it likes. */
-  readonly #streaming = new WeakSet<Socket>();
+  /** The last batch that was sent on a connection, if its answer is not whole. */
+  readonly #lastBatch = new WeakMap<Socket, IncomingMessage>();
   #posts = 0;
   /** Those of them that are batches; some have not begun. */
   #batchPosts = 0;
@@ -71,9 +71,9 @@ export class Publishing {
     return this.#posts;
   }
 
-  /** Whether the request on this connection is a batch, which has no end before its client says so. */
+  /** Whether the request that comes on this connection is a batch, which has no end before its client says so. */
   isStreaming(socket: Socket): boolean {
-    return this.#streaming.has(socket);
+    return this.#lastBatch.get(socket)?.complete === false;
   }
 
   /** Stops taking lines of batches; resolves when all of them are answered, or have had time to be. */
@@ -149,11 +149,14 @@ export class Publishing {
       const detail = `${MAX_BATCHES} batches are being taken in, or wait to be; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
     }
+    const { raw } = request;
     this.#batchPosts += 1;
+    this.#lastBatch.set(raw.socket, raw);
     try {
-      await this.#answerLines(ask, request.raw, reply);
+      await this.#answerLines(ask, raw, reply);
     } finally {
       this.#batchPosts -= 1;
+      if (this.#lastBatch.get(raw.socket) === raw) this.#lastBatch.delete(raw.socket);
     }
     return reply;
   }
@@ -167,7 +170,6 @@ export class Publishing {
       return begun;
     });
     await batch.ended;
-    this.#streaming.delete(request.socket);
     this.#batches.delete(batch);
   }
 
@@ -189,7 +191,6 @@ export class Publishing {
       hold: (bytes) => this.#bodies.hold(bytes),
     });
     this.#batches.add(batch);
-    this.#streaming.add(request.socket);
     if (this.#isLeaving) batch.leave();
     return batch;
   }
