@@ -1,10 +1,15 @@
-/** Child processes of a run. Each is known here until it has ended, so that none outlives the run. */
+/**
+ * Child processes of a run. Each is known here until it has ended, so that none outlives the run: whatever is left
+ * is ended with this process, also when that ends by an exception that nobody caught.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 
 const running: Set<ChildProcess> = new Set();
+
+process.once('exit', endAll);
 
 export interface ChildOptions {
   readonly args: readonly string[];

@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type ChaosOptions, chaos } from './chaos.ts';
-import { endAll } from './processes.ts';
 import { accounts, demands, report, tooQuiet } from './report.ts';
 
 const EXIT_USAGE = 2;
@@ -29,11 +28,9 @@ const { values } = parseArgs({
   },
 });
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    endAll();
-    process.exit(EXIT_INTERRUPTED);
-  });
+// What it started ends with it (processes.ts), when it exits and does not die of the signal.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(EXIT_INTERRUPTED));
 }
 
 function read(): ChaosOptions {
@@ -81,6 +78,4 @@ try {
   if (!(error instanceof TypeError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = EXIT_USAGE;
-} finally {
-  endAll();
 }
