@@ -4,9 +4,19 @@
  */
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { WebSocket } from 'ws';
+import { parseCursor } from '../src/protocol/cursor.ts';
 import { EventParser, type StreamEvent } from '../test/support/event-stream.ts';
 import { codeIn } from './message.ts';
-import type { Story } from './story.ts';
+import type { Story, ToldGap } from './story.ts';
+import {
+  type ChannelFrame,
+  gapIn,
+  isBrokenFrame,
+  type Message,
+  problemIn,
+  type RefusedGap,
+  subscriberFrameIn,
+} from './wire.ts';
 
 /** One channel that a subscriber follows. */
 export interface Strand {
@@ -23,6 +33,8 @@ export interface Ends {
   /** Once, whatever ended it. */
   readonly gone: (why: string) => void;
   readonly foreign: (story: Story, what: string) => void;
+  /** It was told what nobody can read, and leaves. */
+  readonly unreadable: (what: string) => void;
 }
 
 export interface Door {
@@ -53,21 +65,26 @@ export function openRaw(address: string, strand: Strand, ends: Ends): Door {
   });
   socket.on('unexpected-response', (_request, response) => {
     textOf(response, (text) => {
-      const told = problemIn(text);
-      why = told.code ?? String(response.statusCode);
-      if (told.code === 'gap') story.gap(gapOf(told, strand.cursor));
+      const problem = problemIn(text);
+      why = problem?.code ?? String(response.statusCode);
+      if (problem?.gap) story.gap(toldGap(problem.gap, strand.cursor));
+      // Whatever is cut can not be read.
+      if (problem === null && response.complete) ends.unreadable(`${why} ${text}`);
       socket.terminate();
     });
   });
   socket.on('close', (code, reason) => {
     if (code !== 1006) why = String(code);
     const cursor = /^cursor=(.+)$/.exec(reason.toString())?.[1];
-    if (cursor !== undefined && code === 4410)
+    if (cursor !== undefined && parseCursor(cursor) === null) ends.unreadable(reason.toString());
+    else if (cursor !== undefined && code === 4410)
       story.gap({ reason: null, requested: null, lost: null, cursor });
     else if (cursor !== undefined) story.stands(cursor);
     ends.gone(why);
   });
-  socket.on('error', () => undefined);
+  socket.on('error', (error) => {
+    if (isBrokenFrame(error)) ends.unreadable(error.message);
+  });
   return doorOf(socket);
 }
 
@@ -81,20 +98,23 @@ export function openV1(address: string, strands: readonly Strand[], ends: Ends):
       socket.send(JSON.stringify({ type: 'subscribe', channel, after: strand.cursor ?? strand.after }));
   });
   socket.on('message', (data: Buffer) => {
-    const frame = JSON.parse(data.toString()) as V1Frame;
-    if (frame.type === 'hello') return;
-    const strand = byChannel.get(frame.channel ?? '');
-    if (strand !== undefined && frame.type !== 'error') return hear(frame, strand, ends);
+    const frame = subscriberFrameIn(data.toString());
+    if (frame?.type === 'hello') return;
+    const strand = frame === null || frame.type === 'error' ? undefined : byChannel.get(frame.channel);
+    if (frame !== null && frame.type !== 'error' && strand !== undefined) return hear(frame, strand, ends);
     // Subscriptions are asked for again, all of them, by another connection.
-    why = `error ${frame.type === 'error' ? frame.code : frame.type}`;
+    why = frame?.type === 'error' ? `error ${frame.code}` : 'what can not be read';
+    if (frame?.type !== 'error') ends.unreadable(data.toString());
     socket.terminate();
   });
   socket.on('close', (code) => ends.gone(code === 1006 ? why : String(code)));
-  socket.on('error', () => undefined);
+  socket.on('error', (error) => {
+    if (isBrokenFrame(error)) ends.unreadable(error.message);
+  });
   return doorOf(socket);
 }
 
-function hear(frame: Exclude<V1Frame, HelloFrame | ErrorFrame>, strand: Strand, ends: Ends): void {
+function hear(frame: ChannelFrame, strand: Strand, ends: Ends): void {
   const { story } = strand;
   switch (frame.type) {
     case 'subscribed':
@@ -109,7 +129,7 @@ function hear(frame: Exclude<V1Frame, HelloFrame | ErrorFrame>, strand: Strand, 
       }
       return;
     case 'gap':
-      return story.gap(gapOf(frame, null));
+      return story.gap(toldGap(frame, frame.requested));
     case 'cursor':
       return story.stands(frame.cursor);
   }
@@ -125,16 +145,24 @@ export function openSse(address: string, strand: Strand, ends: Ends): Door {
   let isNew = strand.cursor === null;
   let response: IncomingMessage | null = null;
   let rest = '';
+  let isLeft = false;
+  const leave = (what: string): void => {
+    isLeft = true;
+    ends.unreadable(what);
+    asked.destroy();
+  };
   const parser = new EventParser((event) => {
     if (isNew) ends.foreign(story, `an event before the position: ${event.data}`);
-    else hearEvent(event, story, ends);
+    else if (!hearEvent(event, story, ends)) leave(`${event.lastEventId} ${event.type} ${event.data}`);
   });
   const hear = (text: string): void => {
     const events = (rest + text).split('\n\n');
     rest = events.pop() ?? '';
     for (const event of events) {
+      if (isLeft) return;
       parser.push(`${event}\n\n`);
-      if (parser.lastEventId === '') continue;
+      if (parser.lastEventId === '' || isLeft) continue;
+      if (parseCursor(parser.lastEventId) === null) return leave(event);
       // The first id says where the stream starts.
       if (isNew) story.start(strand.after, startOf(strand.after, parser.lastEventId));
       isNew = false;
@@ -166,14 +194,20 @@ export function openSse(address: string, strand: Strand, ends: Ends): Door {
   };
 }
 
-function hearEvent({ type, data, lastEventId }: StreamEvent, story: Story, ends: Ends): void {
-  if (type === 'gap') return story.gap(gapOf(JSON.parse(data) as GapFrame, null));
+/** False: it can not be read. */
+function hearEvent({ type, data, lastEventId }: StreamEvent, story: Story, ends: Ends): boolean {
+  const cursor = parseCursor(lastEventId);
+  if (cursor === null) return false;
+  if (type === 'gap') {
+    const gap = gapIn(data);
+    if (gap !== null) story.gap(toldGap(gap, gap.requested));
+    return gap !== null;
+  }
   const isBinary = type === 'binary';
-  const text = isBinary ? Buffer.from(data, 'base64').toString('latin1') : data;
-  const code = codeIn(isBinary, text);
-  if (code === null) return ends.foreign(story, data);
-  const [id = '', rest] = lastEventId.split('@');
-  story.entry(id, rest?.split('.')[0] ?? null, code);
+  const code = codeIn(isBinary, isBinary ? Buffer.from(data, 'base64').toString('latin1') : data);
+  if (code === null) ends.foreign(story, data);
+  else story.entry(cursor.id, cursor.epoch, code);
+  return true;
 }
 
 /** The oldest entry is the very first one, wherever a server says that it begins. */
@@ -195,61 +229,13 @@ function options(): { readonly perMessageDeflate: false; readonly handshakeTimeo
   return { perMessageDeflate: false, handshakeTimeout: OPENING_MS };
 }
 
-interface V1Message {
-  readonly id: string;
-  readonly data?: unknown;
-  readonly data64?: string;
-}
-
-function codeOfMessage({ data, data64 }: V1Message): number | null {
+function codeOfMessage({ data, data64 }: Message): number | null {
   if (data64 !== undefined) return codeIn(true, Buffer.from(data64, 'base64').toString('latin1'));
   return codeIn(false, typeof data === 'string' ? data : JSON.stringify(data));
 }
 
-interface GapFrame {
-  readonly type: 'gap';
-  readonly channel?: string;
-  readonly reason: string;
-  readonly requested: string;
-  readonly lost: number | null;
-  readonly cursor: string;
-}
-
-function gapOf(told: Partial<GapFrame>, requested: string | null): Parameters<Story['gap']>[0] {
-  const { reason = null, lost = null, cursor = '' } = told;
-  return { reason, requested: told.requested ?? requested, lost, cursor };
-}
-
-interface HelloFrame {
-  readonly type: 'hello';
-}
-
-interface ErrorFrame {
-  readonly type: 'error';
-  readonly channel?: string;
-  readonly code: string;
-}
-
-type V1Frame =
-  | HelloFrame
-  | ErrorFrame
-  | GapFrame
-  | { readonly type: 'subscribed'; readonly channel: string; readonly cursor: string }
-  | { readonly type: 'cursor'; readonly channel: string; readonly cursor: string }
-  | {
-      readonly type: 'messages';
-      readonly channel: string;
-      readonly epoch: string | null;
-      readonly messages: readonly V1Message[];
-    };
-
-function problemIn(text: string): Partial<GapFrame> & { readonly code?: string } {
-  try {
-    return JSON.parse(text) as Partial<GapFrame> & { readonly code?: string };
-  } catch {
-    // Cut in the middle.
-    return {};
-  }
+function toldGap({ reason, lost, cursor }: RefusedGap, requested: string | null): ToldGap {
+  return { reason, requested, lost, cursor };
 }
 
 function textOf(response: IncomingMessage, take: (text: string) => void): void {

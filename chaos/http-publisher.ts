@@ -5,24 +5,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { bodyOf, type Code, codeOf, nameOf } from './message.ts';
 import type { PublisherOptions } from './publisher.ts';
+import { type Answer, answersIn } from './wire.ts';
 
 export interface HttpPublisherOptions extends PublisherOptions {
   /** How many messages a request carries; 1: each in a request of its own. */
   readonly batch: number;
 }
-
-interface Stored {
-  readonly id: string;
-  readonly duplicate: boolean;
-}
-
-interface Refused {
-  readonly code: string;
-  readonly message: string;
-  readonly retry: boolean;
-}
-
-type Answer = Stored | { readonly error: Refused };
 
 const REQUEST_MS = 4000;
 /** Each so manieth request is given up in the middle, and tried again. */
@@ -98,13 +86,21 @@ export class HttpPublisher {
     const url = `${manager('http')}/api/channels/${book.channel}/messages`;
     const signal = AbortSignal.timeout(isGivenUp ? random.between(1, 8) : REQUEST_MS);
     const request = batch === 1 ? single(codes[0] as Code) : lines(codes);
+    let status: number;
+    let text: string;
     try {
       const response = await fetch(url, { method: 'POST', signal, ...request });
-      return read(response.status, await response.text());
+      ({ status } = response);
+      text = await response.text();
     } catch {
       tally.add('requests cut');
       return [];
     }
+    // It came whole.
+    const answers = answersIn(status, text);
+    const isAnswer = answers !== null && answers.length <= codes.length;
+    if (!isAnswer) this.#accuse(`was answered what it can not read: ${status} ${text.slice(0, 200)}`);
+    return isAnswer ? answers : [];
   }
 
   #settled(code: Code, answer: Answer | undefined, tries: number): boolean {
@@ -148,19 +144,4 @@ function lineOf(code: Code): string {
   if (kind === 'binary')
     return `${JSON.stringify({ data64: Buffer.from(text, 'latin1').toString('base64'), key })}\n`;
   return `${JSON.stringify({ data: kind === 'json' ? (JSON.parse(text) as unknown) : text, key })}\n`;
-}
-
-/** One answer, a line each, or a problem that is the answer to all that were asked. */
-function read(status: number, text: string): (Answer | undefined)[] {
-  if (status === 201) return [JSON.parse(text) as Stored];
-  if (status === 200) {
-    // Whatever is behind the last line end was cut.
-    return text
-      .slice(0, text.lastIndexOf('\n') + 1)
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Answer);
-  }
-  const { code = 'internal', detail = '' } = JSON.parse(text) as { code?: string; detail?: string };
-  return [{ error: { code, message: `${status} ${detail}`, retry: status === 429 || status >= 500 } }];
 }

@@ -10,6 +10,7 @@ import { bodyOf, type Code, codeOf, nameOf } from './message.ts';
 import type { Random } from './random.ts';
 import type { Tally } from './tally.ts';
 import type { Violation } from './violation.ts';
+import { isBrokenFrame, publisherFrameIn, type Stored, type ToldError } from './wire.ts';
 
 export interface PublisherOptions {
   readonly number: number;
@@ -142,7 +143,9 @@ export class Publisher {
     socket.on('message', (data: Buffer) => {
       if (this.#socket === socket) this.#hear(data.toString());
     });
-    socket.on('error', () => undefined);
+    socket.on('error', (error) => {
+      if (isBrokenFrame(error) && this.#socket === socket) this.#accuseUnreadable(error.message);
+    });
     socket.on('close', () => {
       if (this.#socket === socket) this.#lose('close');
     });
@@ -168,7 +171,8 @@ export class Publisher {
 
   #hear(text: string): void {
     this.#heardAt = performance.now();
-    const frame = JSON.parse(text) as Frame;
+    const frame = publisherFrameIn(text);
+    if (frame === null) return this.#accuseUnreadable(text);
     if (frame.type === 'hello') return this.#options.tally.add('publisher connections');
     const flight = this.#asked.shift();
     const ref = flight === undefined ? 'nothing' : nameOf(flight.code);
@@ -177,7 +181,7 @@ export class Publisher {
     else this.#failed(flight, frame);
   }
 
-  #acknowledged(flight: Flight, { id, duplicate }: AckFrame): void {
+  #acknowledged(flight: Flight, { id, duplicate }: Stored): void {
     const { book, tally } = this.#options;
     this.#flights.delete(flight.code);
     book.acknowledge(flight.code, id, Date.now());
@@ -191,7 +195,7 @@ export class Publisher {
     this.#lastClean = { code: flight.code, id };
   }
 
-  #failed(flight: Flight, { code, message, retry, retryAfter }: ErrorFrame): void {
+  #failed(flight: Flight, { code, message, retry, retryAfter }: ToldError): void {
     this.#options.tally.add(`errors told: ${code}`);
     if (!retry) return this.#accuse(`was refused ${nameOf(flight.code)}: ${code} ${message}`);
     // Sooner than asked for, so that more is tried while there is trouble.
@@ -199,26 +203,14 @@ export class Publisher {
     this.#again.push(flight);
   }
 
+  /** Which of the messages it was an answer to, nobody can know: they are asked for again. */
+  #accuseUnreadable(what: string): void {
+    this.#accuse(`was told what it can not read: ${what}`);
+    this.#lose('what can not be read');
+  }
+
   #accuse(what: string): void {
     const account = `${this.#options.book.channel}: ${this.name} ${what}`;
     this.#options.onViolation({ fault: 'misbehaved', account });
   }
 }
-
-interface AckFrame {
-  readonly type: 'ack';
-  readonly ref: unknown;
-  readonly id: string;
-  readonly duplicate: boolean;
-}
-
-interface ErrorFrame {
-  readonly type: 'error';
-  readonly ref: unknown;
-  readonly code: string;
-  readonly message: string;
-  readonly retry: boolean;
-  readonly retryAfter?: number;
-}
-
-type Frame = AckFrame | ErrorFrame | { readonly type: 'hello' };

@@ -129,6 +129,10 @@ export class Subscriber {
         const account = `${story.book.channel}: ${story.subscriber} was sent what nobody published: ${what.slice(0, 200)}`;
         this.#options.onViolation({ fault: 'foreign', account });
       },
+      unreadable: (what: string): void => {
+        const account = `${this.#options.name} at ${address} was told what it can not read: ${what.slice(0, 200)}`;
+        this.#options.onViolation({ fault: 'misbehaved', account });
+      },
     };
     if (door === 'raw') this.#door = openRaw(address, strand, ends);
     else if (door === 'sse') this.#door = openSse(address, strand, ends);
