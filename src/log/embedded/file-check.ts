@@ -82,6 +82,8 @@ class FileCheck {
   readonly #size: number;
   #pageSize = 0;
   #pages = 0n;
+  /** Pages of trees, as far as they were followed. */
+  #used = 0;
   /** Whether the file ends before its last page. */
   #isShort = false;
 
@@ -122,21 +124,34 @@ class FileCheck {
     return meta;
   }
 
-  /** Follows a tree down. Its leaves are read when they may hold trees, or be cut off with what belongs to them. */
   async #walk({ root, depth }: Tree, mayHoldTrees: boolean): Promise<void> {
     if (root === NO_PAGE) return;
     if (depth > MAX_DEPTH) throw new Damage('a tree in it is too deep');
-    let level = [root];
-    for (let left = depth - 1; left > 0; left--) {
-      const next: bigint[] = [];
-      for (const number of level) next.push(...childrenOf(await this.#page(number, BRANCH)));
-      if (next.length > this.#pages) throw new Damage('a tree in it has more pages than the file');
-      level = next;
+    this.#use(root);
+    await this.#descend({ root, depth }, mayHoldTrees);
+  }
+
+  /**
+   * Depth first, so that only one way down is kept: 100 GiB are 26 million leaves. They are read when they may
+   * hold trees, or be cut off with what belongs to them.
+   */
+  async #descend({ root, depth }: Tree, mayHoldTrees: boolean): Promise<void> {
+    const areLeavesRead = mayHoldTrees || this.#isShort;
+    if (depth <= 1) {
+      if (areLeavesRead) await this.#leaf(root, mayHoldTrees);
+      return;
     }
-    for (const number of level) {
-      this.#assertInside(number);
-      if (mayHoldTrees || this.#isShort) await this.#leaf(number, mayHoldTrees);
+    for (const child of childrenOf(await this.#page(root, BRANCH))) {
+      this.#use(child);
+      if (depth > 2 || areLeavesRead) await this.#descend({ root: child, depth: depth - 1 }, mayHoldTrees);
     }
+  }
+
+  /** Each page belongs to one tree, once: whatever leads back is found as there are too many. */
+  #use(number: bigint): void {
+    this.#assertInside(number);
+    this.#used += 1;
+    if (this.#used > this.#pages) throw new Damage('the trees in it have more pages than the file');
   }
 
   async #leaf(number: bigint, mayHoldTrees: boolean): Promise<void> {
@@ -156,7 +171,6 @@ class FileCheck {
   }
 
   async #page(number: bigint, kind: number): Promise<Buffer> {
-    this.#assertInside(number);
     const page = await this.#read(Number(number) * this.#pageSize, this.#pageSize);
     const isRight = page.readBigUInt64LE(0) === number && (page.readUInt16LE(18) & (BRANCH | LEAF)) === kind;
     if (!isRight || !hasOrder(page)) throw new Damage(`its page ${number} is not what it should be`);
