@@ -15,6 +15,11 @@ const documents = [
 /** Upper-case words with an underscore that are no settings: constants of other programs, and such. */
 const NOT_SETTINGS = new Set(['NODE_ENV', 'NODE_V8_COVERAGE', 'NO_COLOR']);
 
+const SOURCES = ['src', 'test', 'bench', 'chaos'].flatMap((root) => [
+  root,
+  ...readdirSync(root, { recursive: true, encoding: 'utf8' }).map((path) => join(root, path)),
+]);
+
 test('every relative link leads to a file, and to a heading of it', () => {
   for (const { file, text } of documents) {
     for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
@@ -55,6 +60,28 @@ test('every make target and npm script that a document names exists', () => {
     }
   }
 });
+
+test('every source file that a document names exists', () => {
+  for (const { file, text } of documents) {
+    for (const name of filesIn(text)) assert.ok(isSource(name), `${file} names ${name}`);
+  }
+});
+
+test('every folder that docs/architecture.md names exists', () => {
+  const text = readFileSync('docs/architecture.md', 'utf8');
+  for (const [, name = ''] of text.matchAll(/`([a-z][a-z\d/-]*)\/`/g)) assert.ok(isSource(name), name);
+});
+
+/** `block.ts`, `log/log.ts`, `config*.ts`. What an import says, `./x.ts`, is an example. */
+function filesIn(text: string): string[] {
+  return [...text.matchAll(/(?<![\w./*-])[\w*][\w./*-]*\.ts\b/g)].map(([name]) => name);
+}
+
+/** By the end of its path. */
+function isSource(name: string): boolean {
+  const pattern = name.replaceAll('.', '\\.').replaceAll('*', '[^/]*');
+  return SOURCES.some((path) => new RegExp(`(^|/)${pattern}$`).test(path));
+}
 
 /** The anchors that GitHub makes. */
 function headings(text: string): string[] {
