@@ -86,6 +86,11 @@ export function forgetAfterMs({ maxAgeMs }: Retention, ttlMs: number = CHANNEL_T
   return Math.max(ttlMs, maxAgeMs);
 }
 
+/** Whether a channel that got its last entry at `lastMs` is to be forgotten. */
+export function isForgotten(lastMs: number, retention: Retention, nowMs: number, ttlMs?: number): boolean {
+  return lastMs + forgetAfterMs(retention, ttlMs) < nowMs;
+}
+
 /** In the order of their bytes, which for the grammar of names is that of their characters. */
 export function compareChannels(a: string, b: string): number {
   if (a === b) return 0;

@@ -10,24 +10,24 @@
  */
 import { access, constants, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Retention } from '../channels.ts';
+import { isForgotten, type Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
 import type { Idempotency } from '../config-shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
-import { type EntryId, idsAfter } from '../protocol/id.ts';
+import { type EntryId, idMs, idsAfter } from '../protocol/id.ts';
 import { Arrivals } from './arrivals.ts';
 import { type ChannelState, isOver, lookAt, newChannel, restoredChannel } from './embedded/channel.ts';
 import { checkFile } from './embedded/file-check.ts';
-import { forgetPast, newKeys } from './embedded/generations.ts';
+import { forgetPast, newGenerations } from './embedded/generations.ts';
 import { forgetJob, Group, type GroupOptions, type Job } from './embedded/group.ts';
 import { DirectoryGuard } from './embedded/guard.ts';
 import { Reader } from './embedded/reader.ts';
 import { causeOf, makeRoom } from './embedded/room.ts';
 import { Store } from './embedded/store.ts';
 import { newEpoch } from './epoch.ts';
-import { DEFAULT_IDEMPOTENCY, forgottenEarly, lookEveryMs, type WarningLogger } from './forgotten.ts';
-import { isForgotten, pageOf } from './listing.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly, lookEveryMs, type WarningLogger } from './idempotency.ts';
+import { pageOf } from './listing.ts';
 import type {
   AppendResult,
   Bounds,
@@ -212,7 +212,7 @@ export class EmbeddedLog implements Log {
     for (const { channel, number, record } of this.#store.loadGenerations()) {
       const state = states.get(channel);
       if (state === undefined) continue;
-      state.keys ??= newKeys();
+      state.keys ??= newGenerations();
       state.keys.nextNumber = number + 1;
       if (record === null) state.keys.dead.push(number);
       else state.keys.live.push({ ...record });
@@ -247,7 +247,7 @@ export class EmbeddedLog implements Log {
   async #drop(state: ChannelState): Promise<boolean> {
     const { clock, retention, channelTtlMs } = this.#options;
     const { id } = state.written;
-    const isDue = isForgotten(id, retention(state.name), clock.now(), channelTtlMs);
+    const isDue = isForgotten(idMs(id), retention(state.name), clock.now(), channelTtlMs);
     // Keys are found by the number of their channel: they have to go before it.
     if (!isDue || state.flushed === null || hasKeys(state)) return false;
     await this.trim(state.name, { before: idsAfter(id, 0, 1)[0] as EntryId });

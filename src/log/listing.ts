@@ -1,6 +1,5 @@
-/** Lists and forgets the channels of a store that knows all of them by name. */
-import { compareChannels, forgetAfterMs, type Retention } from '../channels.ts';
-import { type EntryId, idMs } from '../protocol/id.ts';
+/** Lists the channels of a store that knows all of them by name. */
+import { compareChannels } from '../channels.ts';
 import type { Look } from './judge.ts';
 import type { ChannelPage } from './log.ts';
 
@@ -32,9 +31,4 @@ function firstAfter(names: Iterable<string>, after: string | null, count: number
     highest = first.at(-1) ?? null;
   }
   return first.toSorted(compareChannels).slice(0, count);
-}
-
-/** Whether a channel whose last entry is `tip` is to be forgotten. */
-export function isForgotten(tip: EntryId, retention: Retention, nowMs: number, ttlMs?: number): boolean {
-  return idMs(tip) + forgetAfterMs(retention, ttlMs) < nowMs;
 }

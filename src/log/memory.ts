@@ -2,7 +2,7 @@
  * The log in memory: nothing survives the process. For trying things out, for tests of what stands around a
  * log, and as the plainest statement of what a Log does.
  */
-import type { Retention } from '../channels.ts';
+import { isForgotten, type Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
 import type { Idempotency } from '../config-shape.ts';
 import { RivercastError } from '../errors.ts';
@@ -10,9 +10,9 @@ import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds, type EntryId, ID_ZERO, idBefore, idMs, idsAfter } from '../protocol/id.ts';
 import { Arrivals } from './arrivals.ts';
 import { newEpoch } from './epoch.ts';
-import { DEFAULT_IDEMPOTENCY, forgottenEarly, lookEveryMs, type WarningLogger } from './forgotten.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly, lookEveryMs, type WarningLogger } from './idempotency.ts';
 import { judgePage, type Look } from './judge.ts';
-import { isForgotten, pageOf } from './listing.ts';
+import { pageOf } from './listing.ts';
 import type {
   AppendResult,
   Bounds,
@@ -139,7 +139,7 @@ export class MemoryLog implements Log {
     for (const [channel, state] of this.#channels) {
       const policy = retention(channel);
       swept.removed += trimTo(state, policy, clock.now());
-      if (!isForgotten(state.tip, policy, clock.now(), channelTtlMs)) continue;
+      if (!isForgotten(idMs(state.tip), policy, clock.now(), channelTtlMs)) continue;
       this.#channels.delete(channel);
       this.#arrivals.announce(channel);
       swept.forgotten += 1;

@@ -22,7 +22,7 @@ import type { Clock } from '../clock.ts';
 import type { Durability, Idempotency } from '../config-shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
-import { DEFAULT_IDEMPOTENCY, forgottenEarly } from './forgotten.ts';
+import { DEFAULT_IDEMPOTENCY, forgottenEarly } from './idempotency.ts';
 import type {
   AppendResult,
   Bounds,

@@ -9,7 +9,7 @@ import { compareIds, type EntryId, ID_ZERO, idMs } from '../../protocol/id.ts';
 import type { Look } from '../judge.ts';
 import type { TrimPolicy } from '../log.ts';
 import type { ChannelRecord, Mark } from '../record.ts';
-import type { ChannelKeys } from './generations.ts';
+import type { KeyGenerations } from './generations.ts';
 
 export interface ChannelState {
   readonly name: string;
@@ -24,7 +24,7 @@ export interface ChannelState {
   /** Of all entries written and not trimmed. */
   bytes: number;
   /** Null until an entry came with an idempotency key. */
-  keys: ChannelKeys | null;
+  keys: KeyGenerations | null;
 }
 
 export const MARK_ZERO: Mark = { id: ID_ZERO, ordinal: 0 };

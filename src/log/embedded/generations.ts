@@ -14,7 +14,7 @@ export interface Generation {
   count: number;
 }
 
-export interface ChannelKeys {
+export interface KeyGenerations {
   /** Oldest first; the last one takes new keys. */
   readonly live: Generation[];
   /** Numbers of those that are forgotten, and still on disk in part. */
@@ -24,13 +24,13 @@ export interface ChannelKeys {
   isForgetting: boolean;
 }
 
-export function newKeys(): ChannelKeys {
+export function newGenerations(): KeyGenerations {
   return { live: [], dead: [], nextNumber: 1, isForgetting: false };
 }
 
 /** The generation that takes a key now; one begins when there is none that may. */
 export function takingGeneration(
-  keys: ChannelKeys,
+  keys: KeyGenerations,
   nowMs: number,
   { windowMs, maxKeys }: Idempotency,
 ): Generation {
@@ -42,7 +42,7 @@ export function takingGeneration(
 }
 
 /** Moves what is past from the living to the dead; returns whether any of it went before its window was over. */
-export function forgetPast(keys: ChannelKeys, nowMs: number, { windowMs, maxKeys }: Idempotency): boolean {
+export function forgetPast(keys: KeyGenerations, nowMs: number, { windowMs, maxKeys }: Idempotency): boolean {
   let later = 0;
   for (const { count } of keys.live) later += count;
   let isEarly = false;

@@ -8,7 +8,7 @@ import { type EntryId, idMs, idSeq } from '../../protocol/id.ts';
 import type { AppendResult, NewEntry } from '../log.ts';
 import { decodePlace, encodeGeneration, encodePlace, generationKey, placeKey } from '../record.ts';
 import type { ChannelState } from './channel.ts';
-import { forgetPast, type Generation, newKeys, takingGeneration } from './generations.ts';
+import { forgetPast, type Generation, newGenerations, takingGeneration } from './generations.ts';
 import type { Store, Writes } from './store.ts';
 
 /** Where an entry of an append is: stored before, or at a place among the new ones. */
@@ -133,7 +133,7 @@ export class KeyPlan {
   }
 
   #remember(state: ChannelState, key: string, id: EntryId): void {
-    state.keys ??= newKeys();
+    state.keys ??= newGenerations();
     const generation = takingGeneration(state.keys, this.#nowMs, this.#options.idempotency);
     generation.count += 1;
     generation.lastMs = Math.max(generation.lastMs, this.#nowMs);
