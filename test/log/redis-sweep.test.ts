@@ -239,16 +239,21 @@ describe('the list of names', () => {
     await log.close();
   });
 
-  test('gets the default channel of an older version by the sweep, and others with their next message', async (t) => {
+  test('gets the default channel back by the sweep, which keeps what others add to it, and the rest with their next message', async (t) => {
     await using own = await RedisServer.start();
-    const older = await openLog(t, own.url);
-    for (const channel of ['local-q', 'a']) await older.append(channel, texts('x'));
-    await older.close();
+    const killed = await openLog(t, own.url);
+    for (const channel of ['local-q', 'a']) await killed.append(channel, texts('x'));
+    await killed.close();
+    // As if it had been killed before it noted them.
     await own.cli('DEL', REGISTRY);
+    const soonMs = Date.now() + 60_000;
+    for (const key of ['local-q', '{local-q}:meta']) await own.cli('PEXPIREAT', key, `${soonMs}`);
+    await own.cli('XADD', 'local-q', '*', 'message', 'hi');
     const log: RedisLog = await openLog(t, own.url);
     assert.deepEqual(await namesOf(log), []);
     await swept(log);
     assert.deepEqual(await namesOf(log), ['local-q']);
+    assert.ok(Number(await own.cli('PEXPIRETIME', 'local-q')) > soonMs + 20 * DAY_MS);
     await log.append('a', texts('y'));
     assert.deepEqual(await namesOf(log), ['a', 'local-q']);
     await log.close();

@@ -5,7 +5,7 @@
  *              the number of the next new channel, once a channel was forgotten
  *   channels   channel name -> channel record
  *   entries    entry key -> entry value (record.ts has the bytes)
- *   keys       idempotency key -> id of its entry; missing in a store that an older version wrote
+ *   keys       idempotency key -> id of its entry; generation of keys -> its record
  *
  * Options are chosen for what a resolved promise means. With `overlappingSync` off, LMDB writes the pages,
  * flushes them, and only then writes (and flushes) the meta page that makes them visible; the promise

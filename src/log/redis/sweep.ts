@@ -63,7 +63,10 @@ export async function sweep(options: SweepOptions, signal: AbortSignal): Promise
   }
 }
 
-/** The default channel first: one that an older version wrote to is noted nowhere. */
+/**
+ * The default channel first, also when it is not noted, as by a server that was killed right after its append:
+ * others add to it by the name they know, and what they add would go with its time to live, which nobody moves on.
+ */
 async function* pagesOf({ stream, registry }: SweepOptions): AsyncGenerator<readonly string[]> {
   yield [stream];
   for (let after: string | null = null; ; ) {
