@@ -11,6 +11,7 @@ export interface SweeperOptions {
   readonly logger: {
     error(fields: object, message: string): void;
     info(fields: object, message: string): void;
+    debug(fields: object, message: string): void;
   };
   readonly everyMs: number;
 }
@@ -45,7 +46,8 @@ export class Sweeper {
   async #sweep(signal: AbortSignal): Promise<void> {
     const { log, logger } = this.#options;
     try {
-      await log.sweep(signal);
+      const swept = await log.sweep(signal);
+      if (swept !== null && swept.removed + swept.forgotten > 0) logger.debug(swept, 'channels were swept');
       if (this.#trouble !== null) logger.info({}, 'idle channels are swept again');
       this.#trouble = null;
     } catch (error) {
