@@ -1,4 +1,4 @@
-/** What the documents say about names and files that can be checked without running anything. */
+/** What documents and sources say about names and files that can be checked without running anything. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -67,12 +67,19 @@ test('every source file that a document names exists', () => {
   }
 });
 
+test('every file that the comments under src name exists', () => {
+  for (const path of SOURCES.filter((file) => /^src\/.*\.ts$/.test(file))) {
+    for (const name of filesIn(readFileSync(path, 'utf8')))
+      assert.ok(isSource(name), `${path} names ${name}`);
+  }
+});
+
 test('every folder that docs/architecture.md names exists', () => {
   const text = readFileSync('docs/architecture.md', 'utf8');
   for (const [, name = ''] of text.matchAll(/`([a-z][a-z\d/-]*)\/`/g)) assert.ok(isSource(name), name);
 });
 
-/** `block.ts`, `log/log.ts`, `config*.ts`. What an import says, `./x.ts`, is an example. */
+/** `block.ts`, `log/log.ts`, `config*.ts`. What an import says, `./x.ts`, is not looked at. */
 function filesIn(text: string): string[] {
   return [...text.matchAll(/(?<![\w./*-])[\w*][\w./*-]*\.ts\b/g)].map(([name]) => name);
 }
