@@ -258,6 +258,32 @@ describe('what was removed is told', () => {
 });
 
 describe('a batch', () => {
+  test('numbers its entries on from the last, each with the one before it, whatever they are', async (t) => {
+    const log = await openLog(t, server.url);
+    const { channel, key } = ownChannel();
+    const sizes = [1, 7, 2, 1, 90, 1, 897, 3];
+    for (const [i, size] of sizes.entries()) {
+      const batch = texts(...Array.from({ length: size }, (_, n) => `${i}.${n}`));
+      // Other types take another way through the script.
+      await log.append(channel, i % 3 === 2 ? [...batch, { type: 'json', data: Buffer.from('1') }] : batch);
+    }
+    const { entries } = await log.read(channel, START, { ...LIMITS, maxEntries: 2000 });
+    assert.equal(entries.length, 1004);
+    assert.deepEqual(
+      entries.map(({ ordinal }) => ordinal),
+      entries.map((_, n) => n + 1),
+    );
+    assert.deepEqual(
+      entries.map(({ prev }) => prev),
+      ['0-0', ...entries.slice(0, -1).map(({ id }) => id)],
+    );
+    const stored = await server.cli('XRANGE', key, '-', '+');
+    assert.deepEqual(
+      [...stored.matchAll(/^n\n(.*)$/gm)].map(([, n]) => n),
+      entries.map((_, n) => `${n + 1}`),
+    );
+  });
+
   test('that comes late, after a later one of its writer, is refused', async (t) => {
     const log = await openLog(t, server.url);
     const { channel, key } = ownChannel();

@@ -204,7 +204,20 @@ ids[1] = add('*', 1)
 local ms, seq = string.match(ids[1], '^(%d+)%-(%d+)$')
 local isCounting = #seq < 15
 local following = isCounting and ms .. '-*' or '*'
-for i = 2, count do ids[i] = add(following, i) end
+if isCounting and not order and not string.find(types, '[^t]') then
+  -- Nothing but texts without keys: as above, without looking at each, and with the ordinal's text made here, which
+  -- Redis is slow at. Takes a tenth less of the time that a batch takes in all (measured: 500 entries of 128 B).
+  local DIGITS = { [0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9' }
+  local call, payloads, tens = redis.call, ARGV, nil
+  for i = FIRST_PAYLOAD + 1, FIRST_PAYLOAD + count - 1 do
+    n = n + 1
+    local digit = n % 10
+    if digit == 0 or not tens then tens = n < 10 and '' or string.format('%.0f', (n - digit) / 10) end
+    prev = call('XADD', stream, following, 'data', payloads[i], 'p', prev, 'n', tens .. DIGITS[digit])
+  end
+else
+  for i = 2, count do ids[i] = add(following, i) end
+end
 local list = told(isCounting and ids[1] .. '+' .. count or table.concat(ids, ' '))
 
 local trouble = ''
