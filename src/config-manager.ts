@@ -25,7 +25,7 @@ export const MANAGER_ROWS: Readonly<Record<Name, NumberRow>> = {
   MANAGER_BUFFER_BYTES: bytes(
     '64mib',
     [1, 64 * GIB],
-    'The same for all publishers together. Channels whose log stands still have a room of the same size to themselves: a stopped log can cost twice as much.',
+    'The same for all publishers together, a quarter of it for raw ones of one channel. What channels hold whose log stands still counts apart, up to as much again.',
   ),
   BATCH_MAX_ENTRIES: count(
     '2000',

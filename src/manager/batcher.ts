@@ -13,7 +13,7 @@
 import type { Clock } from '../clock.ts';
 import { RivercastError } from '../errors.ts';
 import type { AppendResult, Log, NewEntry } from '../log/log.ts';
-import { costOf, type Pressure } from './pressure.ts';
+import { costOf, type Pressure, type Share } from './pressure.ts';
 
 /** Who brought an entry. Called in the order of submission, once per entry, and never throws. */
 export interface Submitter {
@@ -68,6 +68,7 @@ const UNKNOWN = new RivercastError(
 const NOBODY: Submitter = { isAnswered: false, stored: () => undefined, failed: () => undefined };
 
 export class Batcher {
+  readonly share: Share = { bytes: 0, isStalled: false };
   readonly #channel: string;
   readonly #options: BatcherOptions;
   #entries: NewEntry[] = [];
@@ -75,12 +76,9 @@ export class Batcher {
   /** Of the two lists above, what lies before is in a batch already. */
   #head = 0;
   #waitingBytes = 0;
-  /** Of everything that was added and not settled. */
-  #heldCost = 0;
   #running: Promise<void> | null = null;
   #inFlight: Batch | null = null;
   #startedMs = 0;
-  #isStalled = false;
   #endGathering: (() => void) | null = null;
 
   constructor(channel: string, options: BatcherOptions) {
@@ -98,13 +96,11 @@ export class Batcher {
   }
 
   add(entry: NewEntry, submitter: Submitter): void {
-    if (submitter.isAnswered && (this.#isStalled || this.#options.pressure.isHopeless)) {
+    if (submitter.isAnswered && (this.share.isStalled || this.#options.pressure.isHopeless)) {
       submitter.failed(entry, OVERLOADED);
       return;
     }
-    const cost = costOf(entry);
-    this.#heldCost += cost;
-    this.#options.pressure.add(this.#channel, cost);
+    this.#options.pressure.add(this.share, costOf(entry));
     this.#entries.push(entry);
     this.#submitters.push(submitter);
     this.#waitingBytes += entry.data.length;
@@ -115,16 +111,15 @@ export class Batcher {
   /** Regular work. `stalledMs`: an append that takes so long is a log that stands still. */
   check(stalledMs: number): void {
     const batch = this.#inFlight;
-    if (batch === null || this.#isStalled) return;
+    if (batch === null || this.share.isStalled) return;
     if (this.#options.clock.monotonic() - this.#startedMs < stalledMs) return;
-    this.#isStalled = true;
+    this.#options.pressure.stallBegan(this.share);
     for (const [i, submitter] of batch.submitters.entries()) {
       if (!submitter.isAnswered) continue;
       batch.submitters[i] = NOBODY;
       submitter.failed(batch.entries[i] as NewEntry, UNKNOWN);
     }
     this.#refuseWaiting();
-    this.#options.pressure.stallBegan(this.#channel, this.#heldCost);
   }
 
   get #isFull(): boolean {
@@ -156,23 +151,15 @@ export class Batcher {
       failure = error;
     }
     this.#inFlight = null;
-    if (this.#isStalled) {
-      this.#isStalled = false;
-      pressure.stallEnded(this.#channel);
-    }
+    if (this.share.isStalled) pressure.stallEnded(this.share);
     ended(this.#channel, failure);
-    this.#release(batch.cost);
+    pressure.release(this.share, batch.cost);
     for (let i = 0; i < entries.length; i++) {
       const submitter = submitters[i] as Submitter;
       const entry = entries[i] as NewEntry;
       if (results === null) submitter.failed(entry, failure);
       else submitter.stored(entry, results[i] as AppendResult);
     }
-  }
-
-  #release(cost: number): void {
-    this.#heldCost -= cost;
-    this.#options.pressure.release(cost);
   }
 
   /** The next batch, out of what waits. */
@@ -233,7 +220,7 @@ export class Batcher {
       const submitter = submitters[i] as Submitter;
       if (submitter.isAnswered) {
         this.#waitingBytes -= entry.data.length;
-        this.#release(costOf(entry));
+        this.#options.pressure.release(this.share, costOf(entry));
         submitter.failed(entry, OVERLOADED);
       } else {
         this.#entries.push(entry);

@@ -15,7 +15,7 @@ import type { ManagerConfig } from '../config.ts';
 import { RivercastError } from '../errors.ts';
 import type { Log, NewEntry } from '../log/log.ts';
 import { Batcher, type BatcherOptions, type Submitter } from './batcher.ts';
-import { type Pausable, Pressure } from './pressure.ts';
+import { type Pausable, Pressure, type Share } from './pressure.ts';
 
 /** The part of a logger that is needed here. */
 export interface ManagerLogger {
@@ -66,14 +66,20 @@ export class Manager {
     return this.#pressure.unstoredBytes;
   }
 
-  /** Entries of a channel are stored in the order in which they are submitted. */
-  submit(channel: string, entry: NewEntry, submitter: Submitter): void {
+  /** Entries of a channel are stored in the order in which they are submitted. Returns what the channel holds now. */
+  submit(channel: string, entry: NewEntry, submitter: Submitter): Share {
     let batcher = this.#batchers.get(channel);
     if (batcher === undefined) {
       batcher = new Batcher(channel, this.#batching);
       this.#batchers.set(channel, batcher);
     }
     batcher.add(entry, submitter);
+    return batcher.share;
+  }
+
+  /** What a channel holds; null: nothing. */
+  shareOf(channel: string): Share | null {
+    return this.#batchers.get(channel)?.share ?? null;
   }
 
   /** Whether this publisher must not be read for now; it is then resumed as soon as it may be. */

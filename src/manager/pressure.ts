@@ -1,11 +1,12 @@
 /**
- * How much may be received and not yet stored, by one publisher and by all of them. A publisher above either
- * bound is not read; it is read on once half of the bound is free again, so that it does not stop and start with
- * every batch, or after a while below it, since others may use up to the bound all the time.
+ * How much may be received and not yet stored: by one publisher, for one channel, and in all. A publisher above a bound
+ * is not read; it is read on once half of the bound is free again, so that it does not stop and start with every
+ * batch, or after a while below it, since others may use up to the bound all the time.
  *
- * A channel whose log stands still must not take the others' room: what such channels hold is set aside, in a room
- * of the same size, and their raw publishers are not read when that is full. Those that are answered are not kept
- * waiting meanwhile: they are read, and refused (batcher.ts), since a refusal in time is what they were promised.
+ * A channel whose log stands still must not take the others' room: what such channels hold counts in a room of its
+ * own, of the same size. Only when that is full as well, as when nothing can be stored at all, is there no room for
+ * anybody, and nothing that makes room: publishers that are answered are then read, and refused (batcher.ts), since a
+ * refusal in time is what they were promised.
  */
 import type { NewEntry } from '../log/log.ts';
 
@@ -17,14 +18,20 @@ export function costOf({ data, key }: NewEntry): number {
   return data.length + ENTRY_OVERHEAD_BYTES + (key === undefined ? 0 : key.length);
 }
 
+/** What one channel holds. */
+export interface Share {
+  bytes: number;
+  isStalled: boolean;
+}
+
 /** A source of entries that can be made to wait. */
 export interface Pausable {
   /** As of its Submitter. */
   readonly isAnswered: boolean;
-  /** The one that all it brings goes to; absent where that differs. */
-  readonly channel?: string;
   /** The cost of what was received from it and not yet settled. */
   readonly unstoredBytes: number;
+  /** That of the one channel which all it brings goes to; absent where that differs, null where nothing is held. */
+  readonly share?: Share | null;
   /** Reads on. */
   resume(): void;
 }
@@ -34,13 +41,15 @@ export interface PressureBounds {
   readonly bufferBytes: number;
 }
 
+/** Of the bound of all, for one channel: so that a channel is full before it stands still, not all of them. */
+const SHARE = 1 / 4;
+
 export class Pressure {
   readonly #bounds: PressureBounds;
   readonly #paused = new Set<Pausable>();
-  /** Of channels that stand still, what of theirs is set aside. */
-  readonly #stalled = new Map<string, number>();
   #unstoredBytes = 0;
-  #asideBytes = 0;
+  /** Of that, what channels hold that stand still. */
+  #stalledBytes = 0;
 
   constructor(bounds: PressureBounds) {
     this.#bounds = bounds;
@@ -52,7 +61,7 @@ export class Pressure {
 
   /** Whether an entry that is answered has to be refused: there is no room for it, and nothing makes room. */
   get isHopeless(): boolean {
-    return this.#stalled.size > 0 && this.#isFull;
+    return this.#isFull && this.#isOverflowing;
   }
 
   mustPause(publisher: Pausable): boolean {
@@ -66,16 +75,22 @@ export class Pressure {
     this.#paused.delete(publisher);
   }
 
-  add(channel: string, bytes: number): void {
+  add(share: Share, bytes: number): void {
+    share.bytes += bytes;
     this.#unstoredBytes += bytes;
-    if (this.#stalled.has(channel)) this.#setAside(channel, bytes);
+    if (share.isStalled) this.#stalledBytes += bytes;
   }
 
-  release(bytes: number): void {
-    const half = this.#bounds.bufferBytes / 2;
-    const wasFull = this.#workingBytes > half;
+  release(share: Share, bytes: number): void {
+    const before = { all: this.#countedBytes, own: share.bytes };
+    share.bytes -= bytes;
     this.#unstoredBytes -= bytes;
-    if (wasFull && this.#workingBytes <= half) this.#resumeAll();
+    if (share.isStalled) this.#stalledBytes -= bytes;
+    const { bufferBytes } = this.#bounds;
+    const isFreed =
+      falls(before.all, this.#countedBytes, bufferBytes / 2) ||
+      falls(before.own, share.bytes, (bufferBytes * SHARE) / 2);
+    if (isFreed) this.#resumeAll();
   }
 
   /** Regular work: nobody waits long while there is room. */
@@ -88,39 +103,38 @@ export class Pressure {
     if (this.#paused.has(publisher)) this.#resume(publisher);
   }
 
-  /** A channel's log stands still, with `bytes` not stored: others have their room again, and who is answered is read. */
-  stallBegan(channel: string, bytes: number): void {
-    this.#stalled.set(channel, 0);
-    this.#setAside(channel, bytes);
+  /** The channel's log stands still: the others have their room again. */
+  stallBegan(share: Share): void {
+    share.isStalled = true;
+    this.#stalledBytes += share.bytes;
     this.#resumeAll();
   }
 
-  stallEnded(channel: string): void {
-    this.#asideBytes -= this.#stalled.get(channel) ?? 0;
-    this.#stalled.delete(channel);
+  stallEnded(share: Share): void {
+    share.isStalled = false;
+    this.#stalledBytes -= share.bytes;
     this.#resumeAll();
   }
 
-  /** What counts for the bound of all. */
-  get #workingBytes(): number {
-    return this.#unstoredBytes - this.#asideBytes;
+  /** What counts for the bound of all: not what stands still, up to the same bound. */
+  get #countedBytes(): number {
+    return this.#unstoredBytes - Math.min(this.#stalledBytes, this.#bounds.bufferBytes);
   }
 
   get #isFull(): boolean {
-    return this.#workingBytes > this.#bounds.bufferBytes;
+    return this.#countedBytes > this.#bounds.bufferBytes;
   }
 
-  #isClosedTo({ isAnswered, channel }: Pausable): boolean {
-    if (isAnswered) return this.#isFull && this.#stalled.size === 0;
-    const isStalled = channel !== undefined && this.#stalled.has(channel);
-    return isStalled ? this.#asideBytes >= this.#bounds.bufferBytes : this.#isFull;
+  /** Whether what stands still has no room any more. */
+  get #isOverflowing(): boolean {
+    return this.#stalledBytes > this.#bounds.bufferBytes;
   }
 
-  /** While there is room, all of it: what one read brings may lie beyond, as with the bound of all. */
-  #setAside(channel: string, bytes: number): void {
-    if (this.#asideBytes >= this.#bounds.bufferBytes) return;
-    this.#asideBytes += bytes;
-    this.#stalled.set(channel, (this.#stalled.get(channel) ?? 0) + bytes);
+  #isClosedTo({ isAnswered, share }: Pausable): boolean {
+    if (isAnswered) return this.#isFull && !this.#isOverflowing;
+    if (this.#isFull) return true;
+    if (share === undefined || share === null) return false;
+    return share.bytes > this.#bounds.bufferBytes * SHARE || (share.isStalled && this.#isOverflowing);
   }
 
   #resumeAll(): void {
@@ -133,4 +147,8 @@ export class Pressure {
     this.#paused.delete(publisher);
     publisher.resume();
   }
+}
+
+function falls(from: number, to: number, below: number): boolean {
+  return from > below && to <= below;
 }

@@ -6,7 +6,7 @@ import { ERRORS } from '../errors.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import type { Submitter } from './batcher.ts';
 import { isLate, type Manager } from './manager.ts';
-import { costOf, type Pausable } from './pressure.ts';
+import { costOf, type Pausable, type Share } from './pressure.ts';
 
 export interface PublisherConnection {
   /** Stops and restarts reading from the socket. */
@@ -18,16 +18,20 @@ export interface PublisherConnection {
 
 export class Publisher implements Submitter, Pausable {
   readonly isAnswered = false;
-  readonly channel: string;
+  share: Share | null;
   readonly #manager: Manager;
+  readonly #channel: string;
   readonly #connection: PublisherConnection;
   #unstoredBytes = 0;
   #paused = false;
 
   constructor(manager: Manager, channel: string, connection: PublisherConnection) {
     this.#manager = manager;
-    this.channel = channel;
+    this.#channel = channel;
     this.#connection = connection;
+    this.share = manager.shareOf(channel);
+    // Or each that comes when there is no room would bring what one read holds.
+    this.#pauseIfFull();
   }
 
   get isPaused(): boolean {
@@ -41,11 +45,8 @@ export class Publisher implements Submitter, Pausable {
   publish(type: EntryType, data: Buffer): void {
     const entry = { type, data };
     this.#unstoredBytes += costOf(entry);
-    this.#manager.submit(this.channel, entry, this);
-    if (!this.#paused && this.#manager.mustPause(this)) {
-      this.#paused = true;
-      this.#connection.pause();
-    }
+    this.share = this.#manager.submit(this.#channel, entry, this);
+    this.#pauseIfFull();
   }
 
   stored(entry: NewEntry, _result: AppendResult): void {
@@ -56,7 +57,7 @@ export class Publisher implements Submitter, Pausable {
   failed(entry: NewEntry, error: unknown): void {
     this.#settle(entry);
     if (isLate(error)) return;
-    this.#manager.lost(this.channel, error);
+    this.#manager.lost(this.#channel, error);
     this.#connection.close(ERRORS.log_unavailable.close, 'the log can not store any more');
   }
 
@@ -70,6 +71,12 @@ export class Publisher implements Submitter, Pausable {
   /** The connection is gone. */
   detach(): void {
     this.#manager.forget(this);
+  }
+
+  #pauseIfFull(): void {
+    if (this.#paused || !this.#manager.mustPause(this)) return;
+    this.#paused = true;
+    this.#connection.pause();
   }
 
   #settle(entry: NewEntry): void {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GatedLog } from '../support/gated-log.ts';
-import { clientFrame, OPCODE, RawSocket } from '../support/raw-socket.ts';
+import { clientFrame, handshake, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 import { until, within } from '../support/within.ts';
 
@@ -116,4 +116,31 @@ test('one channel that stands still does not hold up another publisher below the
   await using quick = await server.publisher('?channel=quick');
   quick.send('now');
   assert.equal(await subscriber.text(), 'now');
+});
+
+test('one that comes when there is no room is not read before there is, not even what it sent with its request', async () => {
+  const log = new GatedLog();
+  await using server = await TestServer.start({ MANAGER_BUFFER_BYTES: '256kib' }, log);
+  log.hold('append');
+  const full = await Promise.all(
+    Array.from({ length: 6 }, () => RawSocket.open(server.address, '/ws/manager')),
+  );
+  const sent = await Promise.all(full.map((socket) => fill(socket)));
+  const held = server.stats.unstoredBytes;
+  const late = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const socket = await RawSocket.connect(server.address);
+      const request = [Buffer.from(handshake('/ws/manager')), message(0), message(1)];
+      socket.write(Buffer.concat(request));
+      assert.match(await socket.head(), /^HTTP\/1\.1 101 /);
+      socket.write(message(2));
+      return socket;
+    }),
+  );
+  await until('they are here', () => server.stats.publishers === 12);
+  assert.equal(server.stats.unstoredBytes, held);
+  log.release('append');
+  const total = sent.reduce((sum, count) => sum + count, 6 * 3);
+  await until('all is in the log', async () => (await log.inner.bounds(CHANNEL)).length === total);
+  for (const socket of [...full, ...late]) socket.reset();
 });

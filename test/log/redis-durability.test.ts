@@ -286,6 +286,23 @@ describe('fsync without WAITAOF', () => {
     await log.close();
   });
 
+  test('has to wait until the first file is whole, when appendonly was switched on just now', async (t) => {
+    const server = await startOld(t, '--rdb-key-save-delay', '10000');
+    if (server === null) return;
+    await server.cli('EVAL', "for i = 1, 1000 do redis.call('SET', i, i) end", '0');
+    await server.cli('CONFIG', 'SET', 'appendonly', 'yes', 'appendfsync', 'always');
+    await assert.rejects(openLog(t, server.url, { durability: FSYNC }), /first append-only file/);
+    await server.cli('CONFIG', 'SET', 'rdb-key-save-delay', '0');
+    await server.cli('CONFIG', 'SET', 'appendonly', 'no');
+    await server.cli('CONFIG', 'SET', 'appendonly', 'yes');
+    await until('the file is whole', async () =>
+      /^aof_base_size:[1-9]/m.test(await server.cli('INFO', 'persistence')),
+    );
+    const log = await openLog(t, server.url, { durability: FSYNC });
+    assert.equal((await log.append(CHANNEL, texts('a'))).length, 1);
+    await log.close();
+  });
+
   test('need not be checked at the start when Redis is away: it is checked when it comes', async (t) => {
     const server = await startOld(t);
     if (server === null) return;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { NewEntry } from '../../src/log/log.ts';
 import { Batcher, type BatchLimits, type Submitter } from '../../src/manager/batcher.ts';
-import { type Pausable, Pressure, type PressureBounds } from '../../src/manager/pressure.ts';
+import { type Pausable, Pressure, type PressureBounds, type Share } from '../../src/manager/pressure.ts';
 import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { until } from '../support/within.ts';
@@ -324,29 +324,52 @@ describe('a log that stands still', () => {
     assert.equal(late.told[1], 'stored y');
   });
 
-  test('gives the others their room back, and its own raw publishers wait once its own room is full', async () => {
+  test('gives the others their room back, and its own raw publishers wait', async () => {
     const bounds = { publisherBufferBytes: 1000, bufferBytes: 400 };
     const { log, clock, pressure, batcher, raw } = await scene(bounds);
     const resumed: string[] = [];
-    const rawOf = (channel: string): Pausable => ({
+    const rawOf = (name: string, share: Share): Pausable => ({
       isAnswered: false,
-      channel,
+      share,
       unstoredBytes: 0,
-      resume: () => void resumed.push(channel),
+      resume: () => void resumed.push(name),
     });
-    const [own, other] = [rawOf('c'), rawOf('other')];
+    const own = rawOf('own', batcher.share);
+    const other = rawOf('other', { bytes: 0, isStalled: false });
     assert.deepEqual([pressure.mustPause(own), pressure.mustPause(other)], [true, true]);
     clock.advance(100);
     batcher.check(100);
-    assert.deepEqual(resumed, ['c', 'other']);
-    assert.deepEqual([pressure.mustPause(own), pressure.mustPause(other)], [false, false]);
+    assert.deepEqual(resumed, ['other']);
     batcher.add(text('r3'), raw);
-    assert.deepEqual([pressure.mustPause(own), pressure.mustPause(other)], [true, false]);
     pressure.tick();
-    assert.deepEqual(resumed, ['c', 'other']);
+    assert.deepEqual([pressure.mustPause(own), pressure.mustPause(other)], [true, false]);
     log.release('append');
     await batcher.settled;
-    assert.deepEqual(resumed, ['c', 'other', 'c']);
+    assert.deepEqual(resumed, ['other', 'own']);
+    assert.equal(pressure.unstoredBytes, 0);
+  });
+
+  test('what two hold beyond their room fits into it once one of them goes on', () => {
+    const pressure = new Pressure({ publisherBufferBytes: 1000, bufferBytes: 400 });
+    const [first, second, busy]: Share[] = [0, 0, 0].map(() => ({ bytes: 0, isStalled: false }));
+    assert.ok(first && second && busy);
+    pressure.add(first, 400);
+    pressure.stallBegan(first);
+    pressure.add(second, 400);
+    pressure.stallBegan(second);
+    const answered: Pausable = { isAnswered: true, unstoredBytes: 0, resume: () => undefined };
+    assert.equal(pressure.isHopeless, false);
+    pressure.add(busy, 1);
+    assert.deepEqual([pressure.isHopeless, pressure.mustPause(answered)], [true, false]);
+    pressure.stallEnded(first);
+    pressure.release(first, 400);
+    assert.deepEqual([pressure.isHopeless, pressure.mustPause(answered)], [false, false]);
+    // What is full by those that go on makes whoever is answered wait, whatever else stands still.
+    pressure.add(busy, 400);
+    assert.deepEqual([pressure.isHopeless, pressure.mustPause(answered)], [false, true]);
+    pressure.release(busy, 401);
+    pressure.stallEnded(second);
+    pressure.release(second, 400);
     assert.equal(pressure.unstoredBytes, 0);
   });
 

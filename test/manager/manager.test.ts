@@ -151,13 +151,32 @@ describe('all publishers together', () => {
     const pressure = new Pressure({ publisherBufferBytes: 10, bufferBytes: 100 });
     let resumed = 0;
     const one: Pausable = { isAnswered: false, unstoredBytes: 0, resume: () => void (resumed += 1) };
-    pressure.add('c', 101);
+    const share = { bytes: 0, isStalled: false };
+    pressure.add(share, 101);
     assert.equal(pressure.mustPause(one), true);
-    pressure.release(2);
+    pressure.release(share, 2);
     assert.equal(resumed, 0);
     pressure.tick();
     pressure.tick();
     assert.equal(resumed, 1);
+  });
+
+  test('one channel has a quarter of the room, and its publishers go on once half of that is free', async () => {
+    const desk = new Desk({ publisherBufferBytes: 1_000_000 });
+    desk.log.hold('append');
+    const [first, second] = [desk.publisher('flooded'), desk.publisher('flooded')];
+    publish(first.publisher, 11);
+    publish(second.publisher, 1);
+    const quiet = desk.publisher('quiet');
+    publish(quiet.publisher, 1);
+    const late = desk.publisher('flooded');
+    assert.deepEqual(
+      [first, second, late, quiet].map(({ faucet }) => faucet.changes),
+      [['pause'], ['pause'], ['pause'], []],
+    );
+    desk.log.release('append');
+    await until('all is stored', () => desk.manager.unstoredBytes === 0);
+    assert.deepEqual(late.faucet.changes, ['pause', 'resume']);
   });
 
   test('one paused for its own bound is not woken by the bound of all', async () => {

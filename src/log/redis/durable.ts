@@ -89,6 +89,11 @@ export class Durable {
     const wrong = unfitSettings(await this.#ask(link, CONFIG_GET));
     if (wrong !== '')
       throw this.#unfit(`Redis before 7.2 must run with ${ALWAYS_TEXT}; it runs with ${wrong}`);
+    if (hasNoFile(String(await this.#ask(link, ['info', 'persistence'])))) {
+      throw this.#unfit(
+        'Redis is still writing its first append-only file; until that is whole a restart reads none',
+      );
+    }
     const count = (reply: Reply): number => (unfitSettings(reply) === '' ? 1 : 0);
     this.#confirmations.set(link, { command: CONFIG_GET, count, isSetting: true });
   }
@@ -200,4 +205,10 @@ function unfitSettings(reply: Reply): string {
   const settings = (reply as readonly Reply[]).map(String);
   const wrong = [...ALWAYS].filter(([name, value]) => settings[settings.indexOf(name) + 1] !== value);
   return wrong.map(([name]) => `${name} ${settings[settings.indexOf(name) + 1]}`).join(', ');
+}
+
+/** Whether appendonly was switched on, but what is written from then on is not in a file that a start reads. */
+function hasNoFile(info: string): boolean {
+  const isWriting = /^aof_rewrite_(in_progress|scheduled):1/m.test(info);
+  return isWriting && /^aof_base_size:0\b/m.test(info);
 }
