@@ -28,6 +28,30 @@ export interface WrongEntry {
 const LONE_SURROGATE_ESCAPE = /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/;
 const LONE_SURROGATE = 'data has half of a surrogate pair, which UTF-8 cannot carry; send bytes as data64';
 
+/** What an object may have beside its payload. */
+const ENVELOPE_CHARS = 4096;
+
+/**
+ * Whether no entry needs so many characters to be written: base64 takes a third more than the payload, and an escape
+ * counts as the one character that it is. Such text is not parsed: the million members of an object that will be
+ * refused would hold the event loop for a second. `maxBytes` bounds the payload.
+ */
+export function isOverlong(text: string, maxBytes: number): boolean {
+  const most = 4 * Math.ceil(maxBytes / 3) + ENVELOPE_CHARS;
+  if (text.length <= most) return false;
+  let length = text.length;
+  for (let at = text.indexOf('\\'); at !== -1; at = text.indexOf('\\', at + 2)) {
+    length -= text[at + 1] === 'u' ? 5 : 1;
+  }
+  return length > most;
+}
+
+/** The members that stand before the data of a text that is too long to be parsed; null when that can not be told. */
+export function membersBeforeData(text: string): JsonObject | null {
+  const at = text.slice(0, ENVELOPE_CHARS).indexOf('"data');
+  return at === -1 ? null : parseJsonObject(`${text.slice(0, at)}"":0}`);
+}
+
 /** Null when the text is not one JSON object. Never throws. */
 export function parseJsonObject(text: string): JsonObject | null {
   try {
@@ -93,7 +117,7 @@ function bounded(
   return data.length > maxBytes ? tooLarge(maxBytes) : { type, data, key };
 }
 
-function tooLarge(maxBytes: number): WrongEntry {
+export function tooLarge(maxBytes: number): WrongEntry {
   return wrong('too_large', `a message has at most ${maxBytes} bytes`);
 }
 

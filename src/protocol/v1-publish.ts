@@ -7,7 +7,14 @@
  *
  * Answers are made of ASCII alone, so that many of them go out as one string of one byte a character.
  */
-import { parseJsonObject, readEntry, type WrittenEntry } from './entry-json.ts';
+import {
+  isOverlong,
+  membersBeforeData,
+  parseJsonObject,
+  readEntry,
+  tooLarge,
+  type WrittenEntry,
+} from './entry-json.ts';
 import { errorFrame, REF_RULE, type Ref, readRef, type V1Error } from './v1.ts';
 
 export interface PublishAsk {
@@ -42,6 +49,10 @@ export function maxPublishFrameBytes(maxMessageBytes: number): number {
 
 /** What a publisher's frame asks for. Never throws, whatever the text. */
 export function readPublishAsk(text: string, maxMessageBytes: number): PublishAsk | MisaskedPublish {
+  if (isOverlong(text, maxMessageBytes)) {
+    const { code, message } = tooLarge(maxMessageBytes);
+    return misasked(code, message, readRef(membersBeforeData(text)?.['ref']) ?? null);
+  }
   const frame = parseJsonObject(text);
   if (frame === null) return misasked('bad_request', 'a frame must be one JSON object', null);
   const members = frame as { type?: unknown; channel?: unknown; ref?: unknown };

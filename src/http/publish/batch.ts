@@ -16,7 +16,14 @@ import type { AppendResult, EntryType, NewEntry } from '../../log/log.ts';
 import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
 import { costOf } from '../../manager/pressure.ts';
-import { parseJsonObject, readEntry } from '../../protocol/entry-json.ts';
+import {
+  isOverlong,
+  parseJsonObject,
+  readEntry,
+  tooLarge,
+  type WrittenEntry,
+  type WrongEntry,
+} from '../../protocol/entry-json.ts';
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
@@ -166,14 +173,20 @@ export class Batch implements Submitter {
       this.#answerLine({ code: 'draining', detail: 'this server is stopping; send this again' });
       return;
     }
-    const members = isUtf8(bytes) ? parseJsonObject(bytes.toString()) : null;
-    if (members === null) {
-      this.#answerLine(NO_OBJECT);
-      return;
-    }
-    const entry = readEntry(members, this.#options.maxMessageBytes);
-    if (entry.type === 'wrong') this.#answerLine({ code: entry.code, detail: entry.message });
+    const entry = this.#entryOf(bytes);
+    if (entry === null) this.#answerLine(NO_OBJECT);
+    else if (entry.type === 'wrong') this.#answerLine({ code: entry.code, detail: entry.message });
     else this.#submit(entry);
+  }
+
+  /** Null: no object. */
+  #entryOf(bytes: Buffer): WrittenEntry | WrongEntry | null {
+    if (!isUtf8(bytes)) return null;
+    const { maxMessageBytes } = this.#options;
+    const text = bytes.toString();
+    if (isOverlong(text, maxMessageBytes)) return tooLarge(maxMessageBytes);
+    const members = parseJsonObject(text);
+    return members === null ? null : readEntry(members, maxMessageBytes);
   }
 
   #submit({ type, data, key }: NewEntry): void {
