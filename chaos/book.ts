@@ -47,11 +47,15 @@ export class Book {
     return copies.find((place) => this.ids[place] === id) ?? this.#add(id, code, epoch);
   }
 
-  /** The place of a message whose id was not told; null when nobody else was told it, or there may be two. */
-  cursorOf(code: Code): string | null {
+  /**
+   * The cursor of a message whose id was not told; null when nobody else was told it, or there may be two. `known`: what
+   * who was sent it knows of its history; null: nothing, and then that of others.
+   */
+  cursorOf(code: Code, known: string | null): string | null {
     const place = this.#byCode.get(code);
     if (place === undefined || (this.#mayReset && this.#retried.has(code))) return null;
-    const [id = null, epoch = null] = [this.ids[place], this.epochs[place]];
+    const id = this.ids[place] ?? null;
+    const epoch = known ?? this.epochs[place] ?? null;
     return epoch === null ? id : `${id}@${epoch}`;
   }
 

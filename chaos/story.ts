@@ -52,7 +52,7 @@ export class Story {
   /** Where it would come back; null: it knows no place. */
   get cursor(): string | null {
     if (this.#stood !== null) return this.#stood;
-    return this.#bare === null ? this.#cursor : this.book.cursorOf(this.#bare);
+    return this.#bare === null ? this.#cursor : this.book.cursorOf(this.#bare, this.#epoch);
   }
 
   /** Whether this is the last entry it has, or lies where it was told that it stands. */
