@@ -9,8 +9,8 @@
  */
 import { type DestinationStream, destination, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
 import { PinoPretty } from 'pino-pretty';
+import { redactText } from './config/values.ts';
 import type { LogLevel } from './config.ts';
-import { redactText } from './config-values.ts';
 
 export type Logger = PinoLogger;
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { DEFAULT_RETENTION } from '../src/channels.ts';
+import { redactText, redactUrl } from '../src/config/values.ts';
 import { type Config, ConfigError, loadConfig, SETTINGS } from '../src/config.ts';
-import { redactText, redactUrl } from '../src/config-values.ts';
 
 function load(env: Record<string, string>, flags: Record<string, unknown> = {}): Config {
   return loadConfig({ env, flags });

@@ -7,8 +7,8 @@
  * setting; 130 a second Ctrl-C.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { redactText } from '../config/values.ts';
 import { loadConfig } from '../config.ts';
-import { redactText } from '../config-values.ts';
 import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';

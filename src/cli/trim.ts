@@ -3,7 +3,7 @@
  * not to its files: those belong to one process.
  */
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
-import { redactUrl } from '../config-values.ts';
+import { redactUrl } from '../config/values.ts';
 import { StartError } from '../errors.ts';
 
 export const DEFAULT_URL = 'http://127.0.0.1:3000';

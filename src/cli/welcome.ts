@@ -1,6 +1,7 @@
 /** What a started server says: a block to try it with on a terminal, one structured line elsewhere. */
+
+import { redactUrl } from '../config/values.ts';
 import type { Config } from '../config.ts';
-import { redactUrl } from '../config-values.ts';
 import type { Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';
 

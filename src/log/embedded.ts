@@ -12,7 +12,7 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isForgotten, type Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
-import type { Idempotency } from '../config-shape.ts';
+import type { Idempotency } from '../config/shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { type EntryId, idMs, idsAfter } from '../protocol/id.ts';

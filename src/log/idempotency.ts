@@ -1,6 +1,6 @@
 /** What all stores share about idempotency keys: the bounds when nobody says, and what is said when they pinch. */
 import type { Clock } from '../clock.ts';
-import type { Idempotency } from '../config-shape.ts';
+import type { Idempotency } from '../config/shape.ts';
 
 export const DEFAULT_IDEMPOTENCY: Idempotency = { windowMs: 600_000, maxKeys: 1_000_000 };
 

@@ -4,7 +4,7 @@
  */
 import { isForgotten, type Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
-import type { Idempotency } from '../config-shape.ts';
+import type { Idempotency } from '../config/shape.ts';
 import { RivercastError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds, type EntryId, ID_ZERO, idBefore, idMs, idsAfter } from '../protocol/id.ts';

@@ -19,7 +19,7 @@ import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { Retention } from '../channels.ts';
 import type { Clock } from '../clock.ts';
-import type { Durability, Idempotency } from '../config-shape.ts';
+import type { Durability, Idempotency } from '../config/shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { DEFAULT_IDEMPOTENCY, forgottenEarly } from './idempotency.ts';

@@ -1,7 +1,7 @@
 /** What the process that is killed in each phase writes, and whether a log holds it. */
 import assert from 'node:assert/strict';
 import { DEFAULT_RETENTION, type Retention } from '../../src/channels.ts';
-import type { Idempotency } from '../../src/config-shape.ts';
+import type { Idempotency } from '../../src/config/shape.ts';
 import { EmbeddedLog } from '../../src/log/embedded.ts';
 import type { NewEntry } from '../../src/log/log.ts';
 import { FROM_ZERO, readAll } from '../contract/log/support.ts';

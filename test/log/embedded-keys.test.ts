@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { type Database, open as openLmdb } from 'lmdb';
 import { DEFAULT_RETENTION } from '../../src/channels.ts';
 import { systemClock } from '../../src/clock.ts';
-import type { Idempotency } from '../../src/config-shape.ts';
+import type { Idempotency } from '../../src/config/shape.ts';
 import { EmbeddedLog } from '../../src/log/embedded.ts';
 import type { NewEntry } from '../../src/log/log.ts';
 import { ManualClock } from '../support/clock.ts';

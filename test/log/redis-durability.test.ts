@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import type { Durability } from '../../src/config-shape.ts';
+import type { Durability } from '../../src/config/shape.ts';
 import { StartError } from '../../src/errors.ts';
 import type { AppendResult, NewEntry } from '../../src/log/log.ts';
 import type { RedisLog } from '../../src/log/redis.ts';

@@ -4,7 +4,7 @@
  * must be looked for, and forgetting is removing one range. A key is known for a window at least and for one and
  * a half at most, unless more keys came than are allowed.
  */
-import type { Idempotency } from '../../config-shape.ts';
+import type { Idempotency } from '../../config/shape.ts';
 
 export interface Generation {
   readonly number: number;

@@ -3,7 +3,7 @@
  * others, and which forgotten keys are removed. A key goes into the transaction of its entry, and whoever
  * repeats it within that transaction is answered after the same flush.
  */
-import type { Idempotency } from '../../config-shape.ts';
+import type { Idempotency } from '../../config/shape.ts';
 import { type EntryId, idMs, idSeq } from '../../protocol/id.ts';
 import type { AppendResult, NewEntry } from '../log.ts';
 import { decodePlace, encodeGeneration, encodePlace, generationKey, placeKey } from '../record.ts';

@@ -8,7 +8,7 @@
  *   fsync       WAITAOF; a server without it (before 7.2) has to run with `appendfsync always`, whose
  *               replies come after the flush: it is asked on every connect, and behind every group, whether it does
  */
-import type { Durability } from '../../config-shape.ts';
+import type { Durability } from '../../config/shape.ts';
 import { RivercastError } from '../../errors.ts';
 import { faultIn, type Link, RedisFault } from './connection/link.ts';
 import { type Reply, ReplyReader } from './connection/reply.ts';

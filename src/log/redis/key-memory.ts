@@ -4,7 +4,7 @@
  * Redis frees up to half a million of them in one go, and answers nobody meanwhile.
  */
 import { background } from '../../background.ts';
-import type { Idempotency } from '../../config-shape.ts';
+import type { Idempotency } from '../../config/shape.ts';
 import type { Keeper } from './connection/keeper.ts';
 import { RedisFault } from './connection/link.ts';
 import { channelKeys } from './keys.ts';

@@ -1,7 +1,7 @@
 /** How a store is handed to the log contract. */
 import type { TestContext } from 'node:test';
 import type { Retention } from '../../../src/channels.ts';
-import type { Idempotency } from '../../../src/config-shape.ts';
+import type { Idempotency } from '../../../src/config/shape.ts';
 import type { Log } from '../../../src/log/log.ts';
 import type { EntryId } from '../../../src/protocol/id.ts';
 import type { ManualClock } from '../../support/clock.ts';

@@ -1,6 +1,6 @@
 /** The rows of the table of settings (config.ts) about sending messages out. */
-import { bytes, count, type NumberRow, time } from './config-rows.ts';
-import { GIB, KIB, MAX_TIMER_MS, MIB } from './config-values.ts';
+import { bytes, count, type Rows, time } from './rows.ts';
+import { GIB, KIB, MAX_TIMER_MS, MIB } from './values.ts';
 
 type Name =
   | 'RING_BYTES'
@@ -11,7 +11,9 @@ type Name =
   | 'SLOW_BYTES'
   | 'MAX_CATCH_UPS';
 
-export const BROADCASTER_ROWS: Readonly<Record<Name, NumberRow>> = {
+export type BroadcasterValues = Record<Name, number>;
+
+export const BROADCASTER_ROWS: Rows<BroadcasterValues> = {
   RING_BYTES: bytes(
     '32mib',
     [64 * KIB, 64 * GIB],

@@ -1,6 +1,6 @@
 /** The kinds of rows that the table of settings (config.ts) is made of: each knows what its values look like. */
 import { z } from 'zod';
-import { formatBytes, formatTime, parseBytes, parseCount, parseTime } from './config-values.ts';
+import { formatBytes, formatTime, parseBytes, parseCount, parseTime } from './values.ts';
 
 export interface Row<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
@@ -10,6 +10,9 @@ export interface Row<Schema extends z.ZodType = z.ZodType> {
   readonly secret?: boolean;
   readonly boolean?: boolean;
 }
+
+/** Rows by the names of their settings; `Values`: what each is read as. */
+export type Rows<Values> = { readonly [Name in keyof Values]: Row<z.ZodType<Values[Name]>> };
 
 type Range = readonly [min: number, max: number];
 
@@ -42,6 +45,11 @@ export function oneOf<const Value extends string>(
   const allowed = values.map((value) => `\`${value}\``).join(', ');
   return { schema: z.enum(values), initial, allowed, description };
 }
+
+export const BOOLEAN: z.ZodType<boolean> = z.stringbool({
+  truthy: ['true', '1', 'yes', 'on'],
+  falsy: ['false', '0', 'no', 'off'],
+});
 
 export function parsed<Value>(parse: (text: string) => Value | null): z.ZodType<Value> {
   return z.string().transform((text, context) => {

@@ -1,6 +1,6 @@
 /** The rows of the table of settings (config.ts) about taking messages in. */
-import { bytes, count, type NumberRow, time } from './config-rows.ts';
-import { GIB, MAX_TIMER_MS, MIB } from './config-values.ts';
+import { bytes, count, type Rows, time } from './rows.ts';
+import { GIB, MAX_TIMER_MS, MIB } from './values.ts';
 
 type Name =
   | 'MAX_MESSAGE_BYTES'
@@ -11,7 +11,9 @@ type Name =
   | 'BATCH_WAIT_MS'
   | 'OVERLOADED_AFTER_MS';
 
-export const MANAGER_ROWS: Readonly<Record<Name, NumberRow>> = {
+export type ManagerValues = Record<Name, number>;
+
+export const MANAGER_ROWS: Rows<ManagerValues> = {
   MAX_MESSAGE_BYTES: bytes(
     '1mib',
     [1, 64 * MIB],

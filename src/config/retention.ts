@@ -3,9 +3,9 @@
  * JSON file. What is wrong is told by the piece that is wrong.
  */
 import { readFileSync } from 'node:fs';
-import { isChannelsPattern, PATTERN_RULE, type RetentionRule } from './channels.ts';
-import { bytes, count, type Explained, explained, type NumberRow, type Row, time } from './config-rows.ts';
-import { DAY, GIB, MAX_TIMER_MS, parseBytes, parseCount, parseTime } from './config-values.ts';
+import { isChannelsPattern, PATTERN_RULE, type RetentionRule } from '../channels.ts';
+import { bytes, count, type Explained, explained, type Row, type Rows, time } from './rows.ts';
+import { DAY, GIB, MAX_TIMER_MS, parseBytes, parseCount, parseTime } from './values.ts';
 
 type Bound = Exclude<keyof RetentionRule, 'channels'>;
 type Range = readonly [min: number, max: number];
@@ -57,14 +57,16 @@ const RETENTION_FILE: RulesRow = {
 };
 
 /** The rows of the table of settings (config.ts) about how long entries are kept. */
-export const RETENTION_ROWS: {
-  readonly RETENTION_MAX_ENTRIES: NumberRow;
-  readonly RETENTION_MAX_BYTES: NumberRow;
-  readonly RETENTION_MAX_AGE_MS: NumberRow;
-  readonly RETENTION: RulesRow;
-  readonly RETENTION_FILE: RulesRow;
-  readonly SWEEP_MS: NumberRow;
-} = {
+export interface RetentionValues {
+  RETENTION_MAX_ENTRIES: number;
+  RETENTION_MAX_BYTES: number;
+  RETENTION_MAX_AGE_MS: number;
+  RETENTION: readonly RetentionRule[] | undefined;
+  RETENTION_FILE: readonly RetentionRule[] | undefined;
+  SWEEP_MS: number;
+}
+
+export const RETENTION_ROWS: Rows<RetentionValues> = {
   RETENTION_MAX_ENTRIES: count(
     '1000000',
     BOUND_RANGES.maxEntries,

@@ -1,5 +1,5 @@
 /** What a configuration holds, grouped by who reads it. All of it is frozen. */
-import type { Retention, RetentionRule } from './channels.ts';
+import type { Retention, RetentionRule } from '../channels.ts';
 
 export type Role = 'all' | 'manager' | 'broadcaster';
 export type Store = 'memory' | 'embedded' | 'redis';

@@ -1,0 +1,64 @@
+/** From settings by their names to a configuration by who reads it. */
+import type { RetentionRule } from '../channels.ts';
+import type { Config } from './shape.ts';
+import type { Values } from './table.ts';
+
+export function assemble(values: Values): Config {
+  return {
+    role: values.ROLE,
+    http: {
+      host: values.HOST,
+      ports: values.PORT,
+      allowedOrigins: values.ALLOWED_ORIGINS,
+      allowAnonymous: values.ALLOW_ANONYMOUS,
+      heartbeatMs: values.HEARTBEAT_MS,
+      idleTimeoutMs: values.IDLE_TIMEOUT_MS,
+      lingerMs: values.LINGER_MS,
+      compression: values.COMPRESSION,
+    },
+    log: {
+      store: values.STORE ?? (values.REDIS_URL === undefined ? 'embedded' : 'redis'),
+      redisUrl: values.REDIS_URL ?? null,
+      redisCaFile: values.REDIS_CA_FILE ?? null,
+      stream: values.STREAM,
+      dataDir: values.DATA_DIR,
+      retention: {
+        maxEntries: values.RETENTION_MAX_ENTRIES,
+        maxBytes: values.RETENTION_MAX_BYTES,
+        maxAgeMs: values.RETENTION_MAX_AGE_MS,
+      },
+      retentionRules: rulesOf(values),
+      sweepMs: values.SWEEP_MS,
+      durability: {
+        level: values.DURABILITY,
+        replicas: values.DURABILITY_REPLICAS,
+        timeoutMs: values.DURABILITY_TIMEOUT_MS,
+      },
+      idempotency: { windowMs: values.IDEMPOTENCY_WINDOW_MS, maxKeys: values.IDEMPOTENCY_MAX_KEYS },
+    },
+    manager: {
+      maxMessageBytes: values.MAX_MESSAGE_BYTES,
+      publisherBufferBytes: values.PUBLISHER_BUFFER_BYTES,
+      bufferBytes: values.MANAGER_BUFFER_BYTES,
+      batchMaxEntries: values.BATCH_MAX_ENTRIES,
+      batchMaxBytes: values.BATCH_MAX_BYTES,
+      batchWaitMs: values.BATCH_WAIT_MS,
+      overloadedAfterMs: values.OVERLOADED_AFTER_MS,
+    },
+    broadcaster: {
+      ringBytes: values.RING_BYTES,
+      writeBytes: values.WRITE_BYTES,
+      stalledBytes: values.STALLED_BYTES,
+      slowAfterMs: values.SLOW_AFTER_MS,
+      slowEntries: values.SLOW_ENTRIES,
+      slowBytes: values.SLOW_BYTES,
+      maxCatchUps: values.MAX_CATCH_UPS,
+    },
+    drainTimeoutMs: values.DRAIN_TIMEOUT_MS,
+    logLevel: values.LOG_LEVEL,
+  };
+}
+
+function rulesOf({ RETENTION = [], RETENTION_FILE = [] }: Values): RetentionRule[] {
+  return [...RETENTION, ...RETENTION_FILE];
+}

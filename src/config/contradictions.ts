@@ -1,0 +1,50 @@
+/** What is wrong with settings that are each fine alone, a line for each. */
+import { repeatedIn } from './retention.ts';
+import type { Values } from './table.ts';
+import { isLoopback } from './values.ts';
+
+export function contradictions(values: Values): string[] {
+  const problems = logContradictions(values);
+  const { HOST, HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
+  if (values.REDIS_CA_FILE !== undefined && !/^rediss/i.test(values.REDIS_URL ?? '')) {
+    problems.push('REDIS_CA_FILE needs a REDIS_URL that begins with rediss: nothing else is encrypted.');
+  }
+  if (!values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
+    const risk =
+      'anybody who reaches it could publish and subscribe. If that is wanted, set ALLOW_ANONYMOUS=true.';
+    problems.push(`HOST="${HOST}" is not a loopback address: ${risk}`);
+  }
+  if (values.STALLED_BYTES < values.MAX_MESSAGE_BYTES) {
+    problems.push('STALLED_BYTES must be at least MAX_MESSAGE_BYTES: one message may be pending whole.');
+  }
+  const repeated = repeatedIn([...(values.RETENTION ?? []), ...(values.RETENTION_FILE ?? [])]);
+  if (repeated !== null) {
+    problems.push(
+      `RETENTION and RETENTION_FILE both name the channels ${repeated}. Name them in one of them.`,
+    );
+  }
+  if (IDLE_TIMEOUT_MS <= HEARTBEAT_MS) {
+    problems.push(`IDLE_TIMEOUT_MS="${IDLE_TIMEOUT_MS}" must be more than HEARTBEAT_MS (${HEARTBEAT_MS}).`);
+  }
+  return problems;
+}
+
+function logContradictions({ ROLE, STORE, REDIS_URL, DURABILITY }: Values): string[] {
+  const problems: string[] = [];
+  if (STORE === 'redis' && REDIS_URL === undefined) {
+    problems.push('STORE="redis" needs REDIS_URL, for example redis://127.0.0.1:6379.');
+  }
+  if (STORE !== undefined && STORE !== 'redis' && REDIS_URL !== undefined) {
+    problems.push(`STORE="${STORE}" and REDIS_URL contradict each other. Set one of them.`);
+  }
+  if (ROLE !== 'all' && REDIS_URL === undefined) {
+    problems.push(`ROLE="${ROLE}" needs REDIS_URL: only in Redis can a manager and a broadcaster meet.`);
+  }
+  if (DURABILITY === 'replicated' && REDIS_URL === undefined) {
+    problems.push('DURABILITY="replicated" needs REDIS_URL: the embedded log has no replicas.');
+  }
+  if (DURABILITY === 'fsync' && STORE === 'memory') {
+    problems.push('DURABILITY="fsync" and STORE="memory" contradict each other. Set one of them.');
+  }
+  return problems;
+}

@@ -1,0 +1,67 @@
+/** The rows of the table of settings (config.ts) about listening, and who may come. */
+import { z } from 'zod';
+import { BOOLEAN, parsed, type Rows, time } from './rows.ts';
+import { MAX_TIMER_MS, parseOrigins, parsePorts } from './values.ts';
+
+export interface HttpValues {
+  HOST: string;
+  PORT: readonly number[];
+  ALLOW_ANONYMOUS: boolean;
+  ALLOWED_ORIGINS: readonly string[];
+  HEARTBEAT_MS: number;
+  IDLE_TIMEOUT_MS: number;
+  LINGER_MS: number;
+  COMPRESSION: boolean;
+}
+
+export const HTTP_ROWS: Rows<HttpValues> = {
+  HOST: {
+    schema: z.string().regex(/^[A-Za-z0-9_.:%-]{1,255}$/),
+    initial: '127.0.0.1',
+    allowed: 'an IP address or host name',
+    description: 'The address to listen on. Any but a loopback address needs `ALLOW_ANONYMOUS=true`.',
+  },
+  PORT: {
+    schema: parsed(parsePorts),
+    initial: '3000',
+    allowed: 'one to eight port numbers from 0 to 65535, separated by commas; 0 is any free port',
+    description: 'The ports to listen on. The first must be free; for the others a taken port is a warning.',
+  },
+  ALLOW_ANONYMOUS: {
+    schema: BOOLEAN,
+    initial: 'false',
+    allowed: '`true`, `false`',
+    description: 'Whether anybody who reaches a `HOST` that is not loopback may publish and subscribe.',
+    boolean: true,
+  },
+  ALLOWED_ORIGINS: {
+    schema: parsed(parseOrigins),
+    initial: '',
+    allowed: 'origins such as `https://example.com` or `https://*.example.com`, separated by commas',
+    description:
+      'The web pages that may connect. Empty: pages on loopback, and pages of the same origin where that is an IP address or `ALLOW_ANONYMOUS` is set.',
+  },
+  HEARTBEAT_MS: time(
+    '25s',
+    [100, MAX_TIMER_MS],
+    'A connection silent for so long is pinged: below the 30 to 60 s after which proxies cut one.',
+  ),
+  IDLE_TIMEOUT_MS: time(
+    '60s',
+    [100, MAX_TIMER_MS],
+    'A connection without any sign of life for so long is closed. More than `HEARTBEAT_MS`.',
+  ),
+  LINGER_MS: time(
+    '30s',
+    [0, MAX_TIMER_MS],
+    'How long a subscriber closed as too slow may still read what was sent, and the close.',
+  ),
+  COMPRESSION: {
+    schema: BOOLEAN,
+    initial: 'off',
+    allowed: '`on`, `off`',
+    description:
+      'Whether subscribers on `/ws/broadcast` that offer `permessage-deflate` are sent compressed messages, each compressed once for all. Costs the process time; gains nothing for messages below 1 KiB or compressed already.',
+    boolean: true,
+  },
+};

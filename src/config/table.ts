@@ -1,0 +1,31 @@
+/** All rows of the table of settings, by the section of the documentation they stand in. */
+import { z } from 'zod';
+import { BROADCASTER_ROWS, type BroadcasterValues } from './broadcaster.ts';
+import { HTTP_ROWS, type HttpValues } from './http.ts';
+import { LOG_ROWS, type LogValues } from './log.ts';
+import { MANAGER_ROWS, type ManagerValues } from './manager.ts';
+import { PROCESS_ROWS, type ProcessValues } from './process.ts';
+import type { Row, Rows } from './rows.ts';
+
+/** The settings, each read and fine alone. */
+export type Values = ProcessValues & HttpValues & LogValues & ManagerValues & BroadcasterValues;
+
+export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
+  Process: { ...PROCESS_ROWS },
+  Listening: { ...HTTP_ROWS },
+  Log: { ...LOG_ROWS },
+  Manager: { ...MANAGER_ROWS },
+  Broadcaster: { ...BROADCASTER_ROWS },
+};
+
+const TABLE: Rows<Values> = {
+  ...PROCESS_ROWS,
+  ...HTTP_ROWS,
+  ...LOG_ROWS,
+  ...MANAGER_ROWS,
+  ...BROADCASTER_ROWS,
+};
+
+export const SCHEMA: z.ZodType<Values> = z.object(
+  Object.fromEntries(Object.entries<Row>(TABLE).map(([name, row]) => [name, row.schema])),
+) as unknown as z.ZodType<Values>;
