@@ -14,12 +14,16 @@ import { redactSecret } from './config/values.ts';
 import { StartError } from './errors.ts';
 
 export type {
+  AddressRange,
+  AuthConfig,
+  AuthMode,
   BroadcasterConfig,
   Config,
   HttpConfig,
   LogConfig,
   LogLevel,
   ManagerConfig,
+  QuotaConfig,
   Role,
   Store,
 } from './config/shape.ts';
@@ -109,6 +113,9 @@ function mistakes(
   });
 }
 
+/** Lists: none is a value too. */
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['ALLOWED_ORIGINS', 'AUTH_AUDIENCE', 'TRUST_PROXY']);
+
 function rawValue(
   setting: Setting,
   env: Readonly<Record<string, string | undefined>>,
@@ -117,7 +124,7 @@ function rawValue(
   const flag = flags[setting.key];
   if (flag !== undefined) return typeof flag === 'string' ? flag : JSON.stringify(flag);
   const value = env[setting.name]?.trim() || setting.defaultValue;
-  return value === '' && setting.name !== 'ALLOWED_ORIGINS' ? undefined : value;
+  return value === '' && !MAY_BE_EMPTY.has(setting.name) ? undefined : value;
 }
 
 function describeProblem(

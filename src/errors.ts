@@ -17,15 +17,19 @@ export type ErrorCode =
   | 'bad_request'
   | 'bad_channel'
   | 'bad_cursor'
+  | 'unauthenticated'
+  | 'token_expired'
   | 'forbidden'
   | 'not_found'
   | 'gap'
   | 'upgrade_required'
   | 'too_large'
   | 'unsupported_content'
+  | 'rate_limited'
   | 'limit_reached'
   | 'overloaded'
   | 'log_unavailable'
+  | 'auth_unavailable'
   | 'not_replicated'
   | 'not_synced'
   | 'draining'
@@ -36,6 +40,13 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   bad_request: { http: 400, close: CLOSE.badRequest, retry: false, title: 'The request is malformed' },
   bad_channel: { http: 400, close: CLOSE.badRequest, retry: false, title: 'The channel name is not allowed' },
   bad_cursor: { http: 400, close: CLOSE.badRequest, retry: false, title: 'The position is malformed' },
+  unauthenticated: {
+    http: 401,
+    close: CLOSE.unauthenticated,
+    retry: false,
+    title: 'A valid token is needed',
+  },
+  token_expired: { http: 401, close: CLOSE.unauthenticated, retry: false, title: 'The token has expired' },
   forbidden: { http: 403, close: CLOSE.forbidden, retry: false, title: 'Not allowed' },
   not_found: { http: 404, close: CLOSE.badRequest, retry: false, title: 'No such resource' },
   gap: { http: 410, close: CLOSE.gap, retry: false, title: 'Entries after this position are gone' },
@@ -52,9 +63,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
     retry: false,
     title: 'This kind of content is not understood',
   },
+  rate_limited: { http: 429, close: CLOSE.limitReached, retry: true, title: 'Too many messages at once' },
   limit_reached: { http: 429, close: CLOSE.limitReached, retry: true, title: 'A limit is reached' },
   overloaded: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log accepts nothing' },
   log_unavailable: { http: 503, close: CLOSE.tryAgainLater, retry: true, title: 'The log does not answer' },
+  auth_unavailable: {
+    http: 503,
+    close: CLOSE.tryAgainLater,
+    retry: true,
+    title: 'Tokens can not be checked at the moment',
+  },
   not_replicated: {
     http: 503,
     close: CLOSE.tryAgainLater,

@@ -10,8 +10,11 @@ import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts
 import { retentionBy } from './channels.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config, LogConfig } from './config.ts';
+import { Access } from './http/auth/access.ts';
+import { ClientAddresses } from './http/client-address.ts';
 import { Connections } from './http/connections.ts';
-import { Doors } from './http/doors.ts';
+import { Doors, type DoorsOptions } from './http/doors.ts';
+import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
 import { Listener } from './http/listener.ts';
 import { Publishing } from './http/publish/publish.ts';
@@ -21,6 +24,7 @@ import type { Log } from './log/log.ts';
 import { openLog } from './log/open.ts';
 import type { Logger } from './logger.ts';
 import { Manager } from './manager/manager.ts';
+import { Rates } from './manager/rate.ts';
 import { Sweeper } from './manager/sweeper.ts';
 import { CLOSE } from './protocol/close.ts';
 
@@ -62,6 +66,7 @@ interface Parts {
   readonly manager: Manager | null;
   readonly publishing: Publishing | null;
   readonly broadcaster: Broadcaster | null;
+  readonly access: Access;
   readonly connections: Connections;
   readonly doors: Doors;
   readonly listener: Listener;
@@ -111,8 +116,10 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel);
-  const publishing = manager === null ? null : publishingOf(config, manager);
-  const doors = new Doors({ config, clock, logger, connections, manager, broadcaster });
+  const callers = callersOf(config, clock, logger);
+  const { access, guests, addresses, rates } = callers;
+  const publishing = manager === null ? null : publishingOf(config, manager, rates);
+  const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
   const routes = createRoutes({
     logger,
     probe: () => log.probe(),
@@ -122,6 +129,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
       clock,
       role,
       policy: config.http,
+      access,
       isDraining: () => doors.isDraining,
       subscribersOf: (channel) => broadcaster?.countOf(channel) ?? 0,
       history: broadcaster === null ? null : historyOf(config, logger, clock, log),
@@ -131,6 +139,10 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
       role,
       broadcaster,
       connections,
+      maxConnections: config.quotas.maxConnections,
+      access,
+      guests,
+      addresses,
       clock,
       policy: config.http,
       defaultChannel: config.log.stream,
@@ -144,12 +156,26 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const listener = await Listener.open({ config: config.http, logger, routes, doors, isStreaming });
   const ticker = setInterval(() => {
     wheel.tick();
+    guests.tick();
+    rates.tick();
     manager?.tick();
     broadcaster?.tick();
   }, tickMs);
   const sweeper = manager === null ? null : new Sweeper({ log, logger, everyMs: config.log.sweepMs });
   const halves = { manager, publishing, broadcaster, sweeper };
-  return { config, logger, log, ...halves, connections, doors, listener, ticker };
+  return { config, logger, log, ...halves, access, connections, doors, listener, ticker };
+}
+
+/** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
+function callersOf(
+  config: Config,
+  clock: Clock,
+  logger: Logger,
+): Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates'> {
+  const access = new Access({ config: config.auth, clock, logger });
+  const guests = new Guests({ access, clock, limits: config.quotas });
+  const addresses = new ClientAddresses(config.http.trustProxy);
+  return { access, guests, addresses, rates: new Rates(clock, config.quotas) };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
@@ -158,9 +184,9 @@ function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): Hist
   return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 
-function publishingOf(config: Config, manager: Manager): Publishing {
+function publishingOf(config: Config, manager: Manager, rates: Rates): Publishing {
   const { idleTimeoutMs } = config.http;
-  return new Publishing({ manager, maxMessageBytes: config.manager.maxMessageBytes, idleTimeoutMs });
+  return new Publishing({ manager, rates, maxMessageBytes: config.manager.maxMessageBytes, idleTimeoutMs });
 }
 
 async function stop(parts: Parts): Promise<boolean> {
@@ -186,6 +212,7 @@ async function stop(parts: Parts): Promise<boolean> {
   clearInterval(parts.ticker);
   listener.close();
   await broadcaster?.close();
+  parts.access.close();
   await log.close();
   await swept;
   return stored;

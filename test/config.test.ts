@@ -29,6 +29,8 @@ describe('defaults', () => {
       ports: [3000],
       allowedOrigins: [],
       allowAnonymous: false,
+      isReachedByAnyName: false,
+      trustProxy: [],
       heartbeatMs: 25_000,
       idleTimeoutMs: 60_000,
       lingerMs: 30_000,
@@ -278,7 +280,7 @@ test('every setting can be written as its documentation says', () => {
   const names = new Set(SETTINGS.map((setting) => setting.name));
   assert.equal(names.size, SETTINGS.length);
   for (const setting of SETTINGS) {
-    assert.match(setting.flag, /^--[a-z]+(-[a-z]+)*$/);
+    assert.match(setting.flag, /^--[a-z]+(-[a-z0-9]+)*$/);
     assert.ok(setting.description.endsWith('.') && setting.allowed !== '', setting.name);
     if (setting.defaultValue !== '')
       assert.deepEqual(load({ [setting.name]: setting.defaultValue }), load({}));

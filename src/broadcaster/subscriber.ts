@@ -9,6 +9,7 @@
  * their cursors when the socket takes bytes again, taking turns.
  */
 import type { Clock } from '../clock.ts';
+import { ERRORS, type ErrorCode } from '../errors.ts';
 import type { Gap } from '../log/log.ts';
 import { CLOSE, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
@@ -156,6 +157,11 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     this.#state = 'closing';
     this.#endAll();
     this.#transport.close(code, reason);
+  }
+
+  /** As `close`, with the code of an error. */
+  dismiss(code: ErrorCode): void {
+    this.close(ERRORS[code].close);
   }
 
   /** What every close of a subscriber of one channel says: where to resume. */

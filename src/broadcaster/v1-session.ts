@@ -8,12 +8,15 @@
 import { background } from '../background.ts';
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { Clock } from '../clock.ts';
-import { type ErrorCode, RivercastError, retryOf } from '../errors.ts';
+import { ERRORS, type ErrorCode, RivercastError, retryOf } from '../errors.ts';
+import { type Caller, denial } from '../grant.ts';
 import type { Gap } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import { parseStart, START_FORMS, type Start } from '../protocol/start.ts';
 import {
+  type AuthAsk,
+  authenticatedFrame,
   errorFrame,
   helloFrame,
   type Ref,
@@ -31,8 +34,6 @@ import type { Subscriber } from './subscriber.ts';
 import type { OnGap, Subscription } from './subscription.ts';
 import type { Transport, WriteOutcome } from './transport.ts';
 
-/** Each costs a place in every pass of its channel. */
-export const MAX_CHANNELS = 100;
 const MAX_WAITING_ASKS = 64;
 
 export interface V1Connection extends Transport {
@@ -45,6 +46,9 @@ export interface V1SessionOptions {
   readonly broadcaster: Broadcaster;
   readonly connection: V1Connection;
   readonly clock: Clock;
+  readonly caller: Caller;
+  /** Each costs a place in every pass of its channel. */
+  readonly maxChannels: number;
   readonly logger: Logger;
   /** One of those that speak v1. */
   readonly format: Format;
@@ -61,6 +65,7 @@ type Ask =
       readonly ref: Ref | null;
     }
   | UnsubscribeAsk
+  | AuthAsk
   | Refused;
 
 interface Refused {
@@ -120,6 +125,12 @@ export class V1Session implements Transport {
     return this.#subscriber.visit(quietVisits);
   }
 
+  /** Says why, and where to go on: the connection ends. */
+  dismiss(code: ErrorCode, reason: string): void {
+    this.#refuse(refused(code, reason, { ref: null }));
+    this.#subscriber.close(ERRORS[code].close);
+  }
+
   get closeReason(): string {
     return this.#subscriber.closeReason;
   }
@@ -176,6 +187,7 @@ export class V1Session implements Transport {
   #answer(ask: Ask): Promise<void> | null {
     if (ask.type === 'refused') this.#refuse(ask);
     else if (ask.type === 'unsubscribe') this.#unsubscribe(ask);
+    else if (ask.type === 'auth') return this.#renew(ask);
     else {
       const refused = this.#refusalOf(ask);
       if (refused === null) return this.#subscribe(ask);
@@ -188,8 +200,11 @@ export class V1Session implements Transport {
     if (this.#find(channel) !== undefined) {
       return refused('bad_request', 'already subscribed', { channel, ref });
     }
-    if (this.#subscriber.subscriptions.length < MAX_CHANNELS) return null;
-    const message = `one connection follows ${MAX_CHANNELS} channels at most`;
+    const { caller, maxChannels } = this.#options;
+    const denied = denial(caller.grant, 'subscribe', channel);
+    if (denied !== null) return refused('forbidden', denied, { channel, ref });
+    if (this.#subscriber.subscriptions.length < maxChannels) return null;
+    const message = `one connection follows ${maxChannels} channels at most`;
     return refused('limit_reached', message, { channel, ref });
   }
 
@@ -216,6 +231,25 @@ export class V1Session implements Transport {
       return;
     }
     this.#follow(admission, onGap === 'fail' ? 'end' : 'skip', ref);
+  }
+
+  /** A new token; what it does not let the client follow ends. */
+  async #renew({ token, ref }: AuthAsk): Promise<void> {
+    try {
+      const { subject, expiresMs } = await this.#options.caller.renew(token);
+      this.#say(authenticatedFrame({ subject, expires: expiresMs === null ? null : expiresMs / 1000, ref }));
+    } catch (error) {
+      this.#refuse(renewalRefused(error, ref));
+      return;
+    }
+    for (const subscription of [...this.#subscriber.subscriptions]) {
+      const { channel } = subscription.feed;
+      const denied = denial(this.#options.caller.grant, 'subscribe', channel);
+      if (denied === null) continue;
+      this.#subscriber.leave(subscription);
+      this.#refuse(refused('forbidden', denied, { channel, ref: null }));
+      this.#say(unsubscribedFrame(channel, subscription.cursor, null));
+    }
   }
 
   #failed(error: unknown, asked: { readonly channel: string; readonly ref: Ref | null }): void {
@@ -280,9 +314,15 @@ function refused(
   return { type: 'refused', code, message, ref, channel };
 }
 
+function renewalRefused(error: unknown, ref: Ref | null): Refused {
+  if (error instanceof RivercastError) return refused(error.code, error.message, { ref });
+  throw error;
+}
+
 function askOf(ask: SubscriberAsk, nowMs: number): Ask {
   const { ref } = ask;
   if (ask.type === 'misasked') return refused('bad_request', ask.message, { ref });
+  if (ask.type === 'auth') return ask;
   if (!isChannelName(ask.channel)) return refused('bad_channel', `channel must be ${CHANNEL_RULE}`, { ref });
   if (ask.type === 'unsubscribe') return ask;
   const { type, channel, after, onGap } = ask;

@@ -1,9 +1,12 @@
 /** From settings by their names to a configuration by who reads it. */
 import type { RetentionRule } from '../channels.ts';
-import type { Config } from './shape.ts';
+import { modeOf } from './contradictions.ts';
+import type { AuthConfig, Config, QuotaConfig } from './shape.ts';
 import type { Values } from './table.ts';
+import { isLoopback } from './values.ts';
 
 export function assemble(values: Values): Config {
+  const auth = authOf(values);
   return {
     role: values.ROLE,
     http: {
@@ -11,11 +14,15 @@ export function assemble(values: Values): Config {
       ports: values.PORT,
       allowedOrigins: values.ALLOWED_ORIGINS,
       allowAnonymous: values.ALLOW_ANONYMOUS,
+      isReachedByAnyName: values.ALLOW_ANONYMOUS || !isLoopback(values.HOST) || auth.mode === 'required',
+      trustProxy: values.TRUST_PROXY,
       heartbeatMs: values.HEARTBEAT_MS,
       idleTimeoutMs: values.IDLE_TIMEOUT_MS,
       lingerMs: values.LINGER_MS,
       compression: values.COMPRESSION,
     },
+    auth,
+    quotas: quotasOf(values),
     log: {
       store: values.STORE ?? (values.REDIS_URL === undefined ? 'embedded' : 'redis'),
       redisUrl: values.REDIS_URL ?? null,
@@ -56,6 +63,29 @@ export function assemble(values: Values): Config {
     },
     drainTimeoutMs: values.DRAIN_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
+  };
+}
+
+function authOf(values: Values): AuthConfig {
+  return {
+    mode: modeOf(values),
+    secrets: values.AUTH_HS256_SECRET ?? [],
+    publicKeyFile: values.AUTH_PUBLIC_KEY ?? null,
+    jwksUrl: values.AUTH_JWKS_URL ?? null,
+    audience: values.AUTH_AUDIENCE,
+    issuer: values.AUTH_ISSUER ?? null,
+    apiKeysFile: values.API_KEYS_FILE ?? null,
+  };
+}
+
+function quotasOf(values: Values): QuotaConfig {
+  return {
+    maxConnections: values.MAX_CONNECTIONS,
+    maxPerAddress: values.MAX_CONNECTIONS_PER_IP,
+    maxPerSubject: values.MAX_CONNECTIONS_PER_SUBJECT,
+    maxChannels: values.MAX_CHANNELS_PER_CONNECTION,
+    publishRate: values.PUBLISH_RATE,
+    publishRatePerSubject: values.PUBLISH_RATE_PER_SUBJECT,
   };
 }
 

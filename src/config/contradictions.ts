@@ -1,5 +1,6 @@
 /** What is wrong with settings that are each fine alone, a line for each. */
 import { repeatedIn } from './retention.ts';
+import type { AuthMode } from './shape.ts';
 import type { Values } from './table.ts';
 import { isLoopback } from './values.ts';
 
@@ -9,9 +10,10 @@ export function contradictions(values: Values): string[] {
   if (values.REDIS_CA_FILE !== undefined && !/^rediss/i.test(values.REDIS_URL ?? '')) {
     problems.push('REDIS_CA_FILE needs a REDIS_URL that begins with rediss: nothing else is encrypted.');
   }
-  if (!values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
+  problems.push(...authContradictions(values));
+  if (modeOf(values) === 'off' && !values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
     const risk =
-      'anybody who reaches it could publish and subscribe. If that is wanted, set ALLOW_ANONYMOUS=true.';
+      'anybody who reaches it could publish and subscribe. Set AUTH_HS256_SECRET (or other keys), or ALLOW_ANONYMOUS=true if that is wanted.';
     problems.push(`HOST="${HOST}" is not a loopback address: ${risk}`);
   }
   if (values.STALLED_BYTES < values.MAX_MESSAGE_BYTES) {
@@ -27,6 +29,25 @@ export function contradictions(values: Values): string[] {
     problems.push(`IDLE_TIMEOUT_MS="${IDLE_TIMEOUT_MS}" must be more than HEARTBEAT_MS (${HEARTBEAT_MS}).`);
   }
   return problems;
+}
+
+const KEYS = ['AUTH_HS256_SECRET', 'AUTH_PUBLIC_KEY', 'AUTH_JWKS_URL', 'API_KEYS_FILE'] as const;
+
+/** Keys that are given are meant to be needed. */
+export function modeOf(values: Values): AuthMode {
+  return values.AUTH ?? (KEYS.some((name) => values[name] !== undefined) ? 'required' : 'off');
+}
+
+function authContradictions(values: Values): string[] {
+  const { AUTH } = values;
+  const given = KEYS.find((name) => values[name] !== undefined);
+  if (AUTH === 'off' && given !== undefined) {
+    return [`AUTH="off" and ${given} contradict each other. Set one of them.`];
+  }
+  if (AUTH !== undefined && AUTH !== 'off' && given === undefined) {
+    return [`AUTH="${AUTH}" needs keys to know tokens by: ${KEYS.join(', ')}, or several of them.`];
+  }
+  return [];
 }
 
 function logContradictions({ ROLE, STORE, REDIS_URL, DURABILITY }: Values): string[] {

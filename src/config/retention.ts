@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { isChannelsPattern, PATTERN_RULE, type RetentionRule } from '../channels.ts';
-import { bytes, count, type Explained, explained, type Row, type Rows, time } from './rows.ts';
+import { bytes, count, explained, type Row, type Rows, time } from './rows.ts';
+import type { Explained } from './shape.ts';
 import { DAY, GIB, MAX_TIMER_MS, parseBytes, parseCount, parseTime } from './values.ts';
 
 type Bound = Exclude<keyof RetentionRule, 'channels'>;

@@ -1,5 +1,6 @@
 /** The kinds of rows that the table of settings (config.ts) is made of: each knows what its values look like. */
 import { z } from 'zod';
+import type { Explained } from './shape.ts';
 import { formatBytes, formatTime, parseBytes, parseCount, parseTime } from './values.ts';
 
 export interface Row<Schema extends z.ZodType = z.ZodType> {
@@ -59,9 +60,6 @@ export function parsed<Value>(parse: (text: string) => Value | null): z.ZodType<
     return z.NEVER;
   });
 }
-
-/** A value, or what is wrong with its text. */
-export type Explained<Value> = { readonly ok: Value } | { readonly wrong: string };
 
 /** As `parsed`, for values of several pieces: what is wrong is part of the message. */
 export function explained<Value>(parse: (text: string) => Explained<Value>): z.ZodOptional<z.ZodType<Value>> {

@@ -1,9 +1,50 @@
 /** What a configuration holds, grouped by who reads it. All of it is frozen. */
 import type { Retention, RetentionRule } from '../channels.ts';
 
+/** A value, or what is wrong with its text. */
+export type Explained<Value> = { readonly ok: Value } | { readonly wrong: string };
+
 export type Role = 'all' | 'manager' | 'broadcaster';
 export type Store = 'memory' | 'embedded' | 'redis';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+export type AuthMode = 'off' | 'required' | 'publish-only';
+
+/** What tokens may be signed with; `kid`: its name in their headers. */
+export interface Secret {
+  readonly kid: string | null;
+  readonly secret: string;
+}
+
+export interface AuthConfig {
+  readonly mode: AuthMode;
+  readonly secrets: readonly Secret[];
+  /** An absolute path. */
+  readonly publicKeyFile: string | null;
+  readonly jwksUrl: string | null;
+  /** Empty: not looked at. */
+  readonly audience: readonly string[];
+  readonly issuer: string | null;
+  /** An absolute path. */
+  readonly apiKeysFile: string | null;
+}
+
+/** `prefix`: how many bits of the address count. */
+export interface AddressRange {
+  readonly address: string;
+  readonly prefix: number;
+}
+
+/** 0 where there is no such limit. */
+export interface QuotaConfig {
+  readonly maxConnections: number;
+  readonly maxPerAddress: number;
+  readonly maxPerSubject: number;
+  readonly maxChannels: number;
+  /** Messages a second. */
+  readonly publishRate: number;
+  readonly publishRatePerSubject: number;
+}
 
 export interface HttpConfig {
   readonly host: string;
@@ -12,6 +53,12 @@ export interface HttpConfig {
   /** Exact origins or `https://*.example.com`; empty = same origin and loopback. */
   readonly allowedOrigins: readonly string[];
   readonly allowAnonymous: boolean;
+  /**
+   * Whether a name that the server is reached by need not be known to it: it is meant for others than its own
+   * machine, or lets nobody in without a token.
+   */
+  readonly isReachedByAnyName: boolean;
+  readonly trustProxy: readonly AddressRange[];
   readonly heartbeatMs: number;
   readonly idleTimeoutMs: number;
   readonly lingerMs: number;
@@ -74,6 +121,8 @@ export interface BroadcasterConfig {
 export interface Config {
   readonly role: Role;
   readonly http: HttpConfig;
+  readonly auth: AuthConfig;
+  readonly quotas: QuotaConfig;
   readonly log: LogConfig;
   readonly manager: ManagerConfig;
   readonly broadcaster: BroadcasterConfig;

@@ -1,18 +1,28 @@
 /** All rows of the table of settings, by the section of the documentation they stand in. */
 import { z } from 'zod';
+import { AUTH_ROWS, type AuthValues } from './auth.ts';
 import { BROADCASTER_ROWS, type BroadcasterValues } from './broadcaster.ts';
 import { HTTP_ROWS, type HttpValues } from './http.ts';
 import { LOG_ROWS, type LogValues } from './log.ts';
 import { MANAGER_ROWS, type ManagerValues } from './manager.ts';
 import { PROCESS_ROWS, type ProcessValues } from './process.ts';
+import { QUOTA_ROWS, type QuotaValues } from './quotas.ts';
 import type { Row, Rows } from './rows.ts';
 
 /** The settings, each read and fine alone. */
-export type Values = ProcessValues & HttpValues & LogValues & ManagerValues & BroadcasterValues;
+export type Values = ProcessValues &
+  HttpValues &
+  AuthValues &
+  QuotaValues &
+  LogValues &
+  ManagerValues &
+  BroadcasterValues;
 
 export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   Process: { ...PROCESS_ROWS },
   Listening: { ...HTTP_ROWS },
+  'Identity and permission': { ...AUTH_ROWS },
+  Quotas: { ...QUOTA_ROWS },
   Log: { ...LOG_ROWS },
   Manager: { ...MANAGER_ROWS },
   Broadcaster: { ...BROADCASTER_ROWS },
@@ -21,6 +31,8 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> =
 const TABLE: Rows<Values> = {
   ...PROCESS_ROWS,
   ...HTTP_ROWS,
+  ...AUTH_ROWS,
+  ...QUOTA_ROWS,
   ...LOG_ROWS,
   ...MANAGER_ROWS,
   ...BROADCASTER_ROWS,

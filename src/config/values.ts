@@ -1,5 +1,8 @@
 /** How the values of settings are written: sizes and times with units, ports, origins, URLs with secrets. */
 
+import { isIP } from 'node:net';
+import type { AddressRange, Explained, Secret } from './shape.ts';
+
 export const KIB: number = 1024;
 export const MIB: number = 1024 * KIB;
 export const GIB: number = 1024 * MIB;
@@ -99,6 +102,51 @@ export function parseOrigins(text: string): string[] | null {
   const parts = text.split(',').map((part) => part.trim());
   const origins = parts.filter((part) => part !== '').map(parseOrigin);
   return origins.every((origin) => origin !== null) ? origins : null;
+}
+
+const MIN_SECRET_LENGTH = 32;
+const MAX_SECRETS = 10;
+const SECRET = /^(?:([A-Za-z0-9_.-]{1,64}):)?(.+)$/;
+
+/** `secret` or `kid:secret`, several with commas between. */
+export function parseSecrets(text: string): Explained<readonly Secret[]> {
+  const parts = text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+  if (parts.length > MAX_SECRETS) return { wrong: `there may be ${MAX_SECRETS} at most` };
+  const secrets = parts.map((part) => {
+    const [, kid, secret] = SECRET.exec(part) as unknown as [string, string | undefined, string];
+    return { kid: kid ?? null, secret };
+  });
+  const isShort = secrets.some(({ secret }) => Buffer.byteLength(secret) < MIN_SECRET_LENGTH);
+  return isShort
+    ? { wrong: `a secret of less than ${MIN_SECRET_LENGTH} bytes can be guessed` }
+    : { ok: secrets };
+}
+
+const LOOPBACK: readonly AddressRange[] = [
+  { address: '127.0.0.0', prefix: 8 },
+  { address: '::1', prefix: 128 },
+];
+
+/** Null when one of them is none. */
+export function parseAddressRanges(text: string): AddressRange[] | null {
+  const parts = text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+  const ranges = parts.map((part) => (part === 'loopback' ? LOOPBACK : rangeOf(part)));
+  return ranges.every((range) => range !== null) ? ranges.flat() : null;
+}
+
+function rangeOf(text: string): readonly AddressRange[] | null {
+  const [address = '', bits, more] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || more !== undefined) return null;
+  const max = version === 4 ? 32 : 128;
+  if (bits === undefined) return [{ address, prefix: max }];
+  return /^[0-9]{1,3}$/.test(bits) && Number(bits) <= max ? [{ address, prefix: Number(bits) }] : null;
 }
 
 const SENTINEL_HOST = '(?:[^@/?#:,\\s\\[\\]]+|\\[[0-9a-f:.]+\\])(?::[0-9]{1,5})?';

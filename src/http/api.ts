@@ -5,6 +5,7 @@ import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
 import { sendChannelList } from './channel-list.ts';
 import { type GuardOptions, guard } from './guard.ts';
 import type { History } from './history/history.ts';
+import { permit } from './permit.ts';
 import { sendProblem } from './problem.ts';
 import type { Publishing } from './publish/publish.ts';
 import { type TrimOptions, trim } from './trim.ts';
@@ -36,20 +37,27 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
         method: METHODS,
         url: '/channels/:channel',
         exposeHeadRoute: false,
-        handler: (request, reply) => sendChannelInfo(options, request.params.channel, reply),
+        handler: (request, reply) => {
+          permit(request, 'subscribe', request.params.channel);
+          return sendChannelInfo(options, request.params.channel, reply);
+        },
       });
       api.route<Route>({
         method: METHODS,
         url: '/channels/:channel/messages',
         exposeHeadRoute: false,
         handler: async (request, reply) => {
+          permit(request, 'subscribe', request.params.channel);
           if (history !== null) return history.answer(request, reply);
           return refuseRole(reply, 'no history', role);
         },
       });
       registerPublishing(api, options);
       api.setNotFoundHandler((request, reply) =>
-        sendProblem(reply, { code: 'not_found', detail: `nothing at ${request.url.slice(0, 200)}` }),
+        sendProblem(reply, {
+          code: 'not_found',
+          detail: `nothing at ${request.url.split('?', 1)[0]?.slice(0, 200)}`,
+        }),
       );
     },
     { prefix: '/api' },
@@ -61,10 +69,12 @@ function registerPublishing(api: FastifyInstance, { publishing, log, clock, role
   api.removeAllContentTypeParsers();
   api.addContentTypeParser('*', (_request, _payload, done) => done(null));
   api.post<Route>('/channels/:channel/messages', async (request, reply) => {
+    permit(request, 'publish', request.params.channel);
     if (publishing !== null) return publishing.answer(request, reply);
     return refuseRole(reply, 'nothing is published', role);
   });
   api.delete<Route>('/channels/:channel/messages', async (request, reply) => {
+    permit(request, 'admin', request.params.channel);
     if (publishing !== null) return trim({ log, clock }, request, reply);
     return refuseRole(reply, 'nothing is removed', role);
   });

@@ -1,7 +1,8 @@
-/** `GET /api/channels`: the channels that the log keeps, page by page. */
+/** `GET /api/channels`: of the channels that the log keeps those that one may subscribe to, page by page. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { ChannelInfoOptions } from './channel-info.ts';
+import { grantOf } from './permit.ts';
 import { sendProblem } from './problem.ts';
 import { type Asked, limitOf, refuse, targetOf } from './request.ts';
 
@@ -21,9 +22,12 @@ export async function sendChannelList(
   const asked = readListAsk(targetOf(request.raw).query);
   if ('refused' in asked) return sendProblem(reply, asked.refused);
   const { channels, cursor } = await log.channels(asked.ok);
-  const described = channels.map(({ channel, epoch, floor, tip, length }) => {
-    return { channel, epoch, floor, tip, length, subscribers: subscribersOf(channel) };
-  });
+  const { subscribe } = grantOf(request);
+  const described = channels
+    .filter(({ channel }) => subscribe.has(channel))
+    .map(({ channel, epoch, floor, tip, length }) => {
+      return { channel, epoch, floor, tip, length, subscribers: subscribersOf(channel) };
+    });
   return reply.header('Cache-Control', 'no-store').send({ channels: described, cursor });
 }
 

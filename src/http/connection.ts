@@ -15,10 +15,12 @@ import type { Socket } from 'node:net';
 import { type RawData, WebSocket } from 'ws';
 import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
 import type { Clock } from '../clock.ts';
+import { ERRORS, type ErrorCode } from '../errors.ts';
 import { closeReason } from '../protocol/close.ts';
 import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
 import { Inflater } from './deflate.ts';
 import { FastLane } from './fast-lane.ts';
+import type { Dismissable, Guest } from './guests.ts';
 import { type Outflow, watchDrain, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
@@ -47,16 +49,20 @@ export interface ConnectionUser {
   visit(quietVisits: number): Buffer | null;
   /** A message came. Absent: what comes is checked and discarded. */
   receive?(data: Buffer, isBinary: boolean): void;
+  /** Ends the conversation with the code of an error, once what was asked is answered. */
+  dismiss(code: ErrorCode, reason: string): void;
   /** What a close by the server says when nothing else is to be said. */
   readonly closeReason: string;
 }
 
-export class Connection implements Outflow, Transport, Visited {
+export class Connection implements Outflow, Transport, Visited, Dismissable {
   readonly socket: Socket;
   isDraining = false;
   wheelSlot = -1;
   /** Who is told what happens to the connection. */
   user: ConnectionUser | null = null;
+  /** Who it is, where that matters. */
+  guest: Guest | null = null;
   readonly #context: ConnectionContext;
   readonly #deflate: boolean;
   #ws: ReasonedSocket | null = null;
@@ -105,6 +111,11 @@ export class Connection implements Outflow, Transport, Visited {
 
   close(code: number, reason: string): void {
     if (this.#ws !== null || this.isOpen) this.wake().close(code, closeReason(reason));
+  }
+
+  dismiss(code: ErrorCode, reason: string): void {
+    if (this.user === null) this.close(ERRORS[code].close, reason);
+    else this.user.dismiss(code, reason);
   }
 
   destroy(): void {

@@ -1,4 +1,5 @@
 /** All connections that stay: counted, visited regularly, and waited for at a stop. */
+import { RivercastError } from '../errors.ts';
 import type { TimerWheel, Visited } from './timer-wheel.ts';
 
 const CHECK_MS = 10;
@@ -18,6 +19,15 @@ export class Connections {
 
   get count(): number {
     return this.#open.size;
+  }
+
+  /** Throws RivercastError `limit_reached` when so many are open already. */
+  demandRoom(max: number): void {
+    if (this.#open.size < max) return;
+    throw new RivercastError(
+      'limit_reached',
+      'this server has as many connections as it may have; try again',
+    );
   }
 
   add(connection: Staying): void {

@@ -17,17 +17,22 @@ import { V1Session } from '../broadcaster/v1-session.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
+import { ANYBODY, type Caller, denial, EVERYTHING, type Grant, type Permission } from '../grant.ts';
 import type { Logger } from '../logger.ts';
 import type { Manager } from '../manager/manager.ts';
+import type { Rates } from '../manager/rate.ts';
 import { cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import { V1_PROTOCOL } from '../protocol/v1.ts';
 import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
 import { VERSION } from '../version.ts';
+import type { Access } from './auth/access.ts';
+import type { ClientAddresses } from './client-address.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { agreesToDeflate } from './deflate.ts';
 import { gapProblem } from './gap.ts';
+import type { Guest, Guests } from './guests.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
@@ -50,6 +55,9 @@ const SUBSCRIBE_PATHS: ReadonlySet<string> = new Set(['/ws/broadcast', '/ws/broa
 /** Subscribers have nothing to say; this is for clients that send their own pings as messages. */
 const MAX_SUBSCRIBER_MESSAGE_BYTES = 64 * 1024;
 
+/** How long a browser may take to answer the close that tells it why. */
+const REFUSED_CLOSE_MS = 2000;
+
 const STOPPING = 'this server is stopping; connect again';
 
 export interface DoorsOptions {
@@ -57,6 +65,10 @@ export interface DoorsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly connections: Connections;
+  readonly access: Access;
+  readonly guests: Guests;
+  readonly addresses: ClientAddresses;
+  readonly rates: Rates;
   /** Null when this process does not have the role. */
   readonly manager: Manager | null;
   readonly broadcaster: Broadcaster | null;
@@ -74,6 +86,8 @@ export class Doors {
   readonly #publishing: ConnectionContext;
   readonly #publishingV1: ConnectionContext;
   readonly #subscribing: ConnectionContext;
+  /** Of those who are let in only to be told that they are not. */
+  readonly #refusing: ConnectionContext;
   readonly #publishDoor: PublishDoor | null;
   #draining = false;
 
@@ -98,6 +112,7 @@ export class Doors {
     this.#publishing = context(maxMessageBytes, PUBLISHER_CLOSE_MS, true);
     this.#publishingV1 = context(maxPublishFrameBytes(maxMessageBytes), PUBLISHER_CLOSE_MS, true);
     this.#subscribing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs, false);
+    this.#refusing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, REFUSED_CLOSE_MS, false);
   }
 
   /** The paths that lead somewhere in this process. */
@@ -137,31 +152,44 @@ export class Doors {
   }
 
   async #open(knock: Knock): Promise<void> {
-    const { path } = knock.target;
-    const { broadcaster, config } = this.#options;
+    const { path, query } = knock.target;
+    const { broadcaster, config, access } = this.#options;
     const door = this.#publishDoor;
-    if (path === PUBLISH_PATH && door !== null) return this.#openPublisher(knock, door);
-    if (SUBSCRIBE_PATHS.has(path) && broadcaster !== null) return this.#openSubscriber(knock, broadcaster);
+    const isPublisher = path === PUBLISH_PATH && door !== null;
+    const isSubscriber = SUBSCRIBE_PATHS.has(path) && broadcaster !== null;
+    if (isPublisher || isSubscriber) {
+      const grant = access.isOpen ? EVERYTHING : await access.grantOf(knock.request.headers, query);
+      if (this.#draining) throw new RivercastError('draining', STOPPING);
+      if (isPublisher) return this.#openPublisher(knock, door, grant);
+      if (isSubscriber) return this.#openSubscriber(knock, broadcaster, grant);
+    }
     throw new RivercastError('not_found', `no WebSocket here; this process has ROLE=${config.role}`);
   }
 
-  async #openPublisher(knock: Knock, door: PublishDoor): Promise<void> {
+  #openPublisher(knock: Knock, door: PublishDoor, grant: Grant): void {
     const channel = this.#channel(knock);
     const protocol = want(protocolOf(knock.request.headers['sec-websocket-protocol']));
     const isV1 = protocol === V1_PROTOCOL;
+    // One who speaks v1 may name channels later, and only there.
+    if (!isV1 || knock.target.query.has('channel')) demand(grant, 'publish', channel);
+    else if (grant.publish.isEmpty)
+      throw new RivercastError('forbidden', 'the token does not let you publish');
     const context = isV1 ? this.#publishingV1 : this.#publishing;
-    this.#accept(context, knock, { protocol, deflate: false }, (connection, head) => {
-      if (isV1) door.openV1(connection, channel);
-      else door.openRaw(connection, channel);
+    const { rates } = this.#options;
+    const rate = rates.of(rates.bucket(), grant.subject);
+    const guest = this.#admit(knock, grant);
+    this.#accept(context, knock, { protocol, deflate: false, guest }, (connection, head) => {
+      if (isV1) door.openV1(connection, channel, { caller: guest ?? ANYBODY, rate });
+      else door.openRaw(connection, channel, rate);
       connection.wake(head);
     });
   }
 
-  async #openSubscriber(knock: Knock, broadcaster: Broadcaster): Promise<void> {
+  async #openSubscriber(knock: Knock, broadcaster: Broadcaster, grant: Grant): Promise<void> {
     const { query } = knock.target;
     const protocol = want(protocolOf(knock.request.headers['sec-websocket-protocol']));
     const isV1 = protocol === V1_PROTOCOL;
-    const channels = isV1 ? want(channelsOf(query, this.#options.config.log.stream)) : [this.#channel(knock)];
+    const channels = this.#channelsOf(knock, isV1, grant);
     const start = want(startOf(query, this.#options.clock.now()));
     if (start.at === 'cursor' && channels.length > 1) {
       throw new RivercastError('bad_cursor', 'after= can be a cursor for one channel only');
@@ -178,11 +206,23 @@ export class Doors {
     const close = onGap === 'fail' ? 'close' : 'skip';
     const extensions = knock.request.headers['sec-websocket-extensions'];
     const deflate = this.#options.config.http.compression && agreesToDeflate(extensions);
-    this.#accept(this.#subscribing, knock, { protocol, deflate }, (connection, head) => {
-      if (isV1) this.#converse(connection, broadcaster, deflate).begin(list, close);
+    const guest = this.#admit(knock, grant);
+    this.#accept(this.#subscribing, knock, { protocol, deflate, guest }, (connection, head) => {
+      if (isV1) this.#converse(connection, broadcaster, deflate, guest ?? ANYBODY).begin(list, close);
       else this.#listen(connection, broadcaster, deflate, { admission: list[0] as Admission, close });
       if (head.length > 0) connection.wake(head);
     });
+  }
+
+  /** Those to follow from the start, all of which the client may; throws RivercastError. */
+  #channelsOf(knock: Knock, isV1: boolean, grant: Grant): readonly string[] {
+    const { log, quotas } = this.#options.config;
+    const channels = isV1
+      ? want(channelsOf(knock.target.query, log.stream, quotas.maxChannels))
+      : [this.#channel(knock)];
+    for (const channel of channels) demand(grant, 'subscribe', channel);
+    if (!grant.subscribe.isEmpty) return channels;
+    throw new RivercastError('forbidden', 'the token does not let you subscribe');
   }
 
   #listen(
@@ -196,11 +236,14 @@ export class Doors {
     broadcaster.subscribe(subscriber, start.admission, start.close);
   }
 
-  #converse(connection: Connection, broadcaster: Broadcaster, deflate: boolean): V1Session {
+  #converse(connection: Connection, broadcaster: Broadcaster, deflate: boolean, caller: Caller): V1Session {
     const { clock, logger, config } = this.#options;
     const hello = { server: `rivercast/${VERSION}`, heartbeat: config.http.heartbeatMs / 1000 };
     const format = deflate ? V1_DEFLATED : V1;
-    const session = new V1Session({ broadcaster, connection, clock, logger, format, hello });
+    const session = new V1Session({
+      ...{ broadcaster, connection, clock, logger, format, hello, caller },
+      maxChannels: config.quotas.maxChannels,
+    });
     connection.user = session;
     return session;
   }
@@ -212,22 +255,38 @@ export class Doors {
   #accept(
     context: ConnectionContext,
     knock: Knock,
-    agreed: Agreed,
+    { guest, ...agreed }: Agreed & { readonly guest: Guest | null },
     opened: (connection: Connection, head: Buffer) => void,
   ): void {
     const { socket } = knock;
+    let isOpened = false;
     socket.off('error', destroyThis);
     context.server.accept(knock, agreed, (head) => {
+      isOpened = true;
       const connection = new Connection(socket, context, agreed.deflate);
       this.#options.connections.add(connection);
+      connection.guest = guest;
+      guest?.stay(connection);
       opened(connection, head);
     });
+    if (!isOpened) guest?.leave();
   }
 
   readonly #gone = (connection: Connection): void => {
     this.#options.connections.remove(connection);
+    connection.guest?.leave();
     connection.user?.detach();
   };
+
+  /**
+   * Counts one more connection; null where nobody has to be known one by one. Throws RivercastError `limit_reached`.
+   * To be followed by `#accept` in the same turn.
+   */
+  #admit({ request }: Knock, grant: Grant): Guest | null {
+    const { config, connections, guests, addresses } = this.#options;
+    connections.demandRoom(config.quotas.maxConnections);
+    return guests.isNeeded ? guests.admit(addresses.of(request), grant) : null;
+  }
 
   #channel(knock: Knock): string {
     return want(channelOf(knock.target.query, this.#options.config.log.stream));
@@ -236,16 +295,24 @@ export class Doors {
   /** A browser cannot read a refused upgrade, so it is let in and told by the close. */
   #refuse(knock: Knock, problem: Problem, reason: string = problem.detail): void {
     const { request, socket } = knock;
-    if (request.headers.origin === undefined || problem.code === 'not_found') {
+    const { connections, config } = this.#options;
+    const isFull = connections.count >= config.quotas.maxConnections;
+    if (request.headers.origin === undefined || problem.code === 'not_found' || isFull) {
       refuseUpgrade(socket, problem);
       return;
     }
     const protocol = offeredProtocolOf(request.headers['sec-websocket-protocol']);
-    this.#accept(this.#subscribing, knock, { protocol, deflate: false }, (connection, head) => {
+    this.#accept(this.#refusing, knock, { protocol, deflate: false, guest: null }, (connection, head) => {
       connection.wake(head);
       connection.close(ERRORS[problem.code].close, reason);
     });
   }
+}
+
+/** Throws RivercastError `forbidden`. */
+function demand(grant: Grant, permission: Permission, channel: string): void {
+  const denied = denial(grant, permission, channel);
+  if (denied !== null) throw new RivercastError('forbidden', denied);
 }
 
 function problemOf(error: unknown, logger: Logger): Problem {

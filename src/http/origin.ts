@@ -8,7 +8,7 @@ import { isIP } from 'node:net';
 import type { HttpConfig } from '../config.ts';
 import type { Problem } from './problem.ts';
 
-export type OriginPolicy = Pick<HttpConfig, 'allowedOrigins' | 'allowAnonymous'>;
+export type OriginPolicy = Pick<HttpConfig, 'allowedOrigins' | 'isReachedByAnyName'>;
 
 /** What a page is told that may not. */
 export const FOREIGN_PAGE: Problem = {
@@ -24,14 +24,14 @@ export const FOREIGN_PAGE: Problem = {
 export function isOriginAllowed(
   origin: string | undefined,
   host: string | undefined,
-  { allowedOrigins: allowed, allowAnonymous }: OriginPolicy,
+  { allowedOrigins: allowed, isReachedByAnyName }: OriginPolicy,
 ): boolean {
   if (origin === undefined) return true;
   const url = parseOrigin(origin);
   if (url === null) return false;
   if (allowed.length > 0) return allowed.some((pattern) => matches(url, pattern));
   if (isLoopbackName(url.hostname)) return true;
-  return url.host === host?.toLowerCase() && (allowAnonymous || isAddress(url.hostname));
+  return url.host === host?.toLowerCase() && (isReachedByAnyName || isAddress(url.hostname));
 }
 
 /**
@@ -40,7 +40,7 @@ export function isOriginAllowed(
  * name of a page that may connect anyway. Every browser sends `Host`.
  */
 export function isHostAllowed(host: string | undefined, policy: OriginPolicy): boolean {
-  if (host === undefined || policy.allowAnonymous) return true;
+  if (host === undefined || policy.isReachedByAnyName) return true;
   const url = parseOrigin(`http://${host}`);
   if (url === null) return false;
   if (isLoopbackName(url.hostname) || isAddress(url.hostname)) return true;

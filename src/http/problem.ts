@@ -7,6 +7,9 @@ import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode, retryOf } from '../errors.ts';
 
+const UNAUTHORIZED = 401;
+/** RFC 6750, 3: what kind of credentials are asked for. */
+const CHALLENGE = 'Bearer realm="rivercast"';
 const PROBLEM_TYPE = 'application/problem+json';
 
 export interface Problem {
@@ -27,6 +30,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   const { retryAfter } = retryOf(problem.code);
   if (retryAfter !== undefined) reply.header('Retry-After', `${retryAfter}`);
   // 404 and 410 may else be kept by a cache that was told nothing.
+  if (http === UNAUTHORIZED) reply.header('WWW-Authenticate', CHALLENGE);
   reply.header('Cache-Control', 'no-store');
   return reply.code(http).type(PROBLEM_TYPE).send(problemBody(problem));
 }
@@ -41,6 +45,7 @@ export function refuseUpgrade(socket: Duplex, problem: Problem): void {
     'Connection: close',
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
+    ...(http === UNAUTHORIZED ? [`WWW-Authenticate: ${CHALLENGE}`] : []),
     ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
   ];
   // A client may reset at any time, also while it is refused; without a listener that ends the process.

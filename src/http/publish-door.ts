@@ -4,8 +4,10 @@
  */
 import type { Clock } from '../clock.ts';
 import { ERRORS } from '../errors.ts';
+import type { Caller } from '../grant.ts';
 import type { Manager } from '../manager/manager.ts';
 import { Publisher } from '../manager/publisher.ts';
+import type { Rate } from '../manager/rate.ts';
 import { V1Publisher } from '../manager/v1-publisher.ts';
 import { VERSION } from '../version.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
@@ -13,6 +15,8 @@ import { untilEmpty } from './connections.ts';
 
 /** How long a publisher may take to answer a close; what a raw one sends until then is stored. */
 export const PUBLISHER_CLOSE_MS = 2000;
+
+const STOPPING = 'the server is stopping';
 
 export interface PublishDoorOptions {
   readonly manager: Manager;
@@ -35,8 +39,9 @@ export class PublishDoor {
     return this.#raw.size + this.#answered.size;
   }
 
-  openRaw(connection: Connection, channel: string): void {
-    const publisher = new Publisher(this.#options.manager, channel, connection);
+  /** `rate`: null where it may publish as fast as it can. */
+  openRaw(connection: Connection, channel: string, rate: Rate | null): void {
+    const publisher = new Publisher(this.#options.manager, channel, connection, rate);
     this.#raw.add(connection);
     const user: ConnectionUser = {
       drained: () => undefined,
@@ -46,15 +51,20 @@ export class PublishDoor {
       },
       visit: () => null,
       receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
+      dismiss: (code, reason) => connection.close(ERRORS[code].close, reason),
       closeReason: '',
     };
     connection.user = user;
   }
 
-  openV1(connection: Connection, channel: string): void {
+  openV1(
+    connection: Connection,
+    channel: string,
+    who: { readonly caller: Caller; readonly rate: Rate | null },
+  ): void {
     const { heartbeatMs, ...options } = this.#options;
     const hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
-    const publisher = new V1Publisher({ ...options, connection, channel, hello });
+    const publisher = new V1Publisher({ ...options, ...who, connection, channel, hello });
     this.#answered.set(connection, publisher);
     const user: ConnectionUser = {
       drained: () => publisher.drained(),
@@ -67,6 +77,7 @@ export class PublishDoor {
         return null;
       },
       receive: (data, isBinary) => publisher.receive(data, isBinary),
+      dismiss: (code, reason) => publisher.dismiss(code, reason),
       closeReason: '',
     };
     connection.user = user;
@@ -78,8 +89,8 @@ export class PublishDoor {
    */
   async close(signal: AbortSignal): Promise<void> {
     const { close } = ERRORS.draining;
-    for (const connection of this.#raw) connection.close(close, 'the server is stopping');
-    for (const publisher of this.#answered.values()) publisher.leave();
+    for (const connection of this.#raw) connection.close(close, STOPPING);
+    for (const publisher of this.#answered.values()) publisher.dismiss('draining', STOPPING);
     const soon = AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]);
     await untilEmpty(this.#answered, soon);
     // Whoever does not take its answers must not hold up the stop.

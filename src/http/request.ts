@@ -1,6 +1,5 @@
 /** What a request asks for, at any door: pure reading of its URL and headers, every one of them hostile. */
 import type { IncomingMessage } from 'node:http';
-import { MAX_CHANNELS } from '../broadcaster/v1-session.ts';
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import { type ErrorCode, RivercastError } from '../errors.ts';
 import { parseStart, START_FORMS, type Start } from '../protocol/start.ts';
@@ -9,7 +8,7 @@ import { V1_PROTOCOL } from '../protocol/v1.ts';
 const RAW_PROTOCOL = 'rivercast.raw';
 /** The first of these that a client offers is spoken. */
 const PROTOCOLS = [V1_PROTOCOL, RAW_PROTOCOL];
-const TOKEN_PREFIX = 'access_token.';
+export const TOKEN_PREFIX = 'access_token.';
 const DEFAULT_LIMIT = 100;
 const LIMIT_PATTERN = /^[1-9][0-9]{0,6}$/;
 
@@ -49,7 +48,11 @@ export function channelOf(query: URLSearchParams, defaultChannel: string): Asked
 }
 
 /** The channels of a connection that can follow several; none for `channel=` with nothing behind it. */
-export function channelsOf(query: URLSearchParams, defaultChannel: string): Asked<readonly string[]> {
+export function channelsOf(
+  query: URLSearchParams,
+  defaultChannel: string,
+  maxChannels: number,
+): Asked<readonly string[]> {
   const names = query.getAll('channel');
   if (names.length === 0) return { ok: [defaultChannel] };
   if (names.length === 1 && names[0] === '') return { ok: [] };
@@ -57,8 +60,8 @@ export function channelsOf(query: URLSearchParams, defaultChannel: string): Aske
     return refuse('bad_channel', `each channel= must be ${CHANNEL_RULE}`);
   }
   if (new Set(names).size < names.length) return refuse('bad_channel', 'the same channel= is given twice');
-  if (names.length > MAX_CHANNELS) {
-    return refuse('bad_request', `one connection follows ${MAX_CHANNELS} channels at most`);
+  if (names.length > maxChannels) {
+    return refuse('bad_request', `one connection follows ${maxChannels} channels at most`);
   }
   return { ok: names };
 }

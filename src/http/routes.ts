@@ -53,7 +53,10 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
   registerApi(app, options.api);
   registerSse(app, options.sse);
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, { code: 'not_found', detail: `nothing at ${request.url.slice(0, 200)}` }),
+    sendProblem(reply, {
+      code: 'not_found',
+      detail: `nothing at ${request.url.split('?', 1)[0]?.slice(0, 200)}`,
+    }),
   );
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) =>
     sendProblem(reply, problemOf(error, options.logger)),

@@ -7,16 +7,20 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Subscriber } from '../broadcaster/subscriber.ts';
 import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
+import { CLOSE } from '../protocol/close.ts';
 import type { Staying } from './connections.ts';
+import type { Dismissable, Guest } from './guests.ts';
 import { type Outflow, watchDrain, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT } from './timer-wheel.ts';
 
-export class SseConnection implements Outflow, Transport, Staying {
+export class SseConnection implements Outflow, Transport, Staying, Dismissable {
   readonly socket: Socket;
   isDraining = false;
   wheelSlot = -1;
   /** Who listens here. */
   subscriber: Subscriber | null = null;
+  /** Who it is, where that matters. */
+  guest: Guest | null = null;
   readonly #response: ServerResponse;
   readonly #lingerMs: number;
   #isClosing = false;
@@ -39,6 +43,11 @@ export class SseConnection implements Outflow, Transport, Staying {
     this.#response.end();
     const timer = setTimeout(() => this.socket.destroy(), this.#lingerMs);
     this.socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** Its browser comes back by itself, and is told why it may not. */
+  dismiss(): void {
+    this.subscriber?.close(CLOSE.unauthenticated);
   }
 
   destroy(): void {

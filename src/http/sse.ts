@@ -15,10 +15,14 @@ import { ERRORS, RivercastError } from '../errors.ts';
 import { parseCursor } from '../protocol/cursor.ts';
 import { positionEvent, retryField } from '../protocol/sse.ts';
 import type { Start } from '../protocol/start.ts';
+import type { Access } from './auth/access.ts';
+import type { ClientAddresses } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { gapProblem } from './gap.ts';
 import { guard } from './guard.ts';
+import type { Guest, Guests } from './guests.ts';
 import type { OriginPolicy } from './origin.ts';
+import { grantOf, permit } from './permit.ts';
 import { sendProblem } from './problem.ts';
 import { channelOf, onGapOf, startOf, targetOf, want } from './request.ts';
 import { SseConnection } from './sse-connection.ts';
@@ -39,6 +43,10 @@ export interface SseOptions {
   /** Null when this process delivers nothing. */
   readonly broadcaster: Broadcaster | null;
   readonly connections: Connections;
+  readonly maxConnections: number;
+  readonly access: Access;
+  readonly guests: Guests;
+  readonly addresses: ClientAddresses;
   readonly clock: Clock;
   readonly policy: OriginPolicy;
   readonly defaultChannel: string;
@@ -56,7 +64,12 @@ export function registerSse(app: FastifyInstance, options: SseOptions): void {
   const { broadcaster, role } = options;
   app.register(async (scope) => {
     // Not refused while draining: a browser would never come back.
-    guard(scope, { policy: options.policy, isDraining: () => false }, PATH);
+    guard(scope, { ...options, isDraining: () => false }, PATH);
+    scope.setErrorHandler((error, _request, reply) => {
+      // What passes by itself: any status but 200 would be for good.
+      if (error instanceof RivercastError && ERRORS[error.code].retry) return comeBack(reply);
+      throw error;
+    });
     scope.get(PATH, { exposeHeadRoute: false }, async (request, reply) => {
       if (broadcaster !== null) return listen(request, reply, options, broadcaster);
       return sendProblem(reply, {
@@ -77,35 +90,38 @@ async function listen(
     const detail = 'a stream of events cannot follow a request whose answer is not out yet';
     return sendProblem(reply, { code: 'bad_request', detail });
   }
-  const asked = askedOf(request, options);
+  const { channel, start, onGap } = askedOf(request, options);
+  permit(request, 'subscribe', channel);
   if (options.isDraining()) return comeBack(reply);
-  const admission = await admitted(broadcaster, asked);
-  if (admission === null) return comeBack(reply);
-  return enter(reply, options, broadcaster, { admission, onGap: asked.onGap });
+  const admission = await broadcaster.admit(channel, start);
+  return enter(request, reply, options, { broadcaster, admission, onGap });
 }
 
 function enter(
+  request: FastifyRequest,
   reply: FastifyReply,
   options: SseOptions,
-  broadcaster: Broadcaster,
-  { admission, onGap }: { readonly admission: Admission; readonly onGap: 'fail' | 'skip' },
+  begin: {
+    readonly broadcaster: Broadcaster;
+    readonly admission: Admission;
+    readonly onGap: 'fail' | 'skip';
+  },
 ): FastifyReply {
-  using held = admission;
-  const { gap } = held;
+  using admission = begin.admission;
+  const { gap } = admission;
+  const { onGap } = begin;
   if (options.isDraining()) return comeBack(reply);
   if (gap !== null && onGap === 'fail') return sendProblem(reply, gapProblem(gap));
-  stream(reply, options, broadcaster, { admission, onGap });
+  const guest = admit(request, options);
+  stream(reply, options, begin.broadcaster, { admission, onGap, guest });
   return reply;
 }
 
-/** Null: not now. */
-async function admitted(broadcaster: Broadcaster, { channel, start }: Asked): Promise<Admission | null> {
-  try {
-    return await broadcaster.admit(channel, start);
-  } catch (error) {
-    if (error instanceof RivercastError && ERRORS[error.code].retry) return null;
-    throw error;
-  }
+/** Throws RivercastError `limit_reached`; null where nobody has to be known one by one. */
+function admit(request: FastifyRequest, options: SseOptions): Guest | null {
+  const { connections, maxConnections, guests, addresses } = options;
+  connections.demandRoom(maxConnections);
+  return guests.isNeeded ? guests.admit(addresses.of(request.raw), grantOf(request)) : null;
 }
 
 function askedOf(request: FastifyRequest, { clock, defaultChannel }: SseOptions): Asked {
@@ -125,21 +141,28 @@ function stream(
   reply: FastifyReply,
   options: SseOptions,
   broadcaster: Broadcaster,
-  { admission, onGap }: { readonly admission: Admission; readonly onGap: 'fail' | 'skip' },
+  begin: { readonly admission: Admission; readonly onGap: 'fail' | 'skip'; readonly guest: Guest | null },
 ): void {
+  const { admission, onGap, guest } = begin;
   const { connections, lingerMs } = options;
   reply.hijack();
   const response = reply.raw;
   const { socket } = response;
-  if (socket === null || socket.destroyed) return;
+  if (socket === null || socket.destroyed) {
+    guest?.leave();
+    return;
+  }
   const connection = new SseConnection(response, socket, lingerMs);
   const subscriber = broadcaster.join(connection, SSE);
   connection.subscriber = subscriber;
   connections.add(connection);
+  connection.guest = guest;
+  guest?.stay(connection);
   // A client that will send nothing more, a reconnect included, is not waited for longer than a closed one.
   socket.once('end', () => connection.close());
   response.once('close', () => {
     connections.remove(connection);
+    guest?.leave();
     subscriber.detach();
   });
   writeHead(reply);

@@ -7,6 +7,7 @@ import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import type { Submitter } from './batcher.ts';
 import { isLate, type Manager } from './manager.ts';
 import { costOf, type Pausable, type Share } from './pressure.ts';
+import type { Rate } from './rate.ts';
 
 export interface PublisherConnection {
   /** Stops and restarts reading from the socket. */
@@ -22,13 +23,18 @@ export class Publisher implements Submitter, Pausable {
   readonly #manager: Manager;
   readonly #channel: string;
   readonly #connection: PublisherConnection;
+  readonly #rate: Rate | null;
   #unstoredBytes = 0;
   #paused = false;
+  /** Set while it has to wait for its rate. */
+  #debt: NodeJS.Timeout | null = null;
 
-  constructor(manager: Manager, channel: string, connection: PublisherConnection) {
+  /** `rate`: null where it may publish as fast as it can. */
+  constructor(manager: Manager, channel: string, connection: PublisherConnection, rate: Rate | null = null) {
     this.#manager = manager;
     this.#channel = channel;
     this.#connection = connection;
+    this.#rate = rate;
     this.share = manager.shareOf(channel);
     // Or each that comes when there is no room would bring what one read holds.
     this.#pauseIfFull();
@@ -46,6 +52,7 @@ export class Publisher implements Submitter, Pausable {
     const entry = { type, data };
     this.#unstoredBytes += costOf(entry);
     this.share = this.#manager.submit(this.#channel, entry, this);
+    if (this.#rate !== null) this.#waitFor(this.#rate.owe());
     this.#pauseIfFull();
   }
 
@@ -65,12 +72,24 @@ export class Publisher implements Submitter, Pausable {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#connection.resume();
+    if (this.#debt === null) this.#connection.resume();
   }
 
   /** The connection is gone. */
   detach(): void {
     this.#manager.forget(this);
+    if (this.#debt !== null) clearTimeout(this.#debt);
+  }
+
+  /** What one read held is taken, and paid for by waiting. */
+  #waitFor(ms: number): void {
+    if (ms === 0) return;
+    if (this.#debt === null) this.#connection.pause();
+    else clearTimeout(this.#debt);
+    this.#debt = setTimeout(() => {
+      this.#debt = null;
+      if (!this.#paused) this.#connection.resume();
+    }, ms);
   }
 
   #pauseIfFull(): void {

@@ -8,17 +8,25 @@
  */
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
 import type { Clock } from '../clock.ts';
-import { type ErrorCode, RivercastError, retryOf } from '../errors.ts';
+import { ERRORS, type ErrorCode, RivercastError, retryOf } from '../errors.ts';
+import { type Caller, denial, type Grant } from '../grant.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
-import { CLOSE } from '../protocol/close.ts';
 import type { EntryId } from '../protocol/id.ts';
-import { helloFrame, type Ref } from '../protocol/v1.ts';
-import { ackText, publishErrorText, readPublishAsk } from '../protocol/v1-publish.ts';
+import { type AuthAsk, helloFrame, type Ref } from '../protocol/v1.ts';
+import {
+  ackText,
+  authenticatedText,
+  type PublishAsk,
+  type PublisherAsk,
+  publishErrorText,
+  readPublishAsk,
+} from '../protocol/v1-publish.ts';
 import { asciiFrame } from '../protocol/websocket-frame.ts';
 import type { Submitter } from './batcher.ts';
 import type { Manager } from './manager.ts';
 import { costOf, type Pausable } from './pressure.ts';
 import type { PublisherConnection } from './publisher.ts';
+import type { Rate } from './rate.ts';
 
 /** Of one connection. */
 const MAX_UNANSWERED = 4096;
@@ -38,6 +46,9 @@ export interface V1PublisherOptions {
   /** Where to publish what names no channel. */
   readonly channel: string;
   readonly clock: Clock;
+  readonly caller: Caller;
+  /** Null: it may publish as fast as it can. */
+  readonly rate: Rate | null;
   readonly maxMessageBytes: number;
   /** Whoever takes none of its answers for so long is cut off. */
   readonly idleTimeoutMs: number;
@@ -51,8 +62,9 @@ class Ask implements NewEntry {
   readonly key: string | undefined;
   readonly channel: string;
   readonly ref: Ref | null;
-  /** Settled: one of the two. */
+  /** Settled: one of the three. */
   id: EntryId | null = null;
+  granted: Grant | null = null;
   error: RivercastError | null = null;
   isDuplicate = false;
 
@@ -65,6 +77,14 @@ class Ask implements NewEntry {
   }
 }
 
+const STOPPING = { code: 'draining', reason: 'the server is stopping' } as const;
+const TOO_FAST = new RivercastError('rate_limited', 'you publish faster than you may; this is not stored');
+const BINARY: PublisherAsk = {
+  type: 'misasked',
+  code: 'bad_request',
+  message: 'a frame must be text: one JSON object',
+  ref: null,
+};
 const NO_ENTRY: NewEntry = { type: 'text', data: NOTHING };
 
 export class V1Publisher implements Submitter, Pausable {
@@ -81,7 +101,9 @@ export class V1Publisher implements Submitter, Pausable {
   #isBlocked = false;
   #blockedMs = 0;
   #isAnswering = false;
-  #isLeaving = false;
+  /** Why it is to end once it is answered. */
+  #leaving: { readonly code: ErrorCode; readonly reason: string } | null = null;
+  #isRenewing = false;
   #isClosed = false;
 
   constructor(options: V1PublisherOptions) {
@@ -106,14 +128,7 @@ export class V1Publisher implements Submitter, Pausable {
   /** A message came. What comes behind our close cannot be answered, and is not stored. */
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#isClosed) return;
-    const ask = isBinary ? refused('bad_request', 'a frame must be text: one JSON object') : this.#read(data);
-    this.#asks.push(ask);
-    if (ask.error === null) {
-      this.#unstoredBytes += costOf(ask);
-      this.#options.manager.submit(ask.channel, ask, this);
-    } else {
-      this.#answerSoon();
-    }
+    this.#take(isBinary ? BINARY : readPublishAsk(data.toString(), this.#options.maxMessageBytes));
     this.#pauseIfFull();
   }
 
@@ -128,10 +143,7 @@ export class V1Publisher implements Submitter, Pausable {
 
   failed(ask: Ask, error: unknown): void {
     this.#unstoredBytes -= costOf(ask);
-    ask.error =
-      error instanceof RivercastError
-        ? error
-        : new RivercastError('internal', 'the server failed to store this', { cause: error });
+    ask.error = errorOf(error, 'the server failed to store this');
     this.#answerSoon();
   }
 
@@ -160,32 +172,69 @@ export class V1Publisher implements Submitter, Pausable {
     if (this.#isBlocked && clock.monotonic() - this.#blockedMs >= idleTimeoutMs) connection.destroy();
   }
 
-  /** The server is stopping: what was asked is answered, what comes is refused, and then the connection ends. */
-  leave(): void {
-    this.#isLeaving = true;
+  /** What was asked is answered, what comes is refused, and then the connection ends with the code of an error. */
+  dismiss(code: ErrorCode, reason: string): void {
+    this.#leaving ??= { code, reason };
     this.#endIfAnswered();
   }
 
   /** Ends the connection. Whoever waits for an answer is told that there is none. */
   end(): void {
-    for (const ask of this.#asks) if (ask.id === null) ask.error ??= abandoned();
+    for (const ask of this.#asks) if (ask.id === null && ask.granted === null) ask.error ??= abandoned();
     this.#answer();
     this.#close();
   }
 
-  #read(data: Buffer): Ask {
-    const asked = readPublishAsk(data.toString(), this.#options.maxMessageBytes);
-    if (asked.type === 'misasked') return refused(asked.code, asked.message, asked.ref);
-    const { entry, ref } = asked;
-    const channel = asked.channel ?? this.#options.channel;
-    if (asked.channel !== null && !isChannelName(channel)) {
+  #take(asked: PublisherAsk): void {
+    if (asked.type === 'auth') return this.#renew(asked);
+    const ask = asked.type === 'publish' ? this.#askOf(asked) : refused(asked.code, asked.message, asked.ref);
+    this.#asks.push(ask);
+    if (ask.error !== null) return this.#answerSoon();
+    this.#unstoredBytes += costOf(ask);
+    this.#options.manager.submit(ask.channel, ask, this);
+  }
+
+  #askOf({ entry, channel, ref }: PublishAsk): Ask {
+    if (channel !== null && !isChannelName(channel)) {
       return refused('bad_channel', `channel must be ${CHANNEL_RULE}`, ref);
     }
-    const ask = new Ask(entry, channel, ref);
-    if (this.#isLeaving) {
-      ask.error = new RivercastError('draining', 'this server is stopping; connect again');
-    }
+    const ask = new Ask(entry, channel ?? this.#options.channel, ref);
+    ask.error = this.#refusalOf(ask.channel);
     return ask;
+  }
+
+  #refusalOf(channel: string): RivercastError | null {
+    const { caller, rate } = this.#options;
+    if (this.#leaving !== null)
+      return new RivercastError(this.#leaving.code, `${this.#leaving.reason}; connect again`);
+    const denied = denial(caller.grant, 'publish', channel);
+    if (denied !== null) return new RivercastError('forbidden', denied);
+    return rate !== null && rate.take() > 0 ? TOO_FAST : null;
+  }
+
+  /** What is published meanwhile is judged by the last token. */
+  #renew({ token, ref }: AuthAsk): void {
+    const ask = new Ask(NO_ENTRY, '', ref);
+    this.#asks.push(ask);
+    if (this.#isRenewing) {
+      ask.error = new RivercastError('bad_request', 'the last token is not checked yet');
+      return this.#answerSoon();
+    }
+    this.#isRenewing = true;
+    this.#options.caller
+      .renew(token)
+      .then(
+        (grant) => {
+          ask.granted = grant;
+        },
+        (error: unknown) => {
+          ask.error = errorOf(error, 'the server failed to check the token');
+        },
+      )
+      .finally(() => {
+        this.#isRenewing = false;
+        this.#answerSoon();
+      });
   }
 
   #pauseIfFull(): void {
@@ -235,6 +284,7 @@ export class V1Publisher implements Submitter, Pausable {
       const ask = this.#asks[this.#head] as Ask;
       if (ask.error !== null) frames += asciiFrame(errorText(ask, ask.error));
       else if (ask.id !== null) frames += asciiFrame(ackText(ask.id, ask.isDuplicate, ask.ref));
+      else if (ask.granted !== null) frames += asciiFrame(grantedText(ask.granted, ask.ref));
       else break;
       this.#head += 1;
     }
@@ -257,17 +307,28 @@ export class V1Publisher implements Submitter, Pausable {
   }
 
   #endIfAnswered(): void {
-    if (this.#isLeaving && !this.#isBlocked && this.isAnsweredInFull) this.#close();
+    if (this.#leaving !== null && !this.#isBlocked && this.isAnsweredInFull) this.#close();
   }
 
   #close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#options.connection.close(CLOSE.draining, 'the server is stopping');
+    const { code, reason } = this.#leaving ?? STOPPING;
+    this.#options.connection.close(ERRORS[code].close, reason);
     // Or the client's own close would never be seen.
     if (this.#isPaused) this.#options.connection.resume();
     this.#isPaused = false;
   }
+}
+
+function errorOf(error: unknown, otherwise: string): RivercastError {
+  return error instanceof RivercastError
+    ? error
+    : new RivercastError('internal', otherwise, { cause: error });
+}
+
+function grantedText({ subject, expiresMs }: Grant, ref: Ref | null): string {
+  return authenticatedText({ subject, expires: expiresMs === null ? null : expiresMs / 1000, ref });
 }
 
 function abandoned(): RivercastError {

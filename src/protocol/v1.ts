@@ -15,6 +15,7 @@ export const V1_PROTOCOL = 'rivercast.v1';
 export const MAX_FRAME_MESSAGES = 100;
 export const MAX_FRAME_BYTES: number = 32 * 1024;
 
+export const TOKEN_RULE = 'token must be a string';
 const MAX_REF_LENGTH = 128;
 export const REF_RULE: string = `ref must be a string of at most ${MAX_REF_LENGTH} characters, or a number that JSON keeps`;
 
@@ -42,7 +43,14 @@ export interface Misasked {
   readonly ref: Ref | null;
 }
 
-export type SubscriberAsk = SubscribeAsk | UnsubscribeAsk | Misasked;
+/** A new token in place of the one the connection came with; at both doors. */
+export interface AuthAsk {
+  readonly type: 'auth';
+  readonly token: string;
+  readonly ref: Ref | null;
+}
+
+export type SubscriberAsk = SubscribeAsk | UnsubscribeAsk | AuthAsk | Misasked;
 
 export interface V1Error {
   readonly code: string;
@@ -106,6 +114,16 @@ export function errorFrame({ ref, ...error }: V1Error): string {
   return JSON.stringify({ type: 'error', ...error, ref: ref ?? undefined });
 }
 
+/** `expires`: in seconds since 1970; null: never. */
+export function authenticatedFrame(told: {
+  readonly subject: string | null;
+  readonly expires: number | null;
+  readonly ref: Ref | null;
+}): string {
+  const { subject, expires, ref } = told;
+  return JSON.stringify({ type: 'authenticated', subject, expires, ref: ref ?? undefined });
+}
+
 export function gapFrame(channel: string, gap: ToldGap): string {
   return JSON.stringify({ type: 'gap', channel, ...gapMembers(gap) });
 }
@@ -130,10 +148,12 @@ function readAsk(frame: JsonObject, ref: Ref | null): SubscriberAsk {
       return { type, channel: readChannel(frame), after: readAfter(frame), onGap: readOnGap(frame), ref };
     case 'unsubscribe':
       return { type, channel: readChannel(frame), ref };
+    case 'auth':
+      return { type, token: readToken(frame), ref };
     case 'publish':
       throw new WrongField('publish on /ws/manager; this connection subscribes');
     default:
-      throw new WrongField('type must be subscribe or unsubscribe');
+      throw new WrongField('type must be subscribe, unsubscribe or auth');
   }
 }
 
@@ -158,6 +178,13 @@ function readChannel(frame: JsonObject): string {
   const channel = own(frame, 'channel');
   if (typeof channel === 'string') return channel;
   throw new WrongField('channel must be a string');
+}
+
+/** Throws WrongField. */
+function readToken(frame: JsonObject): string {
+  const token = own(frame, 'token');
+  if (typeof token === 'string' && token !== '') return token;
+  throw new WrongField(TOKEN_RULE);
 }
 
 function readAfter(frame: JsonObject): string | null {

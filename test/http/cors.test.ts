@@ -130,7 +130,7 @@ const HOSTS: readonly (readonly [host: string | undefined, allowed: boolean])[] 
 describe('on a server meant for one machine', () => {
   const policy = {
     allowedOrigins: ['https://*.example.com', 'https://exact.example.org:8443'],
-    allowAnonymous: false,
+    isReachedByAnyName: false,
   };
   for (const [host, allowed] of HOSTS) {
     test(`a request for ${host} is ${allowed ? 'answered' : 'refused'}`, () => {
@@ -149,8 +149,8 @@ describe('on a server meant for one machine', () => {
 });
 
 test('on a server meant for others any name will do', async () => {
-  assert.equal(isHostAllowed('evil.io', { allowedOrigins: [], allowAnonymous: true }), true);
-  assert.equal(isHostAllowed('evil.io', { allowedOrigins: ['*'], allowAnonymous: false }), true);
+  assert.equal(isHostAllowed('evil.io', { allowedOrigins: [], isReachedByAnyName: true }), true);
+  assert.equal(isHostAllowed('evil.io', { allowedOrigins: ['*'], isReachedByAnyName: false }), true);
   await using server = await TestServer.start({ ALLOW_ANONYMOUS: 'true' });
   assert.equal(await statusFor(server, '/api/channels/c', { Host: 'any.name' }), 200);
 });

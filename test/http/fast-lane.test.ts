@@ -33,6 +33,7 @@ async function hear(hasFastLane: boolean, chunks: readonly Buffer[], pausedAfter
     drained: () => undefined,
     detach: () => undefined,
     visit: () => null,
+    dismiss: () => undefined,
     closeReason: 'why',
     receive: (data, isBinary) => {
       messages.push(`${isBinary ? 'binary' : 'text'} ${data.toString('hex')}`);
@@ -208,6 +209,7 @@ describe('with the fast lane and without', () => {
         drained: () => undefined,
         detach: () => undefined,
         visit: () => null,
+        dismiss: () => undefined,
         closeReason: '',
         receive: (data) => messages.push(data.toString()),
       };

@@ -2,15 +2,19 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
-import { loadConfig } from '../../src/config.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { Access } from '../../src/http/auth/access.ts';
+import { ClientAddresses } from '../../src/http/client-address.ts';
 import { Connections } from '../../src/http/connections.ts';
-import { Doors } from '../../src/http/doors.ts';
+import { Doors, type DoorsOptions } from '../../src/http/doors.ts';
+import { Guests } from '../../src/http/guests.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { Publishing } from '../../src/http/publish/publish.ts';
 import { createRoutes } from '../../src/http/routes.ts';
 import { TimerWheel } from '../../src/http/timer-wheel.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
+import { Rates } from '../../src/manager/rate.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { CHANNEL, NDJSON, PATH } from '../support/history.ts';
 import { answerOn, BATCH_HEAD, chunk, LAST_CHUNK, postText } from '../support/posts.ts';
@@ -20,19 +24,33 @@ import { until, within } from '../support/within.ts';
 const ALL = { maxEntries: 10, maxBytes: 1000 };
 const TIMEOUTS = { headersMs: 200, requestMs: 300, checkMs: 20 };
 
+function callersBy(config: Config): Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates'> {
+  const access = new Access({
+    config: config.auth,
+    clock: systemClock,
+    logger: createLogger({ level: 'silent' }),
+  });
+  const guests = new Guests({ access, clock: systemClock, limits: config.quotas });
+  const addresses = new ClientAddresses(config.http.trustProxy);
+  return { access, guests, addresses, rates: new Rates(systemClock, config.quotas) };
+}
+
 /** What server.ts puts together of a manager, with less patience. */
 async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<string> {
   const config = loadConfig({ env: { PORT: '0', STORE: 'memory' } });
   const logger = createLogger({ level: 'silent' });
   const manager = new Manager({ log, clock: systemClock, logger, config: config.manager });
+  const { access, guests, addresses, rates } = callersBy(config);
   const publishing = new Publishing({
     manager,
+    rates,
     maxMessageBytes: config.manager.maxMessageBytes,
     idleTimeoutMs: config.http.idleTimeoutMs,
   });
-  const common = { clock: systemClock, policy: config.http, isDraining: () => false };
+  const common = { access, clock: systemClock, policy: config.http, isDraining: () => false };
   const connections = new Connections(new TimerWheel(1));
-  const doors = new Doors({ config, clock: systemClock, logger, connections, manager, broadcaster: null });
+  const parts = { connections, manager, broadcaster: null, access, guests, addresses, rates };
+  const doors = new Doors({ config, clock: systemClock, logger, ...parts });
   const routes = createRoutes({
     logger,
     probe: () => log.probe(),
@@ -43,6 +61,9 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
       role: 'manager',
       broadcaster: null,
       connections,
+      maxConnections: 10,
+      guests,
+      addresses,
       defaultChannel: 'local-q',
       lingerMs: 0,
     },

@@ -60,7 +60,7 @@ const WITH_LIST: readonly Row[] = [
 describe('without a list: the same origin, and pages on loopback', () => {
   for (const [origin, host, allowed] of WITHOUT_LIST) {
     test(`${origin} at ${host} ${allowed ? 'may' : 'may not'} connect`, () => {
-      assert.equal(isOriginAllowed(origin, host, { allowedOrigins: [], allowAnonymous: true }), allowed);
+      assert.equal(isOriginAllowed(origin, host, { allowedOrigins: [], isReachedByAnyName: true }), allowed);
     });
   }
 });
@@ -68,21 +68,24 @@ describe('without a list: the same origin, and pages on loopback', () => {
 describe('with a list: only what is on it', () => {
   for (const [origin, host, allowed] of WITH_LIST) {
     test(`${origin} ${allowed ? 'may' : 'may not'} connect`, () => {
-      assert.equal(isOriginAllowed(origin, host, { allowedOrigins: LIST, allowAnonymous: false }), allowed);
+      assert.equal(
+        isOriginAllowed(origin, host, { allowedOrigins: LIST, isReachedByAnyName: false }),
+        allowed,
+      );
     });
   }
 });
 
 test('a star allows every page, but not what is no origin', () => {
   assert.equal(
-    isOriginAllowed('https://evil.io', 'x', { allowedOrigins: ['*'], allowAnonymous: false }),
+    isOriginAllowed('https://evil.io', 'x', { allowedOrigins: ['*'], isReachedByAnyName: false }),
     true,
   );
-  assert.equal(isOriginAllowed('null', 'x', { allowedOrigins: ['*'], allowAnonymous: false }), false);
+  assert.equal(isOriginAllowed('null', 'x', { allowedOrigins: ['*'], isReachedByAnyName: false }), false);
 });
 
 test('on a server meant for one machine a name in Host proves nothing: it may have been made to resolve here', () => {
-  const policy = { allowedOrigins: [], allowAnonymous: false };
+  const policy = { allowedOrigins: [], isReachedByAnyName: false };
   assert.equal(isOriginAllowed('http://evil.io:3000', 'evil.io:3000', policy), false);
   assert.equal(isOriginAllowed('http://192.168.1.5:3000', '192.168.1.5:3000', policy), true);
   assert.equal(isOriginAllowed('http://localhost:3000', 'localhost:3000', policy), true);

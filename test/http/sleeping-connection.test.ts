@@ -57,6 +57,8 @@ class Scene implements ConnectionUser, AsyncDisposable {
     return scene;
   }
 
+  dismiss(): void {}
+
   get client(): RawSocket {
     return this.#pair?.client ?? assert.fail();
   }

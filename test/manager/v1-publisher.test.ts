@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { loadConfig, type ManagerConfig } from '../../src/config.ts';
 import { RivercastError } from '../../src/errors.ts';
+import { ANYBODY } from '../../src/grant.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { type AnsweredConnection, V1Publisher } from '../../src/manager/v1-publisher.ts';
@@ -87,6 +88,8 @@ class Scene {
       clock,
       connection: line,
       channel: 'c',
+      caller: ANYBODY,
+      rate: null,
       maxMessageBytes: 1_000_000,
       idleTimeoutMs: 60_000,
       hello: { server: 'rivercast/test', heartbeat: 25 },
@@ -263,7 +266,7 @@ describe('at a stop', () => {
     const { publisher, line } = scene.open();
     scene.log.hold('append');
     publish(publisher, 0);
-    publisher.leave();
+    publisher.dismiss('draining', 'the server is stopping');
     publish(publisher, 1);
     assert.deepEqual(line.changes, []);
     scene.log.release('append');
@@ -282,7 +285,7 @@ describe('at a stop', () => {
 
   test('one that asked nothing is closed at once, and once', () => {
     const { publisher, line } = new Scene().open();
-    publisher.leave();
+    publisher.dismiss('draining', 'the server is stopping');
     publisher.end();
     assert.deepEqual(line.changes, ['close 1012']);
   });
@@ -293,7 +296,7 @@ describe('at a stop', () => {
     scene.log.hold('append');
     publish(publisher, 0);
     publish(publisher, 1);
-    publisher.leave();
+    publisher.dismiss('draining', 'the server is stopping');
     publisher.end();
     assert.deepEqual(
       line.answers.map(({ ref, code }) => [ref, code]),

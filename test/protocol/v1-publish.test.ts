@@ -29,6 +29,7 @@ function published(members: Partial<Read>): Read {
 function read(text: string): Read | readonly [code: string, message: string, ref: string | number | null] {
   const asked = readPublishAsk(text, MAX_BYTES);
   if (asked.type === 'misasked') return [asked.code, asked.message, asked.ref];
+  if (asked.type === 'auth') return [asked.type, asked.token, asked.ref];
   const { entry, channel, ref } = asked;
   return { type: entry.type, data: entry.data.toString('latin1'), key: entry.key, channel, ref };
 }

@@ -1,4 +1,5 @@
 /** A real broadcaster over a real store, with clients that are played, beside the models of what they are owed. */
+
 import assert from 'node:assert/strict';
 import { Broadcaster } from '../../src/broadcaster/broadcaster.ts';
 import { RAW } from '../../src/broadcaster/formats/raw.ts';
@@ -7,6 +8,7 @@ import { V1 } from '../../src/broadcaster/formats/v1.ts';
 import type { Subscriber } from '../../src/broadcaster/subscriber.ts';
 import { V1Session } from '../../src/broadcaster/v1-session.ts';
 import type { BroadcasterConfig } from '../../src/config.ts';
+import { ANYBODY } from '../../src/grant.ts';
 import type { NewEntry } from '../../src/log/log.ts';
 import { type Cursor, formatCursor } from '../../src/protocol/cursor.ts';
 import { ID_ZERO, idMs } from '../../src/protocol/id.ts';
@@ -408,6 +410,8 @@ export class World implements AsyncDisposable {
         logger: silent,
         format: V1,
         hello,
+        caller: ANYBODY,
+        maxChannels: 100,
       };
       const session = new V1Session({ ...shared, connection });
       this.#served.set(connection, { subscriber: this.#joined as Subscriber, session });

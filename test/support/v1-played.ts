@@ -1,7 +1,9 @@
 /** A session of `rivercast.v1` over a log in memory, with a client that a test plays. */
+
 import type { Admission } from '../../src/broadcaster/admission.ts';
 import { V1 } from '../../src/broadcaster/formats/v1.ts';
 import { type V1Connection, V1Session } from '../../src/broadcaster/v1-session.ts';
+import { ANYBODY } from '../../src/grant.ts';
 import { silent } from './broadcast-rig.ts';
 import { FollowedLog, turn } from './followed-log.ts';
 import { RecordingTransport } from './recording-transport.ts';
@@ -34,6 +36,8 @@ export class V1Played implements AsyncDisposable {
       clock,
       logger: silent,
       format: V1,
+      caller: ANYBODY,
+      maxChannels: 100,
       hello: { server: 'test', heartbeat: 25 },
     });
     this.#taken = 1;

@@ -16,6 +16,7 @@ import type { Log } from '../../log/log.ts';
 import type { Logger } from '../../logger.ts';
 import type { EntryId } from '../../protocol/id.ts';
 import { gapProblem, isRefused } from '../gap.ts';
+import { isAnonymous } from '../permit.ts';
 import { sendProblem } from '../problem.ts';
 import { targetOf } from '../request.ts';
 import { type Answered, cacheControl, immutableFor, isUnchanged, type Keeping, pinned } from './cache.ts';
@@ -83,7 +84,7 @@ export class History {
     if ('refused' in asked) return sendProblem(reply, asked.refused);
     const gone = this.#enter(reply.raw);
     reply.raw.setTimeout(idleTimeoutMs);
-    const isPrivate = authorization !== undefined;
+    const isPrivate = authorization !== undefined || !isAnonymous(request);
     const keeping = { nowMs, maxAgeMs: maxAgeMs(asked.ok.channel), isPrivate };
     const visit = { ask: asked.ok, request, reply, keeping, gone };
     return asked.ok.form === 'ndjson' ? this.#lines(visit) : this.#page(visit);

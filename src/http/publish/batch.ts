@@ -16,6 +16,7 @@ import type { AppendResult, EntryType, NewEntry } from '../../log/log.ts';
 import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
 import { costOf } from '../../manager/pressure.ts';
+import type { Rate } from '../../manager/rate.ts';
 import {
   isOverlong,
   parseJsonObject,
@@ -37,12 +38,18 @@ const MAX_QUEUED_LINES = 16_384;
 /** From how many answered lines on the queue is moved up. */
 const COMPACT_LINES = 4096;
 const NOTHING = Buffer.alloc(0);
+const TOO_FAST: Refusal = {
+  code: 'rate_limited',
+  detail: 'you publish faster than you may; this is not stored',
+};
 const NO_OBJECT: Refusal = { code: 'bad_request', detail: 'a line must be one JSON object in UTF-8' };
 
 export interface BatchOptions {
   readonly manager: Manager;
   readonly source: Source;
   readonly channel: string;
+  /** Null: as fast as they come. */
+  readonly rate: Rate | null;
   readonly maxMessageBytes: number;
   /** As of Lines. */
   readonly hold: (bytes: number) => boolean;
@@ -190,7 +197,8 @@ export class Batch implements Submitter {
   }
 
   #submit({ type, data, key }: NewEntry): void {
-    const { manager, source, channel } = this.#options;
+    const { manager, source, channel, rate } = this.#options;
+    if (rate !== null && rate.take() > 0) return this.#answerLine(TOO_FAST);
     const line = new Line();
     line.type = type;
     line.data = data;

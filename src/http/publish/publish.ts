@@ -16,7 +16,9 @@ import type { AppendResult, NewEntry } from '../../log/log.ts';
 import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
 import { costOf } from '../../manager/pressure.ts';
+import type { Rate, Rates } from '../../manager/rate.ts';
 import { untilEmpty } from '../connections.ts';
+import { grantOf } from '../permit.ts';
 import { sendProblem } from '../problem.ts';
 import type { Asked } from '../request.ts';
 import { type BatchAsk, type EntryAsk, readPostAsk } from './ask.ts';
@@ -33,6 +35,7 @@ const POST_BYTES = 2048;
 
 export interface PublishingOptions {
   readonly manager: Manager;
+  readonly rates: Rates;
   readonly maxMessageBytes: number;
   /** A batch whose connection is idle for so long is cut. */
   readonly idleTimeoutMs: number;
@@ -46,6 +49,15 @@ const LEAVE_MS = 2000;
 const ANSWER_MS = 1000;
 const CHECK_MS = 5;
 const NDJSON = 'application/x-ndjson; charset=utf-8';
+
+const TOO_FAST = {
+  code: 'rate_limited',
+  detail: 'you publish faster than you may; this is not stored',
+} as const;
+
+interface RatedBatch extends BatchAsk {
+  readonly rate: Rate | null;
+}
 
 type Route = { Params: { channel: string } };
 
@@ -99,7 +111,10 @@ export class Publishing {
     }
     this.#posts += 1;
     const ask = asked.ok;
-    const answer = ask.kind === 'lines' ? this.#batch(ask, request, reply) : this.#one(ask, request, reply);
+    const rate = this.#rateOf(request);
+    if (ask.kind !== 'lines' && rate !== null && rate.take() > 0) return sendProblem(reply, TOO_FAST);
+    const answer =
+      ask.kind === 'lines' ? this.#batch({ ...ask, rate }, request, reply) : this.#one(ask, request, reply);
     return answer.finally(() => (this.#posts -= 1));
   }
 
@@ -144,7 +159,7 @@ export class Publishing {
     });
   }
 
-  async #batch(ask: BatchAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
+  async #batch(ask: RatedBatch, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
     if (this.#batchPosts >= MAX_BATCHES) {
       const detail = `${MAX_BATCHES} batches are being taken in, or wait to be; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
@@ -162,10 +177,10 @@ export class Publishing {
   }
 
   /** Resolves when the answer is whole, or its client gone. */
-  async #answerLines({ channel }: BatchAsk, request: IncomingMessage, reply: FastifyReply): Promise<void> {
+  async #answerLines(ask: RatedBatch, request: IncomingMessage, reply: FastifyReply): Promise<void> {
     const source = this.#sourceOf(request.socket);
     const batch = await source.turn(async () => {
-      const begun = this.#begin(channel, source, request, reply);
+      const begun = this.#begin(ask, source, request, reply);
       await begun.taken;
       return begun;
     });
@@ -173,7 +188,12 @@ export class Publishing {
     this.#batches.delete(batch);
   }
 
-  #begin(channel: string, source: Source, request: IncomingMessage, reply: FastifyReply): Batch {
+  #begin(
+    { channel, rate }: RatedBatch,
+    source: Source,
+    request: IncomingMessage,
+    reply: FastifyReply,
+  ): Batch {
     const { manager, maxMessageBytes, idleTimeoutMs } = this.#options;
     reply.hijack();
     const response = reply.raw;
@@ -187,6 +207,7 @@ export class Publishing {
       manager,
       source,
       channel,
+      rate,
       maxMessageBytes,
       hold: (bytes) => this.#bodies.hold(bytes),
     });
@@ -195,10 +216,15 @@ export class Publishing {
     return batch;
   }
 
+  #rateOf(request: FastifyRequest): Rate | null {
+    const { bucket } = this.#sourceOf(request.raw.socket);
+    return this.#options.rates.of(bucket, grantOf(request).subject);
+  }
+
   #sourceOf(socket: Socket): Source {
     let source = this.#sources.get(socket);
     if (source === undefined) {
-      source = new Source(this.#options.manager, socket);
+      source = new Source(this.#options.manager, socket, this.#options.rates.bucket());
       this.#sources.set(socket, source);
     }
     return source;

@@ -11,9 +11,12 @@
 import type { Socket } from 'node:net';
 import type { Manager } from '../../manager/manager.ts';
 import type { Pausable } from '../../manager/pressure.ts';
+import type { Bucket } from '../../manager/rate.ts';
 
 export class Source implements Pausable {
   readonly isAnswered = true;
+  /** How fast it may publish; null: as fast as it can. */
+  readonly bucket: Bucket | null;
   readonly #manager: Manager;
   readonly #socket: Socket;
   readonly #waiting: (() => void)[] = [];
@@ -24,9 +27,10 @@ export class Source implements Pausable {
   #unstoredBytes = 0;
   #paused = false;
 
-  constructor(manager: Manager, socket: Socket) {
+  constructor(manager: Manager, socket: Socket, bucket: Bucket | null) {
     this.#manager = manager;
     this.#socket = socket;
+    this.bucket = bucket;
     // A request whose body is not whole reads on, for the sake of its own buffer.
     socket.on('resume', () => {
       if (this.#paused) stopReading(socket);

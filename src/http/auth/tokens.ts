@@ -1,0 +1,188 @@
+/**
+ * JSON Web Tokens (RFC 7519): whether one is good, and what it grants. Their signatures are checked by `jose`; which
+ * keys may have made one is decided here, by its algorithm and the name of its key:
+ *
+ *   HS256          the secrets of AUTH_HS256_SECRET
+ *   RS, PS, ES, Ed the keys of AUTH_PUBLIC_KEY, then those of AUTH_JWKS_URL
+ *
+ * A secret is never a key of the second kind, nor the other way round; any other algorithm, `none` among them, is
+ * refused.
+ */
+import type { KeyObject, webcrypto } from 'node:crypto';
+import {
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  jwtVerify,
+  type ProtectedHeaderParameters,
+} from 'jose';
+import type { Clock } from '../../clock.ts';
+import type { AuthConfig } from '../../config.ts';
+import { RivercastError } from '../../errors.ts';
+import type { Grant } from '../../grant.ts';
+import { grantOf } from './claims.ts';
+import type { Jwks } from './jwks.ts';
+import type { PublicKey } from './public-keys.ts';
+
+/** Clocks of others may be off by so much; an open connection outlives its token by as much. */
+export const GRACE_MS = 5000;
+/** A header of a request has room for twice that. */
+const MAX_TOKEN_LENGTH = 8192;
+/** Good tokens of requests that come with the same one again and again. */
+const MAX_REMEMBERED = 1000;
+const MAX_REMEMBERED_LENGTH = 2048;
+const PUBLIC_ALGORITHMS = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+];
+
+export interface TokensOptions {
+  readonly config: AuthConfig;
+  readonly publicKeys: readonly PublicKey[];
+  readonly jwks: Jwks | null;
+  readonly clock: Clock;
+}
+
+type Key = KeyObject | Uint8Array | webcrypto.CryptoKey;
+
+interface Rules {
+  readonly audience?: string | string[];
+  readonly issuer?: string;
+  readonly clockTolerance: number;
+}
+
+export class Tokens {
+  readonly #options: TokensOptions;
+  readonly #secrets: readonly { readonly kid: string | null; readonly key: Uint8Array }[];
+  readonly #rules: Rules;
+  readonly #remembered = new Map<string, Grant>();
+
+  constructor(options: TokensOptions) {
+    const { secrets, audience, issuer } = options.config;
+    this.#options = options;
+    this.#secrets = secrets.map(({ kid, secret }) => ({ kid, key: Buffer.from(secret) }));
+    this.#rules = {
+      clockTolerance: GRACE_MS / 1000,
+      ...(audience.length === 0 ? {} : { audience: [...audience] }),
+      ...(issuer === null ? {} : { issuer }),
+    };
+  }
+
+  /**
+   * What a token grants. Rejects with RivercastError `unauthenticated`, `token_expired`, or `auth_unavailable` when
+   * its keys can not be had.
+   */
+  async check(token: string): Promise<Grant> {
+    const now = this.#options.clock.now();
+    const known = this.#remembered.get(token);
+    if (known !== undefined && (known.expiresMs === null || now < known.expiresMs)) return known;
+    if (token.length > MAX_TOKEN_LENGTH) throw refused(`a token has at most ${MAX_TOKEN_LENGTH} characters`);
+    const grant = grantOf(await this.#claimsOf(token, headerOf(token)));
+    this.#remember(token, grant);
+    return grant;
+  }
+
+  /** Other keys are in use: what was good may be so no more. */
+  forget(): void {
+    this.#remembered.clear();
+  }
+
+  #remember(token: string, grant: Grant): void {
+    if (token.length > MAX_REMEMBERED_LENGTH) return;
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
+    this.#remembered.set(token, grant);
+  }
+
+  async #claimsOf(token: string, { alg, kid }: ProtectedHeaderParameters): Promise<JWTPayload> {
+    if (alg === 'HS256') return this.#tryKeys(token, alg, this.#secretsOf(kid));
+    if (alg === undefined || !PUBLIC_ALGORITHMS.includes(alg)) {
+      throw refused('the token is signed by an algorithm that is not accepted');
+    }
+    const { publicKeys, jwks } = this.#options;
+    const own = publicKeys.filter(({ algorithms }) => algorithms.includes(alg)).map(({ key }) => key);
+    if (jwks === null) return this.#tryKeys(token, alg, own);
+    try {
+      return await this.#tryKeys(token, alg, own);
+    } catch (error) {
+      if (!isUnsigned(error)) throw error;
+    }
+    return this.#checkByJwks(token, alg, jwks);
+  }
+
+  /** A secret that has the token's name, else all that have none. */
+  #secretsOf(kid: string | undefined): Key[] {
+    const named = this.#secrets.filter((secret) => kid !== undefined && secret.kid === kid);
+    const tried =
+      named.length > 0 ? named : this.#secrets.filter((secret) => secret.kid === null || kid === undefined);
+    return tried.map(({ key }) => key);
+  }
+
+  async #checkByJwks(token: string, alg: string, jwks: Jwks): Promise<JWTPayload> {
+    try {
+      return await this.#tryJwks(token, alg, jwks);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || !(await jwks.refresh())) throw reasonOf(error);
+    }
+    try {
+      return await this.#tryJwks(token, alg, jwks);
+    } catch (error) {
+      throw reasonOf(error);
+    }
+  }
+
+  async #tryJwks(token: string, alg: string, jwks: Jwks): Promise<JWTPayload> {
+    const options = { ...this.#rules, algorithms: [alg], currentDate: this.#date };
+    try {
+      return (await jwtVerify(token, await jwks.keys(), options)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+      const keys: webcrypto.CryptoKey[] = [];
+      for await (const key of error) keys.push(key);
+      return this.#tryKeys(token, alg, keys);
+    }
+  }
+
+  /** By the first that has signed it. */
+  async #tryKeys(token: string, alg: string, keys: readonly Key[]): Promise<JWTPayload> {
+    for (const key of keys) {
+      try {
+        const options = { ...this.#rules, algorithms: [alg], currentDate: this.#date };
+        return (await jwtVerify(token, key, options)).payload;
+      } catch (error) {
+        if (!isUnsigned(error)) throw reasonOf(error);
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
+
+  get #date(): Date {
+    return new Date(this.#options.clock.now());
+  }
+}
+
+function headerOf(token: string): ProtectedHeaderParameters {
+  try {
+    return decodeProtectedHeader(token);
+  } catch {
+    throw refused('this is no token');
+  }
+}
+
+function isUnsigned(error: unknown): boolean {
+  return error instanceof errors.JWSSignatureVerificationFailed;
+}
+
+/** Never more of a token than the name of a claim. */
+function reasonOf(error: unknown): unknown {
+  if (error instanceof errors.JWTExpired) return new RivercastError('token_expired', 'the token has expired');
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    const isEarly = error.claim === 'nbf' && error.reason === 'check_failed';
+    return refused(isEarly ? 'the token is not valid yet' : `the claim ${error.claim} is not as it must be`);
+  }
+  if (error instanceof errors.JOSEError) return refused('no key of this server has signed the token');
+  return error;
+}
+
+function refused(detail: string): RivercastError {
+  return new RivercastError('unauthenticated', detail);
+}
