@@ -33,6 +33,7 @@ import type { Connections } from './connections.ts';
 import { agreesToDeflate } from './deflate.ts';
 import { gapProblem } from './gap.ts';
 import type { Guest, Guests } from './guests.ts';
+import { handshakeFault } from './handshake.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
@@ -134,7 +135,10 @@ export class Doors {
     socket.on('error', destroyThis);
     const knock = { request, socket, head, target: targetOf(request) };
     const { headers } = request;
-    if (this.#draining) {
+    const fault = handshakeFault(request);
+    if (fault !== null) {
+      refuseUpgrade(socket, fault);
+    } else if (this.#draining) {
       refuseUpgrade(socket, { code: 'draining', detail: STOPPING });
     } else if (!isOriginAllowed(headers.origin, headers.host, this.#options.config.http)) {
       refuseUpgrade(socket, FOREIGN_PAGE);

@@ -87,7 +87,7 @@ export class FastLane {
     const { headerBytes, payloadBytes } = head;
     const frameBytes = headerBytes + payloadBytes;
     if (!this.#isSimple(bytes, at, head)) {
-      this.#follow(bytes, at, head);
+      this.#follow(bytes, at);
       return this.#pass(bytes, at, frameBytes);
     }
     if (at + frameBytes > bytes.length) {
@@ -138,13 +138,15 @@ export class FastLane {
   }
 
   /** What a frame that goes to `ws` means for those behind it. */
-  #follow(bytes: Buffer, at: number, { payloadBytes }: Head): void {
+  #follow(bytes: Buffer, at: number): void {
     const first = bytes[at] as number;
+    const second = bytes[at + 1] as number;
     const opcode = first & 0x0f;
     const isFinal = (first & FINAL) !== 0;
-    const isMasked = ((bytes[at + 1] as number) & MASKED) !== 0;
+    const isMasked = (second & MASKED) !== 0;
+    const shortLength = second & ~MASKED;
     if (!isMasked || (first & RESERVED_BITS) !== 0) this.#hasEnded = true;
-    else if (opcode > OPCODE_BINARY) this.#hasEnded = !isHarmlessControl(opcode, isFinal, payloadBytes);
+    else if (opcode > OPCODE_BINARY) this.#hasEnded = !isHarmlessControl(opcode, isFinal, shortLength);
     else {
       this.#hasEnded = (opcode === OPCODE_CONTINUATION) !== this.#isFragmented;
       this.#isFragmented = !isFinal;
@@ -153,8 +155,9 @@ export class FastLane {
   }
 }
 
-function isHarmlessControl(opcode: number, isFinal: boolean, payloadBytes: number): boolean {
-  return opcode > OPCODE_CLOSE && opcode <= OPCODE_PONG && isFinal && payloadBytes <= MAX_CONTROL_BYTES;
+/** The length of a control frame has 7 bits: `ws` takes one written with more for wrong, however small it is. */
+function isHarmlessControl(opcode: number, isFinal: boolean, shortLength: number): boolean {
+  return opcode > OPCODE_CLOSE && opcode <= OPCODE_PONG && isFinal && shortLength <= MAX_CONTROL_BYTES;
 }
 
 /** Null: too few bytes to tell. */

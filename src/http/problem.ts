@@ -10,6 +10,9 @@ import { ERRORS, type ErrorCode, retryOf } from '../errors.ts';
 const UNAUTHORIZED = 401;
 /** RFC 6750, 3: what kind of credentials are asked for. */
 const CHALLENGE = 'Bearer realm="rivercast"';
+/** The only version of WebSocket spoken here (RFC 6455 4.4). */
+export const WEBSOCKET_VERSION = '13';
+
 const PROBLEM_TYPE = 'application/problem+json';
 
 export interface Problem {
@@ -47,6 +50,9 @@ export function refuseUpgrade(socket: Duplex, problem: Problem): void {
     `Content-Length: ${Buffer.byteLength(body)}`,
     ...(http === UNAUTHORIZED ? [`WWW-Authenticate: ${CHALLENGE}`] : []),
     ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
+    ...(problem.code === 'upgrade_required'
+      ? ['Upgrade: websocket', `Sec-WebSocket-Version: ${WEBSOCKET_VERSION}`]
+      : []),
   ];
   // A client may reset at any time, also while it is refused; without a listener that ends the process.
   socket.on('error', () => socket.destroy());

@@ -30,9 +30,12 @@ export interface Target {
   readonly query: URLSearchParams;
 }
 
+/** What a whole URI begins with, which a target may be (RFC 9112 3.2.2). */
+const ORIGIN_PATTERN = /^https?:\/\/[^/?#]*/i;
+
 /** The request's target, cut at the question mark; a target that is no path is found at no door. */
 export function targetOf(request: IncomingMessage): Target {
-  const url = request.url ?? '/';
+  const url = (request.url ?? '/').replace(ORIGIN_PATTERN, '');
   const mark = url.indexOf('?');
   if (mark === -1) return { path: url, query: new URLSearchParams() };
   return { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };

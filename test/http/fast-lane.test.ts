@@ -9,6 +9,7 @@ import * as fc from 'fast-check';
 import { Connection, type ConnectionUser } from '../../src/http/connection.ts';
 import { FastLane } from '../../src/http/fast-lane.ts';
 import { WsServer } from '../../src/http/ws-server.ts';
+import { frame } from '../rfc6455/case.ts';
 import { ManualClock } from '../support/clock.ts';
 import { clientFrame, closeOf, OPCODE } from '../support/raw-socket.ts';
 import { upgradedPair } from '../support/upgraded-pair.ts';
@@ -116,6 +117,9 @@ const wrong = fc.constantFrom(
   clientFrame(11, 'reserved control'),
   clientFrame(OPCODE.ping, 'cut ping', { fin: false }),
   clientFrame(OPCODE.ping, Buffer.alloc(126)),
+  frame(OPCODE.ping, 'a length with 16 bits', { lengthBits: 16 }),
+  frame(OPCODE.pong, 'a length with 64 bits', { lengthBits: 64 }),
+  frame(OPCODE.text, '', { announced: 2n ** 63n }),
   clientFrame(OPCODE.continuation, 'of nothing'),
   clientFrame(OPCODE.text, 'begun and never ended', { fin: false }),
   clientFrame(OPCODE.text, Buffer.from([0xff, 0xfe])),
@@ -138,11 +142,22 @@ const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ mi
   maxLength: 6,
 });
 
+/** Bits by where they are in the bytes, from 0 to 1. */
+const flips = fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), { maxLength: 3 });
+
+function flipped(bytes: Buffer, at: readonly number[]): Buffer {
+  for (const place of at) {
+    const bit = Math.floor(place * bytes.length * 8);
+    bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+  }
+  return bytes;
+}
+
 describe('with the fast lane and without', () => {
   test('the same is heard and said, whatever comes', { timeout: 60_000 }, async () => {
     await fc.assert(
-      fc.asyncProperty(frames, sizes, async (list, cuts) => {
-        const bytes = Buffer.concat(list);
+      fc.asyncProperty(frames, sizes, flips, async (list, cuts, bits) => {
+        const bytes = flipped(Buffer.concat(list), bits);
         // Tiny pieces of a large message would be as many turns of the event loop.
         const least = Math.ceil(bytes.length / 400);
         await sameEitherWay(

@@ -62,6 +62,11 @@ export class RawSocket implements AsyncDisposable {
     return raw;
   }
 
+  /** What was received and not taken yet. */
+  get left(): Buffer {
+    return this.#bytes;
+  }
+
   write(bytes: Buffer | string): void {
     this.socket.write(bytes);
   }
