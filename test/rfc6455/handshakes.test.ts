@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { RawSocket } from '../support/raw-socket.ts';
+import { OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 import { until, within } from '../support/within.ts';
 import { frame } from './case.ts';
@@ -11,7 +11,22 @@ import { HANDSHAKES, type HandshakeCase } from './handshakes.ts';
 const DOORS = ['/ws/manager', '/ws/broadcast'];
 /** Of a longer request only so many bytes come one by one. */
 const SINGLE_BYTES = 500;
-const OPCODE_PING = 9;
+
+/** The first bytes one by one, the rest at once; nothing more once the server has ended the connection. */
+async function send({ socket }: RawSocket, request: Buffer, single: number): Promise<void> {
+  for (let at = 0; at < request.length && socket.writable; ) {
+    const end = at < single ? at + 1 : request.length;
+    socket.write(request.subarray(at, end));
+    at = end;
+    await nextTurn();
+  }
+}
+
+function says(head: string, { status, has = [], hasNot = [] }: HandshakeCase): void {
+  assert.match(head, new RegExp(`^http/1\\.1 ${status} `));
+  for (const line of has) assert.ok(head.includes(`\r\n${line.toLowerCase()}\r\n`), `${line} in ${head}`);
+  for (const text of hasNot) assert.ok(!head.includes(text), `no ${text} in ${head}`);
+}
 
 describe('the opening handshake', { concurrency: 8 }, () => {
   let server: TestServer;
@@ -25,20 +40,11 @@ describe('the opening handshake', { concurrency: 8 }, () => {
 
   async function knock(path: string, given: HandshakeCase, isDribbled: boolean): Promise<void> {
     await using socket = await RawSocket.connect(server.address);
-    const request = given.request(path);
-    const single = isDribbled ? Math.min(SINGLE_BYTES, request.length) : 0;
-    for (let at = 0; at < single && socket.socket.writable; at++) {
-      socket.write(Buffer.from(request.slice(at, at + 1), 'latin1'));
-      await nextTurn();
-    }
-    if (socket.socket.writable) socket.write(Buffer.from(request.slice(single), 'latin1'));
+    await send(socket, Buffer.from(given.request(path), 'latin1'), isDribbled ? SINGLE_BYTES : 0);
     const head = (await socket.head()).toLowerCase();
-    assert.match(head, new RegExp(`^http/1\\.1 ${given.status} `));
-    for (const line of given.has ?? [])
-      assert.ok(head.includes(`\r\n${line.toLowerCase()}\r\n`), `${line} in ${head}`);
-    for (const text of given.hasNot ?? []) assert.ok(!head.includes(text), `no ${text} in ${head}`);
+    says(head, given);
     if (given.status === 101) {
-      socket.write(frame(OPCODE_PING, 'open'));
+      socket.write(frame(OPCODE.ping, 'open'));
       while ((await socket.frame()).payload.toString() !== 'open');
     } else if (given.status === 400 || head.includes('\r\nconnection: close')) {
       await within('the end of what was refused', socket.closed);
