@@ -26,6 +26,7 @@ export type {
   QuotaConfig,
   Role,
   Store,
+  TlsFiles,
 } from './config/shape.ts';
 
 export interface ConfigInput {

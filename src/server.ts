@@ -52,6 +52,8 @@ export interface RunningServer {
   stats(): ServerStats;
   /** Resolves with the reason when the server can not go on: its store failed. Stop it then. */
   readonly failed: Promise<Error>;
+  /** Reads again what may change while it runs: the certificate. False: there is nothing. What comes of it is logged. */
+  reload(): boolean;
   /**
    * Stops accepting, stores what publishers sent, delivers what is stored, tells subscribers where to resume.
    * Resolves within the drain time-out; false when something was left undone. Idempotent.
@@ -99,6 +101,7 @@ export async function startServer(
       addresses: parts.listener.addresses,
       stats: () => statsOf(parts),
       failed,
+      reload: () => parts.listener.reload(),
       stop: () => (stopping ??= stop(parts)),
     };
   } catch (error) {
@@ -153,7 +156,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     banner: banner(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
-  const listener = await Listener.open({ config: config.http, logger, routes, doors, isStreaming });
+  const listener = await Listener.open({ config: config.http, clock, logger, routes, doors, isStreaming });
   const ticker = setInterval(() => {
     wheel.tick();
     guests.tick();

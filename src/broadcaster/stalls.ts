@@ -24,9 +24,12 @@ export interface Mark {
   readonly bytes: number;
 }
 
+/** Told apart by identity. */
+export type Memory = { readonly byteLength: number };
+
 export interface Stall {
-  /** What the pending write is a view of. */
-  readonly memory: ArrayBufferLike;
+  /** What the pending write keeps alive: the memory it is a view of, or, once encrypted, one of its own. */
+  readonly memory: Memory;
   readonly sinceMs: number;
   /** Of its subscriptions; those that begin during the stall are added. */
   readonly marks: Mark[];
@@ -38,7 +41,7 @@ export class Stalls<Member extends Stallable> {
   /** In the order of stalling. */
   readonly #stalls = new Map<Member, Stall>();
   /** How many sockets wait with each piece of memory. */
-  readonly #pinned = new Map<ArrayBufferLike, number>();
+  readonly #pinned = new Map<Memory, number>();
   #bytes = 0;
 
   constructor(options: { maxBytes: number; writeBytes: number }) {

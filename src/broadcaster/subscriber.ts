@@ -3,6 +3,7 @@
  * life:
  *
  *   ready ──socket pushed back──▶ stalled ──drained──▶ ready
+ *   ready ──not known yet──▶ underway ──drained──▶ ready, or ──▶ stalled
  *   any ──close──▶ closing ──connection gone──▶ closed
  *
  * Nothing is queued for it: what it has not been sent lies in the channel, and its subscriptions go on from
@@ -16,7 +17,7 @@ import { formatCursor } from '../protocol/cursor.ts';
 import type { Format } from './format.ts';
 import type { Passes, Pumpable } from './passes.ts';
 import type { Lag } from './slow-reader.ts';
-import type { Mark, Stallable, Stalls } from './stalls.ts';
+import type { Mark, Memory, Stallable, Stalls } from './stalls.ts';
 import { type OnGap, type Outlet, PUMP_BYTES, type Subscription } from './subscription.ts';
 import type { Transport, WriteOutcome } from './transport.ts';
 import type { Turns } from './turns.ts';
@@ -40,7 +41,7 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   readonly #context: SubscriberContext;
   readonly #transport: Transport;
   readonly #subscriptions: Subscription[] = [];
-  #state: 'ready' | 'stalled' | 'closing' | 'closed' = 'ready';
+  #state: 'ready' | 'underway' | 'stalled' | 'closing' | 'closed' = 'ready';
   /** Whose turn it was last. */
   #turn = 0;
   #writtenBytes = 0;
@@ -56,7 +57,7 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   }
 
   get isOpen(): boolean {
-    return this.#state === 'ready' || this.#state === 'stalled';
+    return this.#state !== 'closing' && this.#state !== 'closed';
   }
 
   /** Whether the socket takes bytes. */
@@ -99,7 +100,8 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   write(bytes: Buffer, weight: number = bytes.length): WriteOutcome {
     const outcome = this.#transport.write(bytes);
     this.#writtenBytes += weight;
-    if (outcome === 'pending') this.#stall(bytes);
+    if (outcome === 'pending') this.#stall(bytes.buffer);
+    if (outcome === 'underway' && this.#state === 'ready') this.#state = 'underway';
     // Nobody must wait for it: its peer may take its time to end the connection.
     if (outcome === 'closed') this.detach();
     return outcome;
@@ -108,10 +110,19 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   /** The transport's pending bytes are gone. */
   drained(): void {
     this.#context.stalls.remove(this);
-    if (this.#state !== 'stalled') return;
+    if (this.#state !== 'stalled' && this.#state !== 'underway') return;
     this.#state = 'ready';
     this.onReady?.();
     this.#context.passes.pump(this);
+  }
+
+  /** The transport's bytes that were underway are pending: so many, encrypted, which it shares with nobody. */
+  stalled(pendingBytes: number): void {
+    const memory = { byteLength: pendingBytes };
+    if (this.#state === 'closing' && this.#context.stalls.get(this) === undefined) this.#hold(memory);
+    if (this.#state !== 'underway') return;
+    for (const subscription of this.#subscriptions) subscription.forgetRange();
+    this.#stall(memory);
   }
 
   /** A subscription has come to a gap that is a loss to it. */
@@ -189,12 +200,16 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     this.#context.gone(this);
   }
 
-  #stall(pending: Buffer): void {
-    if (this.#state !== 'ready') return;
+  #stall(memory: Memory): void {
+    if (this.#state !== 'ready' && this.#state !== 'underway') return;
     this.#state = 'stalled';
+    this.#hold(memory);
+  }
+
+  #hold(memory: Memory): void {
     const marks = this.#subscriptions.map(markOf);
     const sinceMs = this.#context.clock.monotonic();
-    this.#context.stalls.add(this, { memory: pending.buffer, sinceMs, marks });
+    this.#context.stalls.add(this, { memory, sinceMs, marks });
   }
 }
 

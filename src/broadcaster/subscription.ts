@@ -227,7 +227,7 @@ export class Subscription implements Pumpable {
     this.#no = run.next.no;
     this.#index = run.next.index;
     if (outcome === 'taken') return true;
-    this.forgetRange();
+    if (outcome === 'pending') this.forgetRange();
     return false;
   }
 

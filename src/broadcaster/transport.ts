@@ -3,6 +3,8 @@
 export type WriteOutcome =
   /** The kernel has all of it: more may be written. */
   | 'taken'
+  /** Whether the kernel has it is known soon: write nothing until `drained` is called, or `stalled` before it. */
+  | 'underway'
   /** Some of it waits in this process: write nothing until `drained` is called on the subscriber. */
   | 'pending'
   /** Nothing was written, because one side has begun to close. */

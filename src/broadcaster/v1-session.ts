@@ -115,6 +115,11 @@ export class V1Session implements Transport {
     this.#subscriber.drained();
   }
 
+  /** What was underway is pending. */
+  stalled(bytes: number): void {
+    this.#subscriber.stalled(bytes);
+  }
+
   /** The connection is gone. */
   detach(): void {
     this.#asks = [];

@@ -2,6 +2,7 @@
  * `rivercast serve`: starts the server and stays until it is told to stop or cannot go on.
  *
  *   SIGTERM, SIGINT         graceful stop, exit code 0
+ *   SIGHUP                  the certificate is read again
  *   a second SIGINT         exit at once, 130
  *   the server failed       graceful stop, exit code 1
  *   something left undone   such as a message that could not be stored: exit code 1
@@ -9,7 +10,7 @@
  */
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
-import { startServer } from '../server.ts';
+import { type RunningServer, startServer } from '../server.ts';
 import { announce } from './welcome.ts';
 import { keepYoungGenerationSmall } from './young-generation.ts';
 
@@ -21,7 +22,11 @@ const STOP_GRACE_MS = 5000;
 /** Resolves to the exit code once the server has stopped. `exit` ends the process at once. */
 export async function serve(config: Config, logger: Logger, exit: (code: number) => never): Promise<number> {
   keepYoungGenerationSmall();
+  let server: RunningServer | null = null;
   const asked = stopSignal(logger, exit);
+  process.on('SIGHUP', () => {
+    if (server?.reload() !== true) logger.info('SIGHUP is ignored: there is no certificate to read again');
+  });
   const starting = startServer(config, logger);
   const early = await Promise.race([asked, starting]);
   if (typeof early === 'string') {
@@ -29,7 +34,7 @@ export async function serve(config: Config, logger: Logger, exit: (code: number)
     logger.info({ signal: early }, 'stopped before the start was over');
     return exit(0);
   }
-  const server = early;
+  server = early;
   announce(config, server.addresses, logger);
 
   const reason = await Promise.race([asked, server.failed]);

@@ -1,7 +1,7 @@
 /** From settings by their names to a configuration by who reads it. */
 import type { RetentionRule } from '../channels.ts';
 import { modeOf } from './contradictions.ts';
-import type { AuthConfig, Config, QuotaConfig } from './shape.ts';
+import type { AuthConfig, Config, QuotaConfig, TlsFiles } from './shape.ts';
 import type { Values } from './table.ts';
 import { isLoopback } from './values.ts';
 
@@ -20,6 +20,7 @@ export function assemble(values: Values): Config {
       idleTimeoutMs: values.IDLE_TIMEOUT_MS,
       lingerMs: values.LINGER_MS,
       compression: values.COMPRESSION,
+      tls: tlsOf(values),
     },
     auth,
     quotas: quotasOf(values),
@@ -87,6 +88,10 @@ function quotasOf(values: Values): QuotaConfig {
     publishRate: values.PUBLISH_RATE,
     publishRatePerSubject: values.PUBLISH_RATE_PER_SUBJECT,
   };
+}
+
+function tlsOf({ TLS_CERT: cert, TLS_KEY: key }: Values): TlsFiles | null {
+  return cert === undefined || key === undefined ? null : { cert, key };
 }
 
 function rulesOf({ RETENTION = [], RETENTION_FILE = [] }: Values): RetentionRule[] {

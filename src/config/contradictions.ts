@@ -10,6 +10,9 @@ export function contradictions(values: Values): string[] {
   if (values.REDIS_CA_FILE !== undefined && !/^rediss/i.test(values.REDIS_URL ?? '')) {
     problems.push('REDIS_CA_FILE needs a REDIS_URL that begins with rediss: nothing else is encrypted.');
   }
+  if ((values.TLS_CERT === undefined) !== (values.TLS_KEY === undefined)) {
+    problems.push('TLS_CERT and TLS_KEY belong together. Set both of them, or none.');
+  }
   problems.push(...authContradictions(values));
   if (modeOf(values) === 'off' && !values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
     const risk =

@@ -46,6 +46,12 @@ export interface QuotaConfig {
   readonly publishRatePerSubject: number;
 }
 
+/** Absolute paths of PEM files. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface HttpConfig {
   readonly host: string;
   /** The first must be listened on; the others are best effort. 0 = any free port. */
@@ -63,6 +69,8 @@ export interface HttpConfig {
   readonly idleTimeoutMs: number;
   readonly lingerMs: number;
   readonly compression: boolean;
+  /** Null: connections are not encrypted here. */
+  readonly tls: TlsFiles | null;
 }
 
 export type DurabilityLevel = 'memory' | 'replicated' | 'fsync';

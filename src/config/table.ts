@@ -8,10 +8,12 @@ import { MANAGER_ROWS, type ManagerValues } from './manager.ts';
 import { PROCESS_ROWS, type ProcessValues } from './process.ts';
 import { QUOTA_ROWS, type QuotaValues } from './quotas.ts';
 import type { Row, Rows } from './rows.ts';
+import { TLS_ROWS, type TlsValues } from './tls.ts';
 
 /** The settings, each read and fine alone. */
 export type Values = ProcessValues &
   HttpValues &
+  TlsValues &
   AuthValues &
   QuotaValues &
   LogValues &
@@ -21,6 +23,7 @@ export type Values = ProcessValues &
 export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   Process: { ...PROCESS_ROWS },
   Listening: { ...HTTP_ROWS },
+  TLS: { ...TLS_ROWS },
   'Identity and permission': { ...AUTH_ROWS },
   Quotas: { ...QUOTA_ROWS },
   Log: { ...LOG_ROWS },
@@ -31,6 +34,7 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> =
 const TABLE: Rows<Values> = {
   ...PROCESS_ROWS,
   ...HTTP_ROWS,
+  ...TLS_ROWS,
   ...AUTH_ROWS,
   ...QUOTA_ROWS,
   ...LOG_ROWS,

@@ -21,7 +21,7 @@ import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
 import { Inflater } from './deflate.ts';
 import { FastLane } from './fast-lane.ts';
 import type { Dismissable, Guest } from './guests.ts';
-import { type Outflow, watchDrain, writeShared } from './outflow.ts';
+import { type Outflow, watch, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
 
@@ -43,6 +43,8 @@ export interface ConnectionContext {
 export interface ConnectionUser {
   /** Pending bytes are gone. */
   drained(): void;
+  /** So many bytes that were underway wait in this process; `drained` follows. Absent: it writes nothing. */
+  stalled?(bytes: number): void;
   /** The connection is gone. */
   detach(): void;
   /** What it is to be sent on a regular visit; null: nothing. */
@@ -57,7 +59,7 @@ export interface ConnectionUser {
 
 export class Connection implements Outflow, Transport, Visited, Dismissable {
   readonly socket: Socket;
-  isDraining = false;
+  flow: Outflow['flow'] = 'clear';
   wheelSlot = -1;
   /** Who is told what happens to the connection. */
   user: ConnectionUser | null = null;
@@ -181,6 +183,10 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     this.user?.drained();
   }
 
+  stuck(bytes: number): void {
+    this.user?.stalled?.(bytes);
+  }
+
   #isWaitingForUs(): boolean {
     return this.socket.writableLength > 0 || this.#ws?.isPaused === true || !this.isOpen;
   }
@@ -199,13 +205,13 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     if (!this.socket.writable || this.socket.writableLength > 0) return;
     this.socket.write(bytes);
     this.#lastBytes += bytes.length;
-    if (this.socket.writableLength > 0) watchDrain(this);
+    if (this.socket.writableLength > 0) watch(this);
   }
 
   #pong(): void {
     if (this.#ping === null || !this.isOpen) return;
     if (this.socket.writableLength > 0) {
-      watchDrain(this);
+      watch(this);
       return;
     }
     const payload = this.#ping;

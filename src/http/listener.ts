@@ -1,4 +1,4 @@
-/** The listening sockets: one HTTP server per port, all with the same routes and doors. */
+/** The listening sockets: one HTTP server per port, all with the same routes and doors, all behind TLS or none. */
 import {
   createServer,
   type IncomingMessage,
@@ -6,12 +6,19 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { background } from '../background.ts';
+import type { Clock } from '../clock.ts';
 import type { HttpConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { Certificate } from './certificate.ts';
 import type { Doors } from './doors.ts';
+import { isEncrypted } from './outflow.ts';
+import { createSecureServer, cutAll, replacePair } from './secure-server.ts';
+import { securityHeaders, securityLines } from './security-headers.ts';
 
 /** Half-sent requests are closed after this. */
 interface RequestTimeouts {
@@ -38,6 +45,7 @@ const BROKEN_STATUS: Readonly<Record<string, number>> = {
 
 interface ListenOptions {
   readonly config: HttpConfig;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly routes: FastifyInstance;
   readonly doors: Doors;
@@ -48,32 +56,39 @@ interface ListenOptions {
 
 export class Listener {
   readonly #servers: readonly Server[];
+  readonly #certificate: Certificate | null;
+  readonly #logger: Logger;
   readonly addresses: readonly string[];
 
-  private constructor(servers: readonly Server[]) {
+  private constructor(servers: readonly Server[], certificate: Certificate | null, logger: Logger) {
     this.#servers = servers;
-    this.addresses = servers.map(addressOf);
+    this.#certificate = certificate;
+    this.#logger = logger;
+    this.addresses = servers.map((server) => addressOf(server, certificate === null ? 'http' : 'https'));
+    certificate?.follow((pair) => {
+      for (const server of servers) replacePair(server as SecureServer, pair);
+    });
   }
 
   /** Listens on every port; all but the first are best effort. Rejects with StartError. */
   static async open(options: ListenOptions): Promise<Listener> {
-    const { config, logger } = options;
+    const { config, clock, logger } = options;
     await options.routes.ready();
-    const servers: Server[] = [];
-    for (const port of config.ports) {
-      const server = makeServer(options);
-      try {
-        await listen(server, config.host, port);
-        // Running out of descriptors, say: accepting goes on when there are some again.
-        server.on('error', (error) => logger.error({ err: error, port }, 'accepting connections failed'));
-        servers.push(server);
-      } catch (error) {
-        const reason = describe(error as NodeJS.ErrnoException, config.host, port);
-        if (servers.length === 0) throw new StartError(reason, 1, { cause: error });
-        logger.warn({ port }, `not listening on port ${port}: ${reason}`);
-      }
+    const files = config.tls;
+    const certificate = files === null ? null : await Certificate.open({ files, clock, logger });
+    try {
+      return new Listener(await listenOnAll(options, certificate), certificate, logger);
+    } catch (error) {
+      certificate?.close();
+      throw error;
     }
-    return new Listener(servers);
+  }
+
+  /** Reads the certificate again; false: there is none. What comes of it is logged. */
+  reload(): boolean {
+    if (this.#certificate === null) return false;
+    background('reading the certificate again', this.#certificate.reload(), this.#logger);
+    return true;
   }
 
   /** Stops accepting; connections that are open stay. */
@@ -86,28 +101,57 @@ export class Listener {
 
   /** Ends what is still open. */
   close(): void {
-    for (const server of this.#servers) server.closeAllConnections();
+    this.#certificate?.close();
+    for (const server of this.#servers) {
+      server.closeAllConnections();
+      cutAll(server);
+    }
   }
+}
+
+async function listenOnAll(options: ListenOptions, certificate: Certificate | null): Promise<Server[]> {
+  const { config, logger } = options;
+  const servers: Server[] = [];
+  for (const port of config.ports) {
+    const server = makeServer(options, certificate);
+    try {
+      await listen(server, config.host, port);
+      // Running out of descriptors, say: accepting goes on when there are some again.
+      server.on('error', (error) => logger.error({ err: error, port }, 'accepting connections failed'));
+      servers.push(server);
+    } catch (error) {
+      const reason = describe(error as NodeJS.ErrnoException, config.host, port);
+      if (servers.length === 0) throw new StartError(reason, 1, { cause: error });
+      logger.warn({ port }, `not listening on port ${port}: ${reason}`);
+    }
+  }
+  return servers;
 }
 
 /** What is not answered yet on each connection, in order. */
 const answering = new WeakMap<Socket, Set<ServerResponse>>();
 
-function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenOptions): Server {
-  const server = createServer(
-    {
-      headersTimeout: timeouts.headersMs,
-      requestTimeout: timeouts.requestMs,
-      connectionsCheckingInterval: timeouts.checkMs,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      noDelay: true,
-    },
-    (request, response) => {
-      remember(request.socket, response);
-      if (hasTooManyHeaders(request)) response.writeHead(TOO_MANY_HEADERS, { Connection: 'close' }).end();
-      else routes.routing(request, response);
-    },
-  );
+function makeServer(options: ListenOptions, certificate: Certificate | null): Server {
+  const { routes, doors, isStreaming, timeouts = TIMEOUTS } = options;
+  const settings = {
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
+    connectionsCheckingInterval: timeouts.checkMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    noDelay: true,
+  };
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    remember(request.socket, response);
+    if (hasTooManyHeaders(request)) refuseHeaders(request, response);
+    else routes.routing(request, response);
+  };
+  const server =
+    certificate === null
+      ? createServer(settings, answer)
+      : createSecureServer(
+          { ...settings, pair: certificate.pair, handshakeTimeout: timeouts.headersMs },
+          answer,
+        );
   // Node's own bound drops the headers beyond it: an Origin or a key may be among them.
   server.maxHeadersCount = 0;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -117,7 +161,7 @@ function makeServer({ routes, doors, isStreaming, timeouts = TIMEOUTS }: ListenO
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
     if (answering.has(socket)) socket.destroy();
-    else if (hasTooManyHeaders(request)) socket.end(statusOnly(TOO_MANY_HEADERS));
+    else if (hasTooManyHeaders(request)) socket.end(statusOnly(TOO_MANY_HEADERS, socket));
     else if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
     else readPlainly(server, request, socket, head);
   });
@@ -128,8 +172,14 @@ function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
   return rawHeaders.length > 2 * MAX_HEADERS;
 }
 
-function statusOnly(status: number): string {
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`;
+function refuseHeaders(request: IncomingMessage, response: ServerResponse): void {
+  const headers = { ...securityHeaders(request), Connection: 'close' };
+  response.writeHead(TOO_MANY_HEADERS, headers).end();
+}
+
+function statusOnly(status: number, socket: Socket): string {
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Connection: close', ...securityLines(socket)];
+  return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
 function remember(socket: Socket, response: ServerResponse): void {
@@ -153,7 +203,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
   else {
     if (unanswered[0]?.headersSent !== true) {
       const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
-      socket.write(statusOnly(status));
+      socket.write(statusOnly(status, socket));
     }
     socket.destroy(error);
   }
@@ -177,7 +227,7 @@ function readPlainly(server: Server, request: IncomingMessage, socket: Socket, h
     if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${request.rawHeaders[i + 1]}`);
   }
   socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
-  server.emit('connection', socket);
+  server.emit(isEncrypted(socket) ? 'secureConnection' : 'connection', socket);
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
@@ -198,7 +248,7 @@ function describe(error: NodeJS.ErrnoException, host: string, port: number): str
   return `cannot listen on ${host}:${port}: ${error.message}`;
 }
 
-function addressOf(server: Server): string {
+function addressOf(server: Server, scheme: 'http' | 'https'): string {
   const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

@@ -8,7 +8,8 @@ import { isIP } from 'node:net';
 import type { HttpConfig } from '../config.ts';
 import type { Problem } from './problem.ts';
 
-export type OriginPolicy = Pick<HttpConfig, 'allowedOrigins' | 'isReachedByAnyName'>;
+export type OriginPolicy = Pick<HttpConfig, 'allowedOrigins' | 'isReachedByAnyName'> &
+  Partial<Pick<HttpConfig, 'tls'>>;
 
 /** What a page is told that may not. */
 export const FOREIGN_PAGE: Problem = {
@@ -24,13 +25,15 @@ export const FOREIGN_PAGE: Problem = {
 export function isOriginAllowed(
   origin: string | undefined,
   host: string | undefined,
-  { allowedOrigins: allowed, isReachedByAnyName }: OriginPolicy,
+  { allowedOrigins: allowed, isReachedByAnyName, tls = null }: OriginPolicy,
 ): boolean {
   if (origin === undefined) return true;
   const url = parseOrigin(origin);
   if (url === null) return false;
   if (allowed.length > 0) return allowed.some((pattern) => matches(url, pattern));
   if (isLoopbackName(url.hostname)) return true;
+  // Without TLS here a proxy may have it: then the page's own origin has either scheme.
+  if (tls !== null && url.protocol !== 'https:') return false;
   return url.host === host?.toLowerCase() && (isReachedByAnyName || isAddress(url.hostname));
 }
 

@@ -6,6 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode, retryOf } from '../errors.ts';
+import { securityLines } from './security-headers.ts';
 
 const UNAUTHORIZED = 401;
 /** RFC 6750, 3: what kind of credentials are asked for. */
@@ -48,6 +49,7 @@ export function refuseUpgrade(socket: Duplex, problem: Problem): void {
     'Connection: close',
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
+    ...securityLines(socket),
     ...(http === UNAUTHORIZED ? [`WWW-Authenticate: ${CHALLENGE}`] : []),
     ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
     ...(problem.code === 'upgrade_required'

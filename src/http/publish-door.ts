@@ -68,6 +68,7 @@ export class PublishDoor {
     this.#answered.set(connection, publisher);
     const user: ConnectionUser = {
       drained: () => publisher.drained(),
+      stalled: () => publisher.stalled(),
       detach: () => {
         this.#answered.delete(connection);
         publisher.detach();

@@ -3,7 +3,9 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
+import { isEncrypted } from './outflow.ts';
 import { type Problem, sendProblem } from './problem.ts';
+import { securityHeaders } from './security-headers.ts';
 import { registerSse, type SseOptions } from './sse.ts';
 
 /** `/readyz` must fail within 2 s of trouble, also when the log does not answer at all. */
@@ -29,8 +31,16 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
     exposeHeadRoutes: true,
     bodyLimit: 64 * 1024,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    frameworkErrors: (error, _request, reply) =>
-      void sendProblem(reply as FastifyReply, { code: 'bad_request', detail: error.message.slice(0, 200) }),
+    // No hook has seen these.
+    frameworkErrors: (error, request, reply) =>
+      void sendProblem((reply as FastifyReply).headers(securityHeaders(request.raw)), {
+        code: 'bad_request',
+        detail: error.message.slice(0, 200),
+      }),
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(securityHeaders(request.raw));
+    done();
   });
   const probe = sharedProbe(options.probe);
 
@@ -42,11 +52,12 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
     return reply.code(503).header('Retry-After', '1').send({ status: 'unavailable', reason });
   });
   for (const path of options.doorPaths) {
-    app.get(path, async (_request, reply) => {
+    app.get(path, async (request, reply) => {
+      const scheme = isEncrypted(request.raw.socket) ? 'wss' : 'ws';
       reply.header('Upgrade', 'websocket').header('Connection', 'Upgrade');
       return sendProblem(reply, {
         code: 'upgrade_required',
-        detail: `open ws://…${path} with a WebSocket client`,
+        detail: `open ${scheme}://…${path} with a WebSocket client`,
       });
     });
   }

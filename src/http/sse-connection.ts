@@ -10,12 +10,12 @@ import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
 import { CLOSE } from '../protocol/close.ts';
 import type { Staying } from './connections.ts';
 import type { Dismissable, Guest } from './guests.ts';
-import { type Outflow, watchDrain, writeShared } from './outflow.ts';
+import { type Outflow, watch, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT } from './timer-wheel.ts';
 
 export class SseConnection implements Outflow, Transport, Staying, Dismissable {
   readonly socket: Socket;
-  isDraining = false;
+  flow: Outflow['flow'] = 'clear';
   wheelSlot = -1;
   /** Who listens here. */
   subscriber: Subscriber | null = null;
@@ -60,7 +60,7 @@ export class SseConnection implements Outflow, Transport, Staying, Dismissable {
     const position = this.subscriber?.visit(VISITS_PER_HEARTBEAT) ?? null;
     if (position === null) return;
     this.socket.write(position);
-    if (this.socket.writableLength > 0) watchDrain(this);
+    if (this.socket.writableLength > 0) watch(this);
   }
 
   get isOpen(): boolean {
@@ -69,5 +69,9 @@ export class SseConnection implements Outflow, Transport, Staying, Dismissable {
 
   flushed(): void {
     this.subscriber?.drained();
+  }
+
+  stuck(bytes: number): void {
+    this.subscriber?.stalled(bytes);
   }
 }

@@ -35,8 +35,8 @@ const MAX_WRITE_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export interface AnsweredConnection extends PublisherConnection {
-  /** `pending`: some of it waits in this process, and `drained` follows. */
-  write(bytes: Buffer): 'taken' | 'pending' | 'closed';
+  /** `pending`: some of it waits in this process, and `drained` follows; `underway`: perhaps, then `stalled` comes first. */
+  write(bytes: Buffer): 'taken' | 'underway' | 'pending' | 'closed';
   destroy(): void;
 }
 
@@ -152,8 +152,16 @@ export class V1Publisher implements Submitter, Pausable {
     this.#readOn();
   }
 
+  /** What was underway is pending. */
+  stalled(): void {
+    if (this.#isBlocked) return;
+    this.#isBlocked = true;
+    this.#blockedMs = this.#options.clock.monotonic();
+  }
+
   /** The connection's pending bytes are gone. */
   drained(): void {
+    if (!this.#isBlocked) return;
     this.#isBlocked = false;
     this.#answer();
   }
@@ -301,9 +309,7 @@ export class V1Publisher implements Submitter, Pausable {
   #write(frames: string): void {
     const outcome = this.#options.connection.write(Buffer.from(frames, 'latin1'));
     if (outcome === 'closed') this.#isClosed = true;
-    if (outcome !== 'pending') return;
-    this.#isBlocked = true;
-    this.#blockedMs = this.#options.clock.monotonic();
+    if (outcome === 'pending') this.stalled();
   }
 
   #endIfAnswered(): void {

@@ -71,6 +71,7 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
     banner: '',
   });
   const listener = await Listener.open({
+    clock: systemClock,
     config: config.http,
     logger,
     routes,

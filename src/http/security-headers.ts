@@ -1,0 +1,38 @@
+/**
+ * What every plain HTTP answer tells a browser, refusals included: take it for what it says it is, show it in no
+ * frame, run nothing in it, let no page of another origin embed it (one that may read it asks by CORS, which this
+ * does not touch), and pass its URL, which may bear a token, on to nobody. Over TLS also: never come without again.
+ */
+import type { IncomingMessage } from 'node:http';
+import { isEncrypted } from './outflow.ts';
+
+type Headers = Readonly<Record<string, string>>;
+
+const ALWAYS: Headers = {
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+};
+const ENCRYPTED: Headers = { ...ALWAYS, 'Strict-Transport-Security': 'max-age=31536000' };
+const ALWAYS_LINES = linesOf(ALWAYS);
+const ENCRYPTED_LINES = linesOf(ENCRYPTED);
+
+export function securityHeaders({ socket, headers }: Pick<IncomingMessage, 'socket' | 'headers'>): Headers {
+  return isEncrypted(socket) && !isLocal(headers.host) ? ENCRYPTED : ALWAYS;
+}
+
+/** The same for an answer that is written by hand. The request may not be known: it was none. */
+export function securityLines(socket: object, host?: string): readonly string[] {
+  return isEncrypted(socket) && !isLocal(host) ? ENCRYPTED_LINES : ALWAYS_LINES;
+}
+
+/** A browser would ask every other server on its own machine for TLS as well. */
+function isLocal(host: string | undefined): boolean {
+  return host !== undefined && /(^|\.)localhost(:\d*)?$/i.test(host);
+}
+
+function linesOf(headers: Headers): readonly string[] {
+  return Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+}
