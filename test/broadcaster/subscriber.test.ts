@@ -52,6 +52,45 @@ describe('a stalled subscriber', () => {
     assert.equal(rig.context.stalls.count, 0);
   });
 
+  test('that may yet prove to be none is written nothing, counted nowhere, and goes on when it does', () => {
+    const rig = new Rig();
+    const { subscriber, transport } = rig.subscribe();
+    transport.outcome = 'underway';
+    for (let n = 1; n <= 10; n++) rig.tail.push(pageOf([entry(n)]));
+    assert.deepEqual([transport.writes.length, rig.context.stalls.count, subscriber.isOpen], [1, 0, true]);
+    transport.drain();
+    subscriber.drained();
+    assert.deepEqual([transport.writes.length, transport.texts.length], [2, 10]);
+  });
+
+  test('whose bytes were encrypted holds as many as are pending, alone', () => {
+    const rig = new Rig();
+    const members = [rig.subscribe(), rig.subscribe()];
+    for (const { transport } of members) transport.outcome = 'underway';
+    rig.tail.push(pageOf([entry(1)]));
+    for (const { subscriber } of members) subscriber.stalled(300);
+    assert.deepEqual([rig.context.stalls.count, rig.context.stalls.bytes], [2, 600]);
+    rig.tail.push(pageOf([entry(2)]));
+    for (const { subscriber, transport } of members) {
+      transport.drain();
+      subscriber.drained();
+      assert.deepEqual(transport.texts, ['m1', 'm2']);
+    }
+    assert.deepEqual([rig.context.stalls.count, rig.context.stalls.bytes], [0, 0]);
+  });
+
+  test('that was closed before it proved to be one is counted until its bytes are gone', () => {
+    const rig = new Rig();
+    const { subscriber, transport } = rig.subscribe();
+    transport.outcome = 'underway';
+    rig.tail.push(pageOf([entry(1)]));
+    subscriber.close(1012);
+    subscriber.stalled(300);
+    assert.equal(rig.context.stalls.bytes, 300);
+    subscriber.drained();
+    assert.equal(rig.context.stalls.bytes, 0);
+  });
+
   test('that falls off the ring goes on from the log', async () => {
     await using followed = new FollowedLog();
     const follower = await followed.follow({ at: 'latest' });

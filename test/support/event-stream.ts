@@ -2,7 +2,8 @@
  * A reader of server-sent events as the HTML standard has it (section 9.2.6), over a plain HTTP request: it keeps
  * each event fired and the last id, and never misses one. `await using` ends it.
  */
-import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { requestTo } from './secure.ts';
 import { within } from './within.ts';
 
 export interface StreamEvent {
@@ -109,9 +110,8 @@ export class EventStream implements AsyncDisposable {
   /** Resolves with the head of the answer, whatever its status. */
   static open(url: string, { headers = {}, method = 'GET' }: StreamOptions = {}): Promise<EventStream> {
     const opened = new Promise<EventStream>((resolve, reject) => {
-      const asked = request(url, { headers, method, agent: false }, (response) =>
-        resolve(new EventStream(response)),
-      );
+      const asked = requestTo(url, { headers, method, agent: false });
+      asked.on('response', (response) => resolve(new EventStream(response)));
       asked.on('error', reject);
       asked.end();
     });

@@ -1,7 +1,8 @@
 /** Publishing over HTTP, as a test asks for it and reads the answer. */
-import { type IncomingHttpHeaders, request } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { NDJSON, PATH } from './history.ts';
 import type { RawSocket } from './raw-socket.ts';
+import { requestTo } from './secure.ts';
 import { within } from './within.ts';
 
 export interface Posted {
@@ -26,7 +27,7 @@ export function post(
   { headers = {}, method = 'POST', path = PATH }: PostOptions = {},
 ): Promise<Posted> {
   const answered = new Promise<Posted>((resolve, reject) => {
-    const asking = request(`${address}${path}`, { method, agent: false, headers: { ...headers } });
+    const asking = requestTo(`${address}${path}`, { method, agent: false, headers: { ...headers } });
     asking.on('error', reject).on('response', (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (piece: string) => (text += piece));

@@ -3,7 +3,8 @@
  * vanish. `await using` ends it.
  */
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { socketTo } from './secure.ts';
 import { within } from './within.ts';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
@@ -46,10 +47,9 @@ export class RawSocket implements AsyncDisposable {
   }
 
   static async connect(address: string): Promise<RawSocket> {
-    const { hostname, port } = new URL(address);
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    const { socket, opened } = socketTo(address);
     const raw = new RawSocket(socket);
-    await within(`a connection to ${address}`, once(socket, 'connect'));
+    await within(`a connection to ${address}`, once(socket, opened));
     return raw;
   }
 

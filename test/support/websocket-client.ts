@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
+import { trusted } from './secure.ts';
 import { within } from './within.ts';
 
 export interface Received {
@@ -41,7 +42,7 @@ export class WebSocketClient implements AsyncDisposable {
 
   private constructor(url: string, { protocols = [], origin, deflate = false }: ClientOptions) {
     const headers = origin === undefined ? {} : { origin };
-    this.#ws = new WebSocket(url, [...protocols], { headers, perMessageDeflate: deflate });
+    this.#ws = new WebSocket(url, [...protocols], { headers, perMessageDeflate: deflate, ...trusted() });
     this.#ws.on('message', (data: Buffer, isBinary) => {
       this.#received.push({ type: isBinary ? 'binary' : 'text', data });
       this.#wake?.();
