@@ -1,7 +1,7 @@
 /** From settings by their names to a configuration by who reads it. */
 import type { RetentionRule } from '../channels.ts';
 import { modeOf } from './contradictions.ts';
-import type { AuthConfig, Config, QuotaConfig, TlsFiles } from './shape.ts';
+import type { AuthConfig, Config, HttpConfig, QuotaConfig, TlsFiles } from './shape.ts';
 import type { Values } from './table.ts';
 import { isLoopback } from './values.ts';
 
@@ -9,19 +9,7 @@ export function assemble(values: Values): Config {
   const auth = authOf(values);
   return {
     role: values.ROLE,
-    http: {
-      host: values.HOST,
-      ports: values.PORT,
-      allowedOrigins: values.ALLOWED_ORIGINS,
-      allowAnonymous: values.ALLOW_ANONYMOUS,
-      isReachedByAnyName: values.ALLOW_ANONYMOUS || !isLoopback(values.HOST) || auth.mode === 'required',
-      trustProxy: values.TRUST_PROXY,
-      heartbeatMs: values.HEARTBEAT_MS,
-      idleTimeoutMs: values.IDLE_TIMEOUT_MS,
-      lingerMs: values.LINGER_MS,
-      compression: values.COMPRESSION,
-      tls: tlsOf(values),
-    },
+    http: httpOf(values, auth),
     auth,
     quotas: quotasOf(values),
     log: {
@@ -64,6 +52,22 @@ export function assemble(values: Values): Config {
     },
     drainTimeoutMs: values.DRAIN_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
+  };
+}
+
+function httpOf(values: Values, auth: AuthConfig): HttpConfig {
+  return {
+    host: values.HOST,
+    ports: values.PORT,
+    allowedOrigins: values.ALLOWED_ORIGINS,
+    allowAnonymous: values.ALLOW_ANONYMOUS,
+    isReachedByAnyName: values.ALLOW_ANONYMOUS || !isLoopback(values.HOST) || auth.mode === 'required',
+    trustProxy: values.TRUST_PROXY,
+    heartbeatMs: values.HEARTBEAT_MS,
+    idleTimeoutMs: values.IDLE_TIMEOUT_MS,
+    lingerMs: values.LINGER_MS,
+    compression: values.COMPRESSION,
+    tls: tlsOf(values),
   };
 }
 

@@ -7,13 +7,7 @@ import { isLoopback } from './values.ts';
 export function contradictions(values: Values): string[] {
   const problems = logContradictions(values);
   const { HOST, HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
-  if (values.REDIS_CA_FILE !== undefined && !/^rediss/i.test(values.REDIS_URL ?? '')) {
-    problems.push('REDIS_CA_FILE needs a REDIS_URL that begins with rediss: nothing else is encrypted.');
-  }
-  if ((values.TLS_CERT === undefined) !== (values.TLS_KEY === undefined)) {
-    problems.push('TLS_CERT and TLS_KEY belong together. Set both of them, or none.');
-  }
-  problems.push(...authContradictions(values));
+  problems.push(...fileContradictions(values), ...authContradictions(values));
   if (modeOf(values) === 'off' && !values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
     const risk =
       'anybody who reaches it could publish and subscribe. Set AUTH_HS256_SECRET (or other keys), or ALLOW_ANONYMOUS=true if that is wanted.';
@@ -51,6 +45,17 @@ function authContradictions(values: Values): string[] {
     return [`AUTH="${AUTH}" needs keys to know tokens by: ${KEYS.join(', ')}, or several of them.`];
   }
   return [];
+}
+
+function fileContradictions(values: Values): string[] {
+  const problems: string[] = [];
+  if (values.REDIS_CA_FILE !== undefined && !/^rediss/i.test(values.REDIS_URL ?? '')) {
+    problems.push('REDIS_CA_FILE needs a REDIS_URL that begins with rediss: nothing else is encrypted.');
+  }
+  if ((values.TLS_CERT === undefined) !== (values.TLS_KEY === undefined)) {
+    problems.push('TLS_CERT and TLS_KEY belong together. Set both of them, or none.');
+  }
+  return problems;
 }
 
 function logContradictions({ ROLE, STORE, REDIS_URL, DURABILITY }: Values): string[] {
