@@ -6,6 +6,7 @@
  * To subscribe to a channel is also to read its history and its bounds; to administer it, to remove its entries;
  * `*` administers the server: its statistics, its subscribers, its metrics.
  */
+import { isChannelsPattern } from './channels.ts';
 import { RivercastError } from './errors.ts';
 
 /** Channels that a permission is for. */
@@ -35,6 +36,18 @@ export class ChannelSet {
   has(channel: string): boolean {
     return this.#names.has(channel) || this.#prefixes.some((prefix) => channel.startsWith(prefix));
   }
+}
+
+/** Of one permission: each is compared with the channel of each message. */
+export const MAX_PATTERNS = 100;
+
+/** Whether these can be the channels of a permission. */
+export function isPatterns(value: unknown): value is string[] {
+  return (
+    Array.isArray(value) &&
+    value.length <= MAX_PATTERNS &&
+    value.every((pattern) => typeof pattern === 'string' && isChannelsPattern(pattern))
+  );
 }
 
 export type Permission = 'publish' | 'subscribe' | 'admin';

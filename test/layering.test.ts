@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   leaf: ['leaf', 'protocol/close.ts'],
 };
 const LEAVES = [
+  'api-keys',
   'background',
   'channels',
   'clock',

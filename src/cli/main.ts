@@ -12,9 +12,12 @@ import { loadConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';
+import { type ApiKeyFlags, makeKey } from './api-key.ts';
 import { addSettings } from './flags.ts';
+import { addPermissions } from './permissions.ts';
 import { serve } from './serve.ts';
-import { DEFAULT_URL, trim } from './trim.ts';
+import { mintToken, type TokenFlags } from './token.ts';
+import { DEFAULT_URL, type TrimAsk, trim } from './trim.ts';
 
 const EXAMPLES = `
 Examples:
@@ -31,6 +34,21 @@ const SETTINGS_NOTE = `
 A flag wins over its environment variable. Sizes take units (64kib, 1mib, 2gib; kb, mb, gb are powers of 1000),
 and so do times (500ms, 30s, 5m, 12h, 7d). Give REDIS_URL in the environment when it holds a password: flags
 can be seen by every user of the machine.
+`;
+
+const TOKEN_EXAMPLES = `
+Without a permission it may publish and subscribe everywhere.
+
+Examples:
+  $ export AUTH_HS256_SECRET=$(openssl rand -base64 48)
+  $ rivercast token
+  $ rivercast token --subject ann --subscribe 'scores:*' --publish chat --expires 15m
+`;
+
+const API_KEY_EXAMPLES = `
+Examples:
+  $ rivercast api-key backend --publish '*' --file keys.json
+  $ rivercast api-key prometheus --admin '*' --file keys.json
 `;
 
 let logger: Logger | null = null;
@@ -88,6 +106,8 @@ function buildProgram(): Command {
     exit(await serve(config, logger, exit));
   });
   addTrim(program);
+  addToken(program);
+  addApiKey(program);
   return program;
 }
 
@@ -101,9 +121,43 @@ function addTrim(program: Command): void {
     )
     .showHelpAfterError('rivercast: for example: rivercast trim scores --before -2h')
     .addOption(new Option('--url <url>', 'the server').env('RIVERCAST_URL').default(DEFAULT_URL))
-    .action(async (channel: string, { before, url }: { readonly before: string; readonly url: string }) => {
-      process.stdout.write(`${await trim({ channel, before, url })}\n`);
+    .addOption(
+      new Option('--token <token>', 'what it asks for, if it does: a token or an API key').env(
+        'RIVERCAST_TOKEN',
+      ),
+    )
+    .action(async (channel: string, flags: Omit<TrimAsk, 'channel'>) => {
+      process.stdout.write(`${await trim({ channel, ...flags })}\n`);
     });
+}
+
+function addToken(program: Command): void {
+  const command = program
+    .command('token')
+    .description('mint a token for trying things out, signed by AUTH_HS256_SECRET')
+    .addOption(new Option('--secret <secret>', 'to sign with').env('AUTH_HS256_SECRET').hideHelp())
+    .option('--subject <name>', 'who it is for: the claim sub')
+    .option('--expires <time>', 'for how long it is good', '1h')
+    .addOption(new Option('--audience <name>', 'the claim aud').env('AUTH_AUDIENCE'))
+    .addOption(new Option('--issuer <name>', 'the claim iss').env('AUTH_ISSUER'))
+    .addHelpText('after', TOKEN_EXAMPLES);
+  addPermissions(command).action(async (flags: TokenFlags) => {
+    process.stdout.write(`${await mintToken(flags)}\n`);
+  });
+}
+
+function addApiKey(program: Command): void {
+  const command = program
+    .command('api-key <name>')
+    .description('make a key for a program that has no token; the server keeps its hash')
+    .option('--expires <time>', 'for how long it is good; for good unless told')
+    .addOption(new Option('--file <path>', 'the file to add it to').env('API_KEYS_FILE'))
+    .addHelpText('after', API_KEY_EXAMPLES);
+  addPermissions(command).action((name: string, flags: ApiKeyFlags) => {
+    const { key, note } = makeKey(name, flags);
+    process.stdout.write(`${key}\n`);
+    process.stderr.write(`${note}\n`);
+  });
 }
 
 process.on('uncaughtException', fail);

@@ -17,6 +17,8 @@ export interface TrimAsk {
   readonly before: string;
   /** The server: `http://127.0.0.1:3000`. */
   readonly url: string;
+  /** What the server asks for, if it does. */
+  readonly token?: string | undefined;
 }
 
 /** Of whoever answered at that address: its members may be anything. */
@@ -28,12 +30,12 @@ interface Answer {
 }
 
 /** Resolves with a line that says what was done. Rejects with StartError: 2 for what was asked wrongly, 1 else. */
-export async function trim({ channel, before, url }: TrimAsk): Promise<string> {
+export async function trim({ channel, before, url, token }: TrimAsk): Promise<string> {
   if (!isChannelName(channel)) {
     throw new StartError(`a channel is ${CHANNEL_RULE}: ${JSON.stringify(channel)} is none`, 2);
   }
   const target = targetOf(url, channel, before);
-  const response = await ask(target);
+  const response = await ask(target, token);
   const text = await response.text();
   const body = parse(text);
   if (!response.ok) {
@@ -60,9 +62,10 @@ function targetOf(url: string, channel: string, before: string): URL {
   return new URL(`${path}/api/channels/${channel}/messages?before=${encodeURIComponent(before)}`, base);
 }
 
-async function ask(target: URL): Promise<Response> {
+async function ask(target: URL, token: string | undefined): Promise<Response> {
+  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   try {
-    return await fetch(target, { method: 'DELETE', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return await fetch(target, { method: 'DELETE', headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (error) {
     throw new StartError(
       `no answer from ${shown(target)} (${reasonOf(error)}); name the server with --url`,

@@ -1,6 +1,6 @@
 /** What a started server says: a block to try it with on a terminal, one structured line elsewhere. */
 
-import { redactUrl } from '../config/values.ts';
+import { isLoopback, redactUrl } from '../config/values.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';
@@ -12,6 +12,7 @@ interface Doors {
 }
 
 export function announce(config: Config, addresses: readonly string[], logger: Logger): void {
+  warnIfAnybodyMayCome(config, logger);
   if (process.stdout.isTTY) {
     process.stdout.write(welcome(config, addresses));
     return;
@@ -19,9 +20,24 @@ export function announce(config: Config, addresses: readonly string[], logger: L
   const { publish, subscribe } = doors(config, addresses);
   const { store } = config.log;
   logger.info(
-    { version: VERSION, role: config.role, addresses, publish, subscribe, store, where: where(config) },
+    {
+      version: VERSION,
+      role: config.role,
+      auth: config.auth.mode,
+      addresses,
+      publish,
+      subscribe,
+      store,
+      where: where(config),
+    },
     'started',
   );
+}
+
+function warnIfAnybodyMayCome({ auth, http }: Config, logger: Logger): void {
+  if (isLoopback(http.host) || auth.mode === 'required') return;
+  const who = auth.mode === 'off' ? 'publish and subscribe' : 'subscribe';
+  logger.warn({ host: http.host }, `anybody who reaches this server may ${who}: no token is asked for`);
 }
 
 export function welcome(config: Config, addresses: readonly string[]): string {

@@ -195,11 +195,15 @@ export function redactUrl(url: string): string {
     .replace(SECRET_PARAMETER, '$1***');
 }
 
-/** The same for every URL within a text. */
+/** A token (a JSON object in base64 begins so, and two more parts follow), or an API key, wherever it stands. */
+const CREDENTIAL = /\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*|\brck_[A-Za-z0-9_-]+/g;
+
+/** The same for every URL within a text, and for what is a credential by its looks. */
 export function redactText(text: string): string {
   return text
     .replace(/\b((?:rediss?(?:\+sentinel)?|unix|https?|wss?):\/\/)[^\s"]*@/gi, '$1***@')
-    .replace(SECRET_PARAMETER, '$1***');
+    .replace(SECRET_PARAMETER, '$1***')
+    .replace(CREDENTIAL, '***');
 }
 
 /** A value meant to be a URL, but which may be the bare secret. */

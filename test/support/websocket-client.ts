@@ -26,6 +26,7 @@ export interface Refused {
 export interface ClientOptions {
   readonly protocols?: readonly string[];
   readonly origin?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Offers permessage-deflate, as `ws` does by itself and a browser too. */
   readonly deflate?: boolean;
 }
@@ -40,8 +41,11 @@ export class WebSocketClient implements AsyncDisposable {
   #isClosed = false;
   #wake: (() => void) | null = null;
 
-  private constructor(url: string, { protocols = [], origin, deflate = false }: ClientOptions) {
-    const headers = origin === undefined ? {} : { origin };
+  private constructor(
+    url: string,
+    { protocols = [], origin, headers: more = {}, deflate = false }: ClientOptions,
+  ) {
+    const headers = origin === undefined ? more : { ...more, origin };
     this.#ws = new WebSocket(url, [...protocols], { headers, perMessageDeflate: deflate, ...trusted() });
     this.#ws.on('message', (data: Buffer, isBinary) => {
       this.#received.push({ type: isBinary ? 'binary' : 'text', data });

@@ -7,12 +7,12 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
+import { type ApiKey, find, isApiKey, parseApiKeys } from '../../api-keys.ts';
 import type { Clock } from '../../clock.ts';
 import type { AuthConfig } from '../../config.ts';
 import { RivercastError, StartError } from '../../errors.ts';
 import { ALL_CHANNELS, EVERYTHING, type Grant, LISTENING } from '../../grant.ts';
 import type { Logger } from '../../logger.ts';
-import { type ApiKey, find, isApiKey, parseApiKeys } from './api-keys.ts';
 import { credentialOf } from './credentials.ts';
 import { Jwks } from './jwks.ts';
 import { readPublicKeys } from './public-keys.ts';

@@ -1,10 +1,15 @@
 /** What the claims of a checked token grant. Pure; a signature does not make its claims well formed. */
-import { isChannelsPattern, PATTERN_RULE } from '../../channels.ts';
+import { PATTERN_RULE } from '../../channels.ts';
 import { RivercastError } from '../../errors.ts';
-import { ChannelSet, type Grant, NO_CHANNELS, type Permission } from '../../grant.ts';
+import {
+  ChannelSet,
+  type Grant,
+  isPatterns,
+  MAX_PATTERNS,
+  NO_CHANNELS,
+  type Permission,
+} from '../../grant.ts';
 
-/** Of one permission: each is compared with the channel of each message. */
-const MAX_PATTERNS = 100;
 /** Subjects are kept, and shown to people. */
 const MAX_SUBJECT_LENGTH = 256;
 
@@ -30,15 +35,6 @@ function channelsOf(claims: Readonly<Record<string, unknown>>, name: Permission)
   if (isPatterns(patterns)) return new ChannelSet(patterns);
   throw malformed(
     `the claim ${name} must be a list of at most ${MAX_PATTERNS}, each one of: ${PATTERN_RULE}`,
-  );
-}
-
-/** Whether these are the channels of a permission. */
-export function isPatterns(value: unknown): value is string[] {
-  return (
-    Array.isArray(value) &&
-    value.length <= MAX_PATTERNS &&
-    value.every((pattern) => typeof pattern === 'string' && isChannelsPattern(pattern))
   );
 }
 

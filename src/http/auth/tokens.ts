@@ -13,6 +13,7 @@ import {
   decodeProtectedHeader,
   errors,
   type JWTPayload,
+  type JWTVerifyOptions,
   jwtVerify,
   type ProtectedHeaderParameters,
 } from 'jose';
@@ -45,16 +46,10 @@ export interface TokensOptions {
 
 type Key = KeyObject | Uint8Array | webcrypto.CryptoKey;
 
-interface Rules {
-  readonly audience?: string | string[];
-  readonly issuer?: string;
-  readonly clockTolerance: number;
-}
-
 export class Tokens {
   readonly #options: TokensOptions;
   readonly #secrets: readonly { readonly kid: string | null; readonly key: Uint8Array }[];
-  readonly #rules: Rules;
+  readonly #rules: JWTVerifyOptions;
   readonly #remembered = new Map<string, Grant>();
 
   constructor(options: TokensOptions) {
@@ -94,19 +89,21 @@ export class Tokens {
   }
 
   async #claimsOf(token: string, { alg, kid }: ProtectedHeaderParameters): Promise<JWTPayload> {
+    const claims = await this.#claimsBy(token, alg ?? '', kid);
+    if (claims !== null) return claims;
+    throw refused('no key of this server has signed the token');
+  }
+
+  /** Null: no key has signed it. */
+  async #claimsBy(token: string, alg: string, kid: string | undefined): Promise<JWTPayload | null> {
     if (alg === 'HS256') return this.#tryKeys(token, alg, this.#secretsOf(kid));
-    if (alg === undefined || !PUBLIC_ALGORITHMS.includes(alg)) {
+    if (!PUBLIC_ALGORITHMS.includes(alg)) {
       throw refused('the token is signed by an algorithm that is not accepted');
     }
     const { publicKeys, jwks } = this.#options;
     const own = publicKeys.filter(({ algorithms }) => algorithms.includes(alg)).map(({ key }) => key);
-    if (jwks === null) return this.#tryKeys(token, alg, own);
-    try {
-      return await this.#tryKeys(token, alg, own);
-    } catch (error) {
-      if (!isUnsigned(error)) throw error;
-    }
-    return this.#checkByJwks(token, alg, jwks);
+    const claims = await this.#tryKeys(token, alg, own);
+    return claims !== null || jwks === null ? claims : this.#checkByJwks(token, alg, jwks);
   }
 
   /** A secret that has the token's name, else all that have none. */
@@ -117,12 +114,14 @@ export class Tokens {
     return tried.map(({ key }) => key);
   }
 
-  async #checkByJwks(token: string, alg: string, jwks: Jwks): Promise<JWTPayload> {
+  async #checkByJwks(token: string, alg: string, jwks: Jwks): Promise<JWTPayload | null> {
     try {
       return await this.#tryJwks(token, alg, jwks);
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || !(await jwks.refresh())) throw reasonOf(error);
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw reasonOf(error);
     }
+    // It may be signed by a key that is new.
+    if (!(await jwks.refresh())) return null;
     try {
       return await this.#tryJwks(token, alg, jwks);
     } catch (error) {
@@ -130,33 +129,32 @@ export class Tokens {
     }
   }
 
-  async #tryJwks(token: string, alg: string, jwks: Jwks): Promise<JWTPayload> {
-    const options = { ...this.#rules, algorithms: [alg], currentDate: this.#date };
+  async #tryJwks(token: string, alg: string, jwks: Jwks): Promise<JWTPayload | null> {
+    const keys = await jwks.keys();
     try {
-      return (await jwtVerify(token, await jwks.keys(), options)).payload;
+      return (await jwtVerify(token, keys, this.#rulesFor(alg))).payload;
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      const keys: webcrypto.CryptoKey[] = [];
-      for await (const key of error) keys.push(key);
-      return this.#tryKeys(token, alg, keys);
+      const matching: webcrypto.CryptoKey[] = [];
+      for await (const key of error) matching.push(key);
+      return this.#tryKeys(token, alg, matching);
     }
   }
 
   /** By the first that has signed it. */
-  async #tryKeys(token: string, alg: string, keys: readonly Key[]): Promise<JWTPayload> {
+  async #tryKeys(token: string, alg: string, keys: readonly Key[]): Promise<JWTPayload | null> {
     for (const key of keys) {
       try {
-        const options = { ...this.#rules, algorithms: [alg], currentDate: this.#date };
-        return (await jwtVerify(token, key, options)).payload;
+        return (await jwtVerify(token, key, this.#rulesFor(alg))).payload;
       } catch (error) {
-        if (!isUnsigned(error)) throw reasonOf(error);
+        if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw reasonOf(error);
       }
     }
-    throw new errors.JWSSignatureVerificationFailed();
+    return null;
   }
 
-  get #date(): Date {
-    return new Date(this.#options.clock.now());
+  #rulesFor(alg: string): JWTVerifyOptions {
+    return { ...this.#rules, algorithms: [alg], currentDate: new Date(this.#options.clock.now()) };
   }
 }
 
@@ -166,10 +164,6 @@ function headerOf(token: string): ProtectedHeaderParameters {
   } catch {
     throw refused('this is no token');
   }
-}
-
-function isUnsigned(error: unknown): boolean {
-  return error instanceof errors.JWSSignatureVerificationFailed;
 }
 
 /** Never more of a token than the name of a claim. */

@@ -109,10 +109,10 @@ export class Publishing {
       const detail = `${MAX_POSTS} posts wait for an answer already; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
     }
-    this.#posts += 1;
     const ask = asked.ok;
     const rate = this.#rateOf(request);
     if (ask.kind !== 'lines' && rate !== null && rate.take() > 0) return sendProblem(reply, TOO_FAST);
+    this.#posts += 1;
     const answer =
       ask.kind === 'lines' ? this.#batch({ ...ask, rate }, request, reply) : this.#one(ask, request, reply);
     return answer.finally(() => (this.#posts -= 1));

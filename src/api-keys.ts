@@ -3,12 +3,12 @@
  * hash, so that who reads the file can publish nothing; a key has more bits than can be tried, so the hash needs not
  * be slow.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { PATTERN_RULE } from '../../channels.ts';
-import { ChannelSet, type Grant, type Permission } from '../../grant.ts';
-import { isPatterns } from './claims.ts';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { PATTERN_RULE } from './channels.ts';
+import { ChannelSet, type Grant, isPatterns, type Permission } from './grant.ts';
 
-export const KEY_PREFIX = 'rck_';
+const KEY_PREFIX = 'rck_';
+const KEY_BYTES = 32;
 const HASH = /^sha256:([0-9a-f]{64})$/;
 const NAME = /^[A-Za-z0-9_.:@-]{1,64}$/;
 /** Each is compared with each that is shown. */
@@ -26,7 +26,7 @@ export function isApiKey(text: string): boolean {
   return text.startsWith(KEY_PREFIX);
 }
 
-export function hashOf(key: string): Buffer {
+function hashOf(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
@@ -36,6 +36,24 @@ export function find(keys: readonly ApiKey[], shown: string): Grant | null {
   let found: Grant | null = null;
   for (const key of keys) if (timingSafeEqual(key.hash, hash)) found = key.grant;
   return found;
+}
+
+/** What a file holds of a key. */
+export interface KeyItem {
+  readonly name: string;
+  readonly hash: string;
+  readonly publish?: readonly string[];
+  readonly subscribe?: readonly string[];
+  readonly admin?: readonly string[];
+  /** An ISO time. */
+  readonly expires?: string;
+}
+
+/** A new key, and what a file is to hold of it. */
+export function makeApiKey(item: Omit<KeyItem, 'hash'>): { readonly key: string; readonly item: KeyItem } {
+  const key = `${KEY_PREFIX}${randomBytes(KEY_BYTES).toString('base64url')}`;
+  const { name, ...rest } = item;
+  return { key, item: { name, hash: `sha256:${hashOf(key).toString('hex')}`, ...rest } };
 }
 
 /** The keys of the text of a file. Throws an Error that says what is wrong with it. */

@@ -1,0 +1,165 @@
+/** How much one may have of what all share: connections, channels, messages a second. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { EventStream } from '../support/event-stream.ts';
+import { NDJSON } from '../support/history.ts';
+import { post } from '../support/posts.ts';
+import { handshake, RawSocket } from '../support/raw-socket.ts';
+import { TestServer } from '../support/running-server.ts';
+import { REQUIRED, token } from '../support/tokens.ts';
+import { V1Client } from '../support/v1-client.ts';
+import { V1PublisherClient } from '../support/v1-publisher.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
+import { until } from '../support/within.ts';
+
+const FULL = [429, 'limit_reached'];
+
+async function refusal(
+  server: TestServer,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<unknown[]> {
+  const { status, body } = await WebSocketClient.refused(server.url(path), { headers });
+  return [status, body['code']];
+}
+
+describe('connections', () => {
+  test('in all: one more is refused at every door, and let in once another is gone', async () => {
+    await using server = await TestServer.start({ MAX_CONNECTIONS: '2' });
+    await using first = await server.subscriber();
+    await using stream = await EventStream.open(`${server.address}/sse`);
+    assert.deepEqual(await refusal(server, '/ws/manager'), FULL);
+    assert.deepEqual(await refusal(server, '/ws/broadcast'), FULL);
+    // A browser too is told over HTTP: there is no room to tell it in another way.
+    const page = await WebSocketClient.refused(server.url('/ws/broadcast'), { origin: 'http://localhost' });
+    assert.equal(page.status, 429);
+    // A browser's EventSource would give up for good on any other status.
+    await using late = await EventStream.open(`${server.address}/sse`);
+    await late.ended;
+    assert.equal(late.status, 200);
+    assert.equal((await post(server, 'x')).status, 201);
+    await stream[Symbol.asyncDispose]();
+    await until('it is gone', () => server.stats.connections === 1);
+    await using second = await server.publisher();
+    assert.ok(first.isOpen && second.isOpen);
+  });
+
+  test('of an address, which a trusted proxy names', async () => {
+    await using server = await TestServer.start({ MAX_CONNECTIONS_PER_IP: '2', TRUST_PROXY: 'loopback' });
+    const from = (address: string): Record<string, string> => ({ 'X-Forwarded-For': address });
+    await using one = await server.subscriber('', { headers: from('203.0.113.9') });
+    await using two = await server.publisher('', { headers: from('198.51.100.1, 203.0.113.9') });
+    assert.deepEqual(await refusal(server, '/ws/broadcast', from('203.0.113.9')), FULL);
+    await using other = await server.subscriber('', { headers: from('203.0.113.8') });
+    await using six = await server.subscriber('', { headers: from('2001:db8::1') });
+    await using neighbour = await server.subscriber('', { headers: from('2001:DB8:0:0:ffff::2') });
+    assert.deepEqual(await refusal(server, '/ws/broadcast', from('2001:db8:0:0:1:2:3:4')), FULL);
+    await using elsewhere = await server.subscriber('', { headers: from('2001:db8:0:1::1') });
+    await two[Symbol.asyncDispose]();
+    await until('there is room again', async () => {
+      try {
+        await using again = await server.subscriber('', { headers: from('203.0.113.9') });
+        return again.isOpen;
+      } catch {
+        return false;
+      }
+    });
+    for (const client of [one, other, six, neighbour, elsewhere]) assert.ok(client.isOpen);
+  });
+
+  test('a proxy that is not trusted names nobody', async () => {
+    await using server = await TestServer.start({ MAX_CONNECTIONS_PER_IP: '1' });
+    await using one = await server.subscriber('', { headers: { 'X-Forwarded-For': '203.0.113.9' } });
+    assert.deepEqual(await refusal(server, '/ws/broadcast', { 'X-Forwarded-For': '203.0.113.8' }), FULL);
+    assert.ok(one.isOpen);
+  });
+
+  test('of a subject', async () => {
+    await using server = await TestServer.start({ ...REQUIRED, MAX_CONNECTIONS_PER_SUBJECT: '1' });
+    const shown = async (sub: string): Promise<Record<string, string>> => ({
+      Authorization: `Bearer ${await token({ sub, subscribe: ['*'] })}`,
+    });
+    await using ann = await server.subscriber('', { headers: await shown('ann') });
+    assert.deepEqual(await refusal(server, '/ws/broadcast', await shown('ann')), FULL);
+    await using bob = await server.subscriber('', { headers: await shown('bob') });
+    assert.ok(ann.isOpen && bob.isOpen);
+  });
+
+  test('a handshake that fails gives its place back', async () => {
+    await using server = await TestServer.start({ MAX_CONNECTIONS_PER_IP: '1' });
+    for (let i = 0; i < 3; i++) {
+      await using raw = await RawSocket.connect(server.address);
+      raw.write(handshake('/ws/broadcast').replace('Version: 13', 'Version: 7'));
+      assert.match(await raw.head(), /^HTTP\/1\.1 4\d\d /);
+    }
+    await using one = await server.subscriber();
+    assert.ok(one.isOpen);
+  });
+});
+
+test('channels of one connection, by the query and one by one', async () => {
+  await using server = await TestServer.start({ MAX_CHANNELS_PER_CONNECTION: '2' });
+  const options = { protocols: ['rivercast.v1'] };
+  const path = '/ws/broadcast?channel=a&channel=b&channel=c';
+  assert.equal((await WebSocketClient.refused(server.url(path), options)).status, 400);
+  await using client = await V1Client.open(server);
+  await client.subscribe('a');
+  await client.subscribe('b');
+  client.send({ type: 'subscribe', channel: 'c' });
+  assert.equal((await client.expect('error'))['code'], 'limit_reached');
+});
+
+describe('the rate of publishing', () => {
+  test('v1 is refused beyond it, and stores the rest', async () => {
+    await using server = await TestServer.start({ PUBLISH_RATE: '10' });
+    await using publisher = await V1PublisherClient.open(server);
+    for (let i = 0; i < 15; i++) publisher.publish(i, { ref: i });
+    const answers = await publisher.take(15);
+    const acks = answers.filter(({ type }) => type === 'ack').length;
+    assert.ok(acks >= 10 && acks < 15, `${acks} acknowledged`);
+    const refused = answers.find(({ type }) => type === 'error');
+    assert.deepEqual(
+      [refused?.['code'], refused?.['retry'], refused?.['retryAfter']],
+      ['rate_limited', true, 1],
+    );
+    await until('it may again', async () => {
+      publisher.publish('again');
+      return (await publisher.next())['type'] === 'ack';
+    });
+  });
+
+  test('raw is made to wait, and loses nothing', async () => {
+    await using server = await TestServer.start({ PUBLISH_RATE: '50' });
+    await using subscriber = await server.subscriber();
+    await using publisher = await server.publisher();
+    const began = performance.now();
+    // The first 50 are free; the others take a second, at the rate of 50.
+    for (let i = 0; i < 100; i++) await publisher.flushed(`${i}`);
+    publisher.send('last');
+    const received = await subscriber.take(101);
+    assert.equal(received.at(-1)?.data.toString(), 'last');
+    const second = await server.publisher();
+    second.send('at once');
+    assert.equal((await subscriber.next()).data.toString(), 'at once');
+    await second[Symbol.asyncDispose]();
+    for (let i = 0; i < 20; i++) {
+      publisher.send('more');
+      await subscriber.next();
+    }
+    assert.ok(performance.now() - began > 1000, `${performance.now() - began} ms`);
+  });
+
+  test('HTTP: a post, and each line of a batch', async () => {
+    await using server = await TestServer.start({ ...REQUIRED, PUBLISH_RATE_PER_SUBJECT: '3' });
+    const headers = { Authorization: `Bearer ${await token({ sub: 'ann', publish: ['*'] })}` };
+    const statuses: number[] = [];
+    for (let i = 0; i < 5; i++) statuses.push((await post(server, 'x', { headers })).status);
+    assert.deepEqual(statuses.slice(0, 3), [201, 201, 201]);
+    assert.ok(statuses.includes(429), statuses.join());
+    const others = { Authorization: `Bearer ${await token({ sub: 'bob', publish: ['*'] })}` };
+    const lines = '{"data":1}\n'.repeat(5);
+    const { text } = await post(server, lines, { headers: { ...others, 'Content-Type': NDJSON } });
+    assert.equal(text.match(/"id"/g)?.length, 3);
+    assert.equal(text.match(/"rate_limited"/g)?.length, 2);
+  });
+});
