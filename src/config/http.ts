@@ -19,7 +19,8 @@ export const HTTP_ROWS: Rows<HttpValues> = {
     schema: z.string().regex(/^[A-Za-z0-9_.:%-]{1,255}$/),
     initial: '127.0.0.1',
     allowed: 'an IP address or host name',
-    description: 'The address to listen on. Any but a loopback address needs `ALLOW_ANONYMOUS=true`.',
+    description:
+      'The address to listen on. Any but a loopback address needs keys to know tokens by (`AUTH_HS256_SECRET` and others), or `ALLOW_ANONYMOUS=true`.',
   },
   PORT: {
     schema: parsed(parsePorts),
@@ -31,7 +32,8 @@ export const HTTP_ROWS: Rows<HttpValues> = {
     schema: BOOLEAN,
     initial: 'false',
     allowed: '`true`, `false`',
-    description: 'Whether anybody who reaches a `HOST` that is not loopback may publish and subscribe.',
+    description:
+      'Whether a server that asks for no token may listen on a `HOST` that is not loopback: then anybody who reaches it may publish and subscribe.',
     boolean: true,
   },
   ALLOWED_ORIGINS: {
@@ -39,7 +41,7 @@ export const HTTP_ROWS: Rows<HttpValues> = {
     initial: '',
     allowed: 'origins such as `https://example.com` or `https://*.example.com`, separated by commas',
     description:
-      'The web pages that may connect. Empty: pages on loopback, and pages of the same origin where that is an IP address or `ALLOW_ANONYMOUS` is set.',
+      'The web pages that may connect. Empty: pages on loopback, and pages of the same origin where that is an IP address, `ALLOW_ANONYMOUS` is set, or a token is asked for.',
   },
   HEARTBEAT_MS: time(
     '25s',

@@ -123,9 +123,9 @@ describe('with AUTH=required', () => {
       await post(server, 'x', { path: `/api/channels/${channel}/messages`, headers });
     }
     const mine = { Authorization: `Bearer ${await token({ subscribe: ['b:*', 'c'] })}` };
-    const { body } = await get<{ channels: { channel: string }[] }>(server, '/api/channels', mine);
+    const { body } = await get(server, '/api/channels', mine);
     assert.deepEqual(
-      body.channels.map(({ channel }) => channel),
+      body.channels?.map(({ channel }) => channel),
       ['b:1', 'b:2', 'c'],
     );
   });
@@ -200,11 +200,19 @@ function statusOf(code: string): number {
   return code === 'forbidden' ? 403 : 401;
 }
 
-async function get<Body>(
+async function get(
   { address }: TestServer,
   path: string,
   headers: Record<string, string> = {},
-): Promise<{ readonly status: number; readonly headers: Headers; readonly body: Body }> {
+): Promise<{
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: { readonly channels?: readonly { readonly channel: string }[] };
+}> {
   const response = await fetch(`${address}${path}`, { headers });
-  return { status: response.status, headers: response.headers, body: (await response.json()) as Body };
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (await response.json()) as { channels?: { channel: string }[] },
+  };
 }
