@@ -105,6 +105,7 @@ async function prepareRivercast(
   const env: Record<string, string> = {
     PORT: `${port}`,
     LOG_LEVEL: 'warn',
+    DRAIN_SECONDS: '0',
     DATA_DIR: keep.dataDirectory ?? scratchDirectory(),
     ...options.env,
   };

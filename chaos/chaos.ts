@@ -144,6 +144,7 @@ class Run {
       OVERLOADED_AFTER_MS: '1s',
       HEARTBEAT_MS: '2s',
       DRAIN_TIMEOUT_MS: '3s',
+      DRAIN_SECONDS: '0',
     };
     const settings = { ...small, LOG_LEVEL: 'info', ...own };
     const roles: readonly Role[] = store === 'redis' ? REDIS_ROLES : ['all'];

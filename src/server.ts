@@ -6,6 +6,7 @@
  * What a role means is decided here: which of the two halves exists.
  */
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts';
 import { retentionBy } from './channels.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -18,6 +19,7 @@ import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
 import { Listener } from './http/listener.ts';
 import { Publishing } from './http/publish/publish.ts';
+import { Readiness } from './http/readiness.ts';
 import { createRoutes } from './http/routes.ts';
 import { TimerWheel, VISITS_PER_HEARTBEAT } from './http/timer-wheel.ts';
 import type { Log } from './log/log.ts';
@@ -29,13 +31,10 @@ import { Sweeper } from './manager/sweeper.ts';
 import { CLOSE } from './protocol/close.ts';
 
 const MAX_TICK_MS = 1000;
-/** Of the drain time, so much is kept for telling subscribers. */
+/** Of the time that a stop may take, so much is kept for what comes after the storing. */
 const FAREWELL_SHARE = 0.3;
-const MAX_WAVE_MS = 100;
 /** How long connections are waited for once all have been told. */
 const FAREWELL_MS = 3000;
-/** At a stop, this many subscribers are told at a time, so that they do not all come back at once. */
-const WAVE_SIZE = 500;
 
 export interface ServerStats extends Partial<BroadcasterStats> {
   readonly connections: number;
@@ -55,8 +54,9 @@ export interface RunningServer {
   /** Reads again what may change while it runs: the certificate. False: there is nothing. What comes of it is logged. */
   reload(): boolean;
   /**
-   * Stops accepting, stores what publishers sent, delivers what is stored, tells subscribers where to resume.
-   * Resolves within the drain time-out; false when something was left undone. Idempotent.
+   * Is not ready any more, stops accepting, stores what publishers sent, delivers what is stored, tells subscribers
+   * where to resume, a few at a time. Resolves within the times of `Config.drain`; false when something was left
+   * undone. Idempotent.
    */
   stop(): Promise<boolean>;
 }
@@ -69,6 +69,7 @@ interface Parts {
   readonly publishing: Publishing | null;
   readonly broadcaster: Broadcaster | null;
   readonly access: Access;
+  readonly readiness: Readiness;
   readonly connections: Connections;
   readonly doors: Doors;
   readonly listener: Listener;
@@ -123,10 +124,10 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const { access, guests, addresses, rates } = callers;
   const publishing = manager === null ? null : publishingOf(config, manager, rates);
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
+  const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
   const routes = createRoutes({
     logger,
-    probe: () => log.probe(),
-    isDraining: () => doors.isDraining,
+    readiness,
     api: {
       log,
       clock,
@@ -166,7 +167,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   }, tickMs);
   const sweeper = manager === null ? null : new Sweeper({ log, logger, everyMs: config.log.sweepMs });
   const halves = { manager, publishing, broadcaster, sweeper };
-  return { config, logger, log, ...halves, access, connections, doors, listener, ticker };
+  return { config, logger, log, ...halves, access, readiness, connections, doors, listener, ticker };
 }
 
 /** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
@@ -194,8 +195,11 @@ function publishingOf(config: Config, manager: Manager, rates: Rates): Publishin
 
 async function stop(parts: Parts): Promise<boolean> {
   const { config, logger, log, manager, publishing, broadcaster, connections, doors, listener } = parts;
-  const storing = AbortSignal.timeout(config.drainTimeoutMs * (1 - FAREWELL_SHARE));
-  const ending = AbortSignal.timeout(config.drainTimeoutMs);
+  const { delayMs, spreadMs, timeoutMs } = config.drain;
+  parts.readiness.leave();
+  if (delayMs > 0) await delay(delayMs);
+  const storing = AbortSignal.timeout(timeoutMs * (1 - FAREWELL_SHARE));
+  const ending = AbortSignal.timeout(spreadMs + timeoutMs);
   listener.stop();
   const swept = parts.sweeper?.close();
   await Promise.all([doors.closePublishers(storing), publishing?.leave(storing)]);
@@ -206,9 +210,7 @@ async function stop(parts: Parts): Promise<boolean> {
   }
   if (broadcaster !== null) {
     await settle(broadcaster, storing, logger);
-    const waves = Math.ceil(broadcaster.stats().subscribers / WAVE_SIZE);
-    const waveMs = Math.min(MAX_WAVE_MS, (config.drainTimeoutMs * FAREWELL_SHARE) / 2 / Math.max(1, waves));
-    await broadcaster.closeAll(CLOSE.draining, { size: WAVE_SIZE, pauseMs: waveMs }, ending);
+    await broadcaster.closeAll(CLOSE.draining, spreadMs, ending);
   }
   // Whoever does not answer the close in time resumes all the same.
   await connections.closed(AbortSignal.any([ending, AbortSignal.timeout(FAREWELL_MS)]));

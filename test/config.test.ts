@@ -68,7 +68,7 @@ describe('defaults', () => {
       slowBytes: 64 * mib,
       maxCatchUps: 500,
     });
-    assert.equal(config.drainTimeoutMs, 10_000);
+    assert.deepEqual(config.drain, { delayMs: 0, spreadMs: 5000, timeoutMs: 10_000 });
   });
 
   test('the configuration is frozen, all of it', () => {

@@ -23,6 +23,7 @@ import { CatchUp } from './catch-up.ts';
 import type { Format } from './format.ts';
 import { Pace } from './pace.ts';
 import { Passes } from './passes.ts';
+import { Progress } from './progress.ts';
 import { Ranges } from './ranges.ts';
 import { Runs } from './runs.ts';
 import { isTooSlow } from './slow-reader.ts';
@@ -34,6 +35,7 @@ import type { Transport } from './transport.ts';
 import { Turns } from './turns.ts';
 import { Turnstile } from './turnstile.ts';
 import { Waiter } from './waiter.ts';
+import { inWaves } from './waves.ts';
 
 /** A page that is reloaded comes back well within this, and finds the ring warm. */
 const TAIL_LINGER_MS = 30_000;
@@ -58,12 +60,6 @@ export interface BroadcasterOptions {
   readonly config: BroadcasterConfig;
 }
 
-/** How subscribers are closed: so many, a pause, so many. */
-export interface Wave {
-  readonly size: number;
-  readonly pauseMs: number;
-}
-
 export interface BroadcasterStats {
   readonly subscribers: number;
   readonly subscriptions: number;
@@ -84,6 +80,7 @@ export class Broadcaster {
   readonly #context: TailContext;
   readonly #ranges: Ranges;
   readonly #catchUp: CatchUp;
+  readonly #progress: Progress;
   readonly #locating = new Turnstile(MAX_LOCATING);
   readonly #tails = new Map<string, Tail>();
   readonly #opening = new Map<string, Promise<Tail>>();
@@ -98,6 +95,7 @@ export class Broadcaster {
     const turns = new Turns(clock, passes);
     const stalls = new Stalls<Subscriber>({ maxBytes: config.stalledBytes, writeBytes: config.writeBytes });
     this.#options = options;
+    this.#progress = new Progress(log, clock);
     this.#ranges = new Ranges({ log, budget, rangeBytes: () => stalls.writeBytes * PAYLOAD_SHARE });
     this.#catchUp = new CatchUp({ ranges: this.#ranges, turns, logger, clock });
     this.#context = {
@@ -173,6 +171,11 @@ export class Broadcaster {
     return this.#tails.get(channel)?.count ?? 0;
   }
 
+  /** Null while what is stored arrives here; else what does not. A few channels stand for all: two of each 100. */
+  lateness(): Promise<string | null> {
+    return this.#progress.check(this.#waiters.flatMap((waiter) => [...waiter.sample()]));
+  }
+
   /** Regular work, about once a second: closes who is too slow, gives up tails nobody follows. */
   tick(): void {
     for (const subscriber of this.#context.stalls) {
@@ -203,16 +206,13 @@ export class Broadcaster {
     }
   }
 
-  /** Closes every subscriber, in waves; each is told where to resume. */
-  async closeAll(code: number, wave: Wave, signal: AbortSignal): Promise<void> {
-    let inWave = 0;
-    for (const subscriber of this.#subscribers) {
-      subscriber.close(code);
-      inWave += 1;
-      if (inWave < wave.size) continue;
-      inWave = 0;
-      await pause(wave.pauseMs, signal);
-    }
+  /**
+   * Closes every subscriber, in waves spread over `overMs`; each is told where to resume, and gets what is new until
+   * its turn. Once `signal` aborts all that are left have theirs.
+   */
+  closeAll(code: number, overMs: number, signal: AbortSignal): Promise<void> {
+    const closing = { members: this.#subscribers, close: (one: Subscriber) => one.close(code) };
+    return inWaves({ ...closing, overMs, clock: this.#options.clock }, signal);
   }
 
   stats(): BroadcasterStats {

@@ -28,6 +28,9 @@ export class Waiter {
   readonly #stop = new AbortController();
   #change = new AbortController();
   #running: Promise<void> | null = null;
+  /** Which had news last, and whose turn to be looked at it was last. */
+  #latest: Tail | null = null;
+  #turn = 0;
 
   constructor(options: WaiterOptions) {
     this.#options = options;
@@ -46,6 +49,15 @@ export class Waiter {
     return this.#tails.get(tail.channel) === tail;
   }
 
+  /** By whom it shows whether this reader reads: two at most, another one each time. */
+  sample(): Set<Tail> {
+    const tails = [...this.#tails.values()];
+    this.#turn = (this.#turn + 1) % Math.max(1, tails.length);
+    const next = tails[this.#turn];
+    const latest = this.#latest ?? next;
+    return new Set([next, latest].filter((tail) => tail !== undefined));
+  }
+
   watch(tail: Tail): void {
     this.#tails.set(tail.channel, tail);
     this.#change.abort();
@@ -54,6 +66,7 @@ export class Waiter {
 
   unwatch(tail: Tail): void {
     this.#tails.delete(tail.channel);
+    if (this.#latest === tail) this.#latest = null;
     this.#change.abort();
   }
 
@@ -86,7 +99,9 @@ export class Waiter {
     for (const tail of asked) {
       const page = pages.get(tail.channel);
       // Not one given up meanwhile, nor its successor of the same name, which starts elsewhere.
-      if (page !== undefined && this.has(tail)) tail.push(page);
+      if (page === undefined || !this.has(tail)) continue;
+      this.#latest = tail;
+      tail.push(page);
     }
   }
 }

@@ -3,10 +3,10 @@
  *
  *   SIGTERM, SIGINT         graceful stop, exit code 0
  *   SIGHUP                  the certificate is read again
- *   a second SIGINT         exit at once, 130
+ *   a second SIGINT         exit at once, 130; a second SIGTERM changes nothing
  *   the server failed       graceful stop, exit code 1
  *   something left undone   such as a message that could not be stored: exit code 1
- *   the stop hangs          exit code 1, some seconds after DRAIN_TIMEOUT_MS
+ *   the stop hangs          exit code 1, some seconds after DRAIN_DELAY_SECONDS, DRAIN_SECONDS and DRAIN_TIMEOUT_MS
  */
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
@@ -41,10 +41,14 @@ export async function serve(config: Config, logger: Logger, exit: (code: number)
   if (reason instanceof Error) logger.fatal({ err: reason }, 'the server cannot go on');
   else logger.info({ signal: reason }, 'stopping');
 
-  const watchdog = setTimeout(() => {
-    logger.fatal('the stop took too long');
-    exit(1);
-  }, config.drainTimeoutMs + STOP_GRACE_MS);
+  const { delayMs, spreadMs, timeoutMs } = config.drain;
+  const watchdog = setTimeout(
+    () => {
+      logger.fatal('the stop took too long');
+      exit(1);
+    },
+    delayMs + spreadMs + timeoutMs + STOP_GRACE_MS,
+  );
   const complete = await server.stop();
   clearTimeout(watchdog);
   logger.info('stopped');

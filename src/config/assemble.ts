@@ -50,7 +50,11 @@ export function assemble(values: Values): Config {
       slowBytes: values.SLOW_BYTES,
       maxCatchUps: values.MAX_CATCH_UPS,
     },
-    drainTimeoutMs: values.DRAIN_TIMEOUT_MS,
+    drain: {
+      delayMs: values.DRAIN_DELAY_SECONDS,
+      spreadMs: values.DRAIN_SECONDS,
+      timeoutMs: values.DRAIN_TIMEOUT_MS,
+    },
     logLevel: values.LOG_LEVEL,
   };
 }

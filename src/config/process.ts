@@ -1,12 +1,14 @@
 /** The rows of the table of settings (config.ts) about the process itself. */
-import { oneOf, type Rows, time } from './rows.ts';
+import { oneOf, type Rows, seconds, time } from './rows.ts';
 import type { LogLevel, Role } from './shape.ts';
-import { MAX_TIMER_MS } from './values.ts';
+import { HOUR, MAX_TIMER_MS } from './values.ts';
 
 export interface ProcessValues {
   ROLE: Role;
   LOG_LEVEL: LogLevel;
   DRAIN_TIMEOUT_MS: number;
+  DRAIN_SECONDS: number;
+  DRAIN_DELAY_SECONDS: number;
 }
 
 export const PROCESS_ROWS: Rows<ProcessValues> = {
@@ -23,6 +25,16 @@ export const PROCESS_ROWS: Rows<ProcessValues> = {
   DRAIN_TIMEOUT_MS: time(
     '10s',
     [0, MAX_TIMER_MS],
-    'How long a stop may take to store what publishers sent and to tell subscribers.',
+    'How long a stop may take to store what publishers sent and to tell subscribers, beyond `DRAIN_SECONDS`.',
+  ),
+  DRAIN_SECONDS: seconds(
+    '5',
+    [0, HOUR],
+    'Over how long a stop spreads the closes of subscribers, so that they do not all come back elsewhere at once: never slower than 10 a second, never faster than 5,000. 0: as fast as that.',
+  ),
+  DRAIN_DELAY_SECONDS: seconds(
+    '0',
+    [0, HOUR],
+    'How long a stop goes on as before with `/readyz` at 503, so that load balancers look elsewhere before connections are refused.',
   ),
 };

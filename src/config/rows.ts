@@ -1,7 +1,7 @@
 /** The kinds of rows that the table of settings (config.ts) is made of: each knows what its values look like. */
 import { z } from 'zod';
 import type { Explained } from './shape.ts';
-import { formatBytes, formatTime, parseBytes, parseCount, parseTime } from './values.ts';
+import { formatBytes, formatTime, parseBytes, parseCount, parseSeconds, parseTime } from './values.ts';
 
 export interface Row<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
@@ -36,6 +36,8 @@ function quantity(
 
 export const bytes: Quantity = quantity('a size', parseBytes, formatBytes);
 export const time: Quantity = quantity('a time', parseTime, formatTime);
+/** A time too, but a bare number is one of seconds. The value is in ms. */
+export const seconds: Quantity = quantity('a number of seconds, or a time,', parseSeconds, formatTime);
 export const count: Quantity = quantity('a whole number', parseCount, String);
 
 export function oneOf<const Value extends string>(

@@ -126,6 +126,16 @@ export interface BroadcasterConfig {
   readonly maxCatchUps: number;
 }
 
+/** How a stop goes. */
+export interface DrainConfig {
+  /** Until connections are refused. */
+  readonly delayMs: number;
+  /** For the closes of subscribers. */
+  readonly spreadMs: number;
+  /** For everything else. */
+  readonly timeoutMs: number;
+}
+
 export interface Config {
   readonly role: Role;
   readonly http: HttpConfig;
@@ -134,6 +144,6 @@ export interface Config {
   readonly log: LogConfig;
   readonly manager: ManagerConfig;
   readonly broadcaster: BroadcasterConfig;
-  readonly drainTimeoutMs: number;
+  readonly drain: DrainConfig;
   readonly logLevel: LogLevel;
 }

@@ -8,7 +8,8 @@ export const MIB: number = 1024 * KIB;
 export const GIB: number = 1024 * MIB;
 const SECOND = 1000;
 export const MINUTE: number = 60 * SECOND;
-export const DAY: number = 24 * 3600 * SECOND;
+export const HOUR: number = 60 * MINUTE;
+export const DAY: number = 24 * HOUR;
 /** setTimeout fires at once above 2^31 - 1 ms, so that no timer may be set longer: 24 days. */
 export const MAX_TIMER_MS: number = 24 * DAY;
 
@@ -73,6 +74,11 @@ export function parseBytes(text: string): number {
 
 export function parseTime(text: string): number {
   return parseQuantity(text, TIME_UNITS);
+}
+
+/** In ms, as `parseTime` does; a number alone counts seconds. */
+export function parseSeconds(text: string): number {
+  return parseQuantity(text, { ...TIME_UNITS, '': SECOND });
 }
 
 export function formatBytes(value: number): string {

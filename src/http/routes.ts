@@ -5,19 +5,16 @@ import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
 import { isEncrypted } from './outflow.ts';
 import { type Problem, sendProblem } from './problem.ts';
+import type { Readiness } from './readiness.ts';
 import { securityHeaders } from './security-headers.ts';
 import { registerSse, type SseOptions } from './sse.ts';
 
-/** `/readyz` must fail within 2 s of trouble, also when the log does not answer at all. */
-const PROBE_TIMEOUT_MS = 1500;
 /** Above the longest channel name, so that one that is too long is told so, even percent-encoded. */
 const MAX_PARAM_LENGTH = 1024;
 
 export interface RoutesOptions {
   readonly logger: Logger;
-  /** Rejects with what is wrong. */
-  readonly probe: () => Promise<void>;
-  readonly isDraining: () => boolean;
+  readonly readiness: Readiness;
   readonly api: ApiOptions;
   readonly sse: SseOptions;
   /** Where this process opens WebSockets. */
@@ -42,14 +39,12 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
     reply.headers(securityHeaders(request.raw));
     done();
   });
-  const probe = sharedProbe(options.probe);
 
   app.get('/', async (_request, reply) => reply.type('text/plain; charset=utf-8').send(options.banner));
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
-    const reason = options.isDraining() ? 'the server is stopping' : await probe();
-    if (reason === null) return { status: 'ready' };
-    return reply.code(503).header('Retry-After', '1').send({ status: 'unavailable', reason });
+    const verdict = await options.readiness.look();
+    return verdict.status === 'ready' ? verdict : reply.code(503).header('Retry-After', '1').send(verdict);
   });
   for (const path of options.doorPaths) {
     app.get(path, async (request, reply) => {
@@ -83,32 +78,4 @@ function problemOf(error: Error & { statusCode?: number }, logger: Logger): Prob
   }
   logger.error({ err: error }, 'a request failed');
   return { code: 'internal', detail: 'the server failed to answer' };
-}
-
-/**
- * Many may ask at once, and again while the log does not answer: it is asked once. Resolves with what is wrong,
- * or null.
- */
-function sharedProbe(probe: () => Promise<void>): () => Promise<string | null> {
-  let running: Promise<string | null> | null = null;
-  return () => {
-    running ??= probe()
-      .then(
-        () => null,
-        (error: unknown) => (error instanceof Error ? error.message : String(error)),
-      )
-      .finally(() => {
-        running = null;
-      });
-    return inTime(running);
-  };
-}
-
-async function inTime(answer: Promise<string | null>): Promise<string | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<string>((resolve) => {
-    const reason = `the log did not answer within ${PROBE_TIMEOUT_MS} ms`;
-    timer = setTimeout(() => resolve(reason), PROBE_TIMEOUT_MS);
-  });
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }

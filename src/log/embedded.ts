@@ -37,6 +37,7 @@ import type {
   NewEntry,
   Page,
   PageLimits,
+  Side,
   Swept,
   TrimPolicy,
 } from './log.ts';
@@ -190,7 +191,8 @@ export class EmbeddedLog implements Log {
     return swept;
   }
 
-  async probe(): Promise<void> {
+  async probe(side?: Side): Promise<void> {
+    if (side === 'read') return this.#assertOpen();
     this.#assertWritable();
     const flushingMs = this.#options.clock.monotonic() - (this.#flushingSince ?? Infinity);
     if (flushingMs > SLOW_FLUSH_MS) {

@@ -119,6 +119,9 @@ export type FreshStart =
   /** Counted from the end, or back from the entry `until`, which is one of them. */
   | { readonly at: 'last'; readonly count: number; readonly until?: EntryId };
 
+/** What a process may do with the log, and what can fail alone. */
+export type Side = 'append' | 'read';
+
 /** One `wait` watches at most this many channels: a blocking read re-examines all of them per wake-up. */
 export const MAX_WATCHED = 100;
 
@@ -175,8 +178,11 @@ export interface Log {
    */
   sweep(signal: AbortSignal): Promise<Swept | null>;
 
-  /** Resolves when appends and reads work; rejects with the reason when they do not. Stores no entry. */
-  probe(): Promise<void>;
+  /**
+   * Resolves when appends and reads work, or those of `side` alone; rejects with the reason when they do not. Stores
+   * nothing, and needs no permission of the other side.
+   */
+  probe(side?: Side): Promise<void>;
 
   /** Settles or rejects what is in flight, wakes the waiters, frees the store. Idempotent. */
   close(): Promise<void>;

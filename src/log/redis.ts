@@ -22,6 +22,7 @@ import type { Clock } from '../clock.ts';
 import type { Durability, Idempotency } from '../config/shape.ts';
 import { RivercastError, StartError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
+import { LAST_ID } from '../protocol/id.ts';
 import { DEFAULT_IDEMPOTENCY, forgottenEarly } from './idempotency.ts';
 import type {
   AppendResult,
@@ -32,6 +33,7 @@ import type {
   NewEntry,
   Page,
   PageLimits,
+  Side,
   Swept,
   TrimPolicy,
 } from './log.ts';
@@ -91,7 +93,6 @@ const DEADLINES: RedisDeadlines = {
   closeMs: 1000,
 };
 const DURABILITY: Durability = { level: 'memory', replicas: 1, timeoutMs: 1000 };
-const PROBE_TTL_MS = 10_000;
 const TRIM = loadScript('trim');
 const SILENT: RedisLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -139,7 +140,7 @@ export class RedisLog implements Log {
     const remembering = { ...idempotency, onForgottenEarly, stream, callMs: readMs, trouble, signal };
     const keyMemory = new KeyMemory({ ...remembering, keeper: this.#reads, logger: this.#logger });
     const { channelTtlMs } = this.#sweepTimes;
-    const storing = { ...writing, retention, channelTtlMs, random, signal };
+    const storing = { ...writing, clock, retention, channelTtlMs, random, signal };
     this.#appender = new Appender({ ...storing, durable, keyMemory });
     this.#reader = new Reader({ stream, clock, keeper: this.#reads, witnesses, readMs, random, signal });
     const noting = { reader: this.#reader, logger: this.#logger };
@@ -223,14 +224,31 @@ export class RedisLog implements Log {
     return sweep({ ...sweeping, reader: this.#reader }, signal);
   }
 
-  /** Writes what an append would be refused for writing, and nothing that anybody reads. */
-  async probe(): Promise<void> {
+  async probe(side?: Side): Promise<void> {
     this.#assertOpen();
-    const { probeMs } = this.#deadlines;
-    const args = [probeKey(this.#options.stream), '1', 'PX', `${PROBE_TTL_MS}`];
-    await this.#reader.ask((link, ms) => link.call('set', args, ms), probeMs);
-    const { reason } = this.#trouble;
+    await Promise.all([
+      side === 'read' ? null : this.#probeAppends(),
+      side === 'append' ? null : this.#probeReads(),
+    ]);
+    const reason = this.#trouble.reasonOf(side);
     if (reason !== null) throw new RivercastError('log_unavailable', reason);
+  }
+
+  /** Asks for what an append would be refused for, and writes nothing: the stream is not there, and not made. */
+  async #probeAppends(): Promise<void> {
+    const { stream, durability = DURABILITY } = this.#options;
+    const { probeMs } = this.#deadlines;
+    const args = [probeKey(stream), 'NOMKSTREAM', '*', 'data', ''];
+    await this.#reader.ask((link, ms) => link.call('xadd', args, ms), probeMs);
+    const { unansweredMs } = this.#appender;
+    if (unansweredMs <= probeMs + (durability.level === 'memory' ? 0 : durability.timeoutMs)) return;
+    throw new RivercastError('log_unavailable', `no append was answered for ${Math.round(unansweredMs)} ms`);
+  }
+
+  /** As a live reader asks, for what comes after the last id there can be: nothing. */
+  async #probeReads(): Promise<void> {
+    const args = ['COUNT', '1', 'STREAMS', this.#options.stream, LAST_ID];
+    await this.#reader.ask((link, ms) => link.call('xread', args, ms), this.#deadlines.probeMs);
   }
 
   close(): Promise<void> {

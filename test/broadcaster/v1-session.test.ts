@@ -183,7 +183,7 @@ describe('one that does not read its answers', () => {
     const { connection, followed } = played;
     connection.outcome = 'pending';
     while (!connection.isPaused) played.ask({ type: 'nonsense' });
-    await followed.broadcaster.closeAll(1012, { size: 1, pauseMs: 0 }, AbortSignal.timeout(1000));
+    await followed.broadcaster.closeAll(1012, 0, AbortSignal.timeout(1000));
     assert.deepEqual(connection.closedWith, { code: 1012, reason: '' });
     assert.equal(connection.isPaused, false);
     for (let i = 0; i < 1000; i++) played.ask({ type: 'nonsense' });

@@ -10,6 +10,7 @@ import { Doors, type DoorsOptions } from '../../src/http/doors.ts';
 import { Guests } from '../../src/http/guests.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { Publishing } from '../../src/http/publish/publish.ts';
+import { Readiness } from '../../src/http/readiness.ts';
 import { createRoutes } from '../../src/http/routes.ts';
 import { TimerWheel } from '../../src/http/timer-wheel.ts';
 import { createLogger } from '../../src/logger.ts';
@@ -53,8 +54,7 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
   const doors = new Doors({ config, clock: systemClock, logger, ...parts });
   const routes = createRoutes({
     logger,
-    probe: () => log.probe(),
-    isDraining: () => false,
+    readiness: new Readiness({ log, appends: true, broadcaster: null }),
     api: { ...common, log, role: 'manager', history: null, publishing, subscribersOf: () => 0 },
     sse: {
       ...common,

@@ -7,7 +7,11 @@ import { TestServer } from '../support/running-server.ts';
 interface Answer {
   readonly status: number;
   readonly retryAfter: string | null;
-  readonly body: { readonly status: string; readonly reason?: string };
+  readonly body: {
+    readonly status: string;
+    readonly reason?: string;
+    readonly checks?: Readonly<Record<string, string | boolean>>;
+  };
 }
 
 async function ask(server: TestServer, path: string): Promise<Answer> {
@@ -25,7 +29,7 @@ test('/healthz and /readyz say that all is well', async () => {
   assert.deepEqual(await ask(server, '/readyz'), {
     status: 200,
     retryAfter: null,
-    body: { status: 'ready' },
+    body: { status: 'ready', checks: { append: 'ok', delivery: 'ok', draining: false } },
   });
 });
 
@@ -46,7 +50,12 @@ describe('/readyz', () => {
     log.failNext('probe', new Error('Redis is loading its data'));
     const answer = await ask(server, '/readyz');
     assert.deepEqual([answer.status, answer.retryAfter], [503, '1']);
-    assert.deepEqual(answer.body, { status: 'unavailable', reason: 'Redis is loading its data' });
+    const reason = 'Redis is loading its data';
+    assert.deepEqual(answer.body, {
+      status: 'unavailable',
+      reason: `append: ${reason}`,
+      checks: { append: reason, delivery: 'ok', draining: false },
+    });
     assert.equal((await ask(server, '/healthz')).status, 200);
     assert.equal((await ask(server, '/readyz')).status, 200);
   });

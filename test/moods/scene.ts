@@ -36,6 +36,7 @@ export class Scene implements Server {
       REDIS_URL: redisUrl,
       OVERLOADED_AFTER_MS: `${OVERLOADED_AFTER_MS}ms`,
       DRAIN_TIMEOUT_MS: '3s',
+      DRAIN_SECONDS: '0',
       ...settings,
     };
     const cli = startCli(t, { env });

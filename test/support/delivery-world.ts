@@ -247,8 +247,7 @@ export class World implements AsyncDisposable {
   async restart(form: Form, meanwhile: () => Promise<void> = async () => undefined): Promise<void> {
     this.#endCloses();
     const here = this.clients.filter(({ connection }) => connection !== null);
-    const { signal } = new AbortController();
-    await this.#broadcaster.closeAll(1012, { size: 1000, pauseMs: 0 }, signal);
+    await this.#broadcaster.closeAll(1012, 0, AbortSignal.abort());
     for (const client of this.clients) {
       if (client.connection !== null) this.#gone(client.connection);
       client.read();

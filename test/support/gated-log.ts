@@ -10,13 +10,23 @@ import type {
   NewEntry,
   Page,
   PageLimits,
+  Side,
   Swept,
   TrimPolicy,
 } from '../../src/log/log.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import type { Cursor } from '../../src/protocol/cursor.ts';
 
-export type Operation = 'append' | 'read' | 'locate' | 'wait' | 'bounds' | 'channels' | 'sweep' | 'probe';
+export type Operation =
+  | 'append'
+  | 'read'
+  | 'locate'
+  | 'wait'
+  | 'bounds'
+  | 'channels'
+  | 'sweep'
+  | 'probe'
+  | 'probe-read';
 
 export interface GatedLogOptions {
   readonly clock?: Clock;
@@ -112,8 +122,8 @@ export class GatedLog implements Log {
     return this.#call('sweep', () => this.inner.sweep());
   }
 
-  probe(): Promise<void> {
-    return this.#call('probe', () => this.inner.probe());
+  probe(side?: Side): Promise<void> {
+    return this.#call(side === 'read' ? 'probe-read' : 'probe', () => this.inner.probe());
   }
 
   close(): Promise<void> {

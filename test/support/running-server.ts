@@ -13,7 +13,13 @@ import { within } from './within.ts';
 
 type Settings = Readonly<Record<string, string>>;
 
-const DEFAULTS: Settings = { PORT: '0', STORE: 'memory', LOG_LEVEL: 'silent', DRAIN_TIMEOUT_MS: '3s' };
+const DEFAULTS: Settings = {
+  PORT: '0',
+  STORE: 'memory',
+  LOG_LEVEL: 'silent',
+  DRAIN_TIMEOUT_MS: '3s',
+  DRAIN_SECONDS: '0',
+};
 
 export class TestServer implements AsyncDisposable {
   readonly server: RunningServer;
@@ -73,7 +79,13 @@ export class ServerProcess {
 
   private constructor(t: TestContext, settings: Settings) {
     this.#t = t;
-    this.#settings = { PORT: '0', LOG_LEVEL: 'info', DRAIN_TIMEOUT_MS: '3s', ...settings };
+    this.#settings = {
+      PORT: '0',
+      LOG_LEVEL: 'info',
+      DRAIN_TIMEOUT_MS: '3s',
+      DRAIN_SECONDS: '0',
+      ...settings,
+    };
     this.#cli = startCli(t, { env: this.#settings });
   }
 

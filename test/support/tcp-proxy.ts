@@ -17,6 +17,8 @@ export class TcpProxy implements AsyncDisposable {
   #target: number;
   readonly #pairs = new Set<Pair>();
   readonly #dropping = new Set<Direction>();
+  #deafening: string | null = null;
+  readonly #deaf = new WeakSet<Pair>();
   #accepted = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   #delayMs = 0;
@@ -54,8 +56,14 @@ export class TcpProxy implements AsyncDisposable {
   /** New bytes pass again; what vanished stays lost. */
   heal(): void {
     this.#dropping.clear();
+    this.#deafening = null;
     this.#delayMs = 0;
     this.#onBytes = null;
+  }
+
+  /** A connection on which a client says this hears nothing any more, from then on and for good. */
+  deafen(text: string): void {
+    this.#deafening = text;
   }
 
   delay(ms: number): void {
@@ -99,7 +107,9 @@ export class TcpProxy implements AsyncDisposable {
   #pipe(pair: Pair, direction: Direction, from: Socket, to: Socket): void {
     from.on('data', (bytes: Buffer) => {
       this.#onBytes?.(direction, bytes);
-      if (this.#dropping.has(direction)) return;
+      if (direction === 'up' && this.#deafening !== null && bytes.includes(this.#deafening))
+        this.#deaf.add(pair);
+      if (this.#dropping.has(direction) || this.#deaf.has(pair)) return;
       if (direction === 'up' && this.#isInterrupted(pair, bytes)) return;
       if (this.#delayMs === 0) this.#write(from, to, bytes);
       else this.#later(() => this.#write(from, to, bytes));

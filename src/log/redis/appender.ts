@@ -6,6 +6,7 @@
  * late is refused. Several channels share the connection; when it breaks, each sends its own batch again.
  */
 import { forgetAfterMs, type Retention } from '../../channels.ts';
+import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import { type EntryId, idSeq } from '../../protocol/id.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log.ts';
@@ -30,6 +31,7 @@ const ONE_KEY = /^WRONGTYPE|exhausted the last possible ID/;
 
 export interface AppenderOptions {
   readonly stream: string;
+  readonly clock: Clock;
   readonly writerId: string;
   readonly keeper: Keeper;
   readonly witnesses: Witnesses;
@@ -47,6 +49,9 @@ export class Appender {
   readonly #options: AppenderOptions;
   readonly #inFlight = new Set<Promise<unknown>>();
   #number = 0;
+  /** Calls that Redis has not answered, and since when it has answered none. */
+  #unanswered = 0;
+  #quietSinceMs = 0;
 
   constructor(options: AppenderOptions) {
     this.#options = options;
@@ -64,6 +69,11 @@ export class Appender {
     };
     stored.then(leave, leave);
     return stored;
+  }
+
+  /** For how long calls have waited and none was answered; 0 when none waits. */
+  get unansweredMs(): number {
+    return this.#unanswered === 0 ? 0 : this.#options.clock.monotonic() - this.#quietSinceMs;
   }
 
   /** Resolves when nothing is in flight any more. */
@@ -84,7 +94,7 @@ export class Appender {
       try {
         if (signal.aborted) throw new RivercastError('log_unavailable', 'the log is closed');
         link = await keeper.get();
-        const { results, late } = await this.#send(link, channel, entries, number);
+        const { results, late } = await this.#answered(this.#send(link, channel, entries, number));
         trouble.clear(`append to ${channel}`);
         trouble.clear('appending');
         if (late !== null) throw late;
@@ -97,6 +107,18 @@ export class Appender {
         // The keeper paces its own tries; what Redis itself answered is paced here.
         if (link !== null) await backoff.wait(signal);
       }
+    }
+  }
+
+  async #answered<Answer>(call: Promise<Answer>): Promise<Answer> {
+    const { clock } = this.#options;
+    if (this.#unanswered === 0) this.#quietSinceMs = clock.monotonic();
+    this.#unanswered += 1;
+    try {
+      return await call;
+    } finally {
+      this.#unanswered -= 1;
+      this.#quietSinceMs = clock.monotonic();
     }
   }
 

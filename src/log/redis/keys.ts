@@ -20,7 +20,7 @@ export function channelKeys(defaultChannel: string, channel: string): ChannelKey
   return { stream, meta, batch: `{${stream}}:batch:`, generation: `{${stream}}:keys:` };
 }
 
-/** Written by the readiness probe; never a stream. */
+/** Where the readiness probe would write; never there. */
 export function probeKey(defaultChannel: string): string {
   return `{${defaultChannel}}:probe`;
 }

@@ -7,6 +7,8 @@
  * has proven nothing, so no line says that the part works again; but it does not fail the probe either.
  */
 
+import type { Side } from '../log.ts';
+
 export interface RedisLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -58,9 +60,21 @@ export class Trouble {
 
   /** One of the reasons, or null when all is well. */
   get reason(): string | null {
-    for (const [name, { reason, work }] of this.#parts) if (work.size > 0) return `${name}: ${reason}`;
+    return this.reasonOf();
+  }
+
+  /** The same, of what concerns one side alone. */
+  reasonOf(side?: Side): string | null {
+    for (const [name, { reason, work }] of this.#parts) {
+      const isOther = side !== undefined && side !== sideOf(name);
+      if (work.size > 0 && !isOther) return `${name}: ${reason}`;
+    }
     return null;
   }
+}
+
+function sideOf(part: string): Side {
+  return part.startsWith('append') ? 'append' : 'read';
 }
 
 /**
