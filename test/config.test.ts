@@ -152,6 +152,20 @@ describe('values', () => {
     }
   });
 
+  test('seconds', () => {
+    for (const [text, value] of Object.entries({
+      '5': 5000,
+      '0.5': 500,
+      '2500ms': 2500,
+      '1m': 60_000,
+      '0': 0,
+    })) {
+      assert.equal(load({ DRAIN_SECONDS: text }).drain.spreadMs, value, text);
+    }
+    for (const bad of ['-1', '2h', 'soon', '1.5ms'])
+      assert.equal(problems({ DRAIN_SECONDS: bad }).length, 1, bad);
+  });
+
   test('no timer beyond what setTimeout can wait', () => {
     assert.equal(problems({ DRAIN_TIMEOUT_MS: '25d' }).length, 1);
   });

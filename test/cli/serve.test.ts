@@ -58,6 +58,17 @@ test('a second SIGINT ends it at once', async (t) => {
   assert.equal(code, 130);
 });
 
+test('a second SIGTERM changes nothing', async (t) => {
+  const cli = startCli(t, { env: { ...MEMORY, DRAIN_DELAY_SECONDS: '0.3' } });
+  await cli.line('started');
+  cli.child.kill('SIGTERM');
+  await cli.line('stopping');
+  cli.child.kill('SIGTERM');
+  const { code, stderr } = await cli.exit;
+  assert.equal(code, 0);
+  assert.match(stderr, /"msg":"stopped"/);
+});
+
 test('the start is told in one log line, with the addresses that were given to it', async (t) => {
   const cli = startCli(t, { args: ['serve', '--port', '0,0', '--store', 'memory'] });
   const started = await cli.line('started');
