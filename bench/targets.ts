@@ -38,6 +38,8 @@ export interface RivercastOptions {
   readonly store?: Store;
   /** A Redis or a data directory to go on with, instead of a new one. */
   readonly keep?: { readonly redisUrl?: string; readonly dataDirectory?: string };
+  /** Instead of any free one. */
+  readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -100,7 +102,7 @@ async function prepareRivercast(
   calls: boolean,
 ): Promise<{ target: Omit<RunningTarget, 'readyMs'>; server: Started }> {
   const { keep = {}, store = 'redis' } = options;
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const redis = store === 'redis' && keep.redisUrl === undefined ? await startRedis() : null;
   const env: Record<string, string> = {
     PORT: `${port}`,

@@ -9,6 +9,7 @@ import { publish } from './publish.ts';
 import { publishLatency } from './publish-latency.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
 import { replay } from './replay.ts';
+import { rollingRestart } from './rolling-restart.ts';
 import { slowReaders } from './slow-readers.ts';
 import { startUp } from './start-up.ts';
 import { throughput } from './throughput.ts';
@@ -21,6 +22,7 @@ export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer
   channels,
   replay,
   'reconnect-storm': reconnectStorm,
+  'rolling-restart': rollingRestart,
   'idle-memory': idleMemory,
   'start-up': startUp,
   publish,
