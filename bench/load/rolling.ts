@@ -81,7 +81,7 @@ export async function roll(options: RollingOptions): Promise<Rolled> {
       if (i % CONNECTS_PER_TURN === 0) await sleep(5);
     }
     await until('all are here', () => crowd.every(({ isHere }) => isHere));
-    await publisher.start();
+    publisher.start();
     for (const one of crowd) one.awayMs = 0;
     await until('all have begun', () => crowd.every(({ last }) => last >= 0));
     const restarts: Restart[] = [];

@@ -1,5 +1,5 @@
 /**
- * Two broadcasters are restarted one after the other under 2,000 clients, while 100 messages a second flow: is anything
+ * Two broadcasters are restarted one after the other under 2,000 clients, while 50 messages a second flow: is anything
  * lost or repeated, when are all back, and how many come at once? With the closes spread over DRAIN_SECONDS, and
  * without.
  *
@@ -14,7 +14,7 @@ import { startRedis } from '../support/redis.ts';
 import { type RunningTarget, startRivercast } from '../targets.ts';
 
 const CLIENTS = 2000;
-const PER_SECOND = 100;
+const PER_SECOND = 50;
 const MESSAGE_BYTES = 128;
 const JITTER_MS = 1000;
 const DRAIN_SECONDS = 5;
