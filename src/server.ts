@@ -8,6 +8,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Broadcaster, type BroadcasterStats } from './broadcaster/broadcaster.ts';
+import { NO_DELIVERY_MEASURES } from './broadcaster/counts.ts';
 import { retentionBy } from './channels.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config, LogConfig } from './config.ts';
@@ -18,6 +19,7 @@ import { Doors, type DoorsOptions } from './http/doors.ts';
 import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
 import { Listener } from './http/listener.ts';
+import { Observer } from './http/ops/observer.ts';
 import { Publishing } from './http/publish/publish.ts';
 import { Readiness } from './http/readiness.ts';
 import { createRoutes } from './http/routes.ts';
@@ -25,10 +27,12 @@ import { TimerWheel, VISITS_PER_HEARTBEAT } from './http/timer-wheel.ts';
 import type { Log } from './log/log.ts';
 import { openLog } from './log/open.ts';
 import type { Logger } from './logger.ts';
+import { NO_APPEND_MEASURES } from './manager/batcher.ts';
 import { Manager } from './manager/manager.ts';
 import { Rates } from './manager/rate.ts';
 import { Sweeper } from './manager/sweeper.ts';
 import { CLOSE } from './protocol/close.ts';
+import { Measured } from './readings.ts';
 
 const MAX_TICK_MS = 1000;
 /** Of the time that a stop may take, so much is kept for what comes after the storing. */
@@ -73,6 +77,7 @@ interface Parts {
   readonly connections: Connections;
   readonly doors: Doors;
   readonly listener: Listener;
+  readonly observer: Observer;
   readonly ticker: NodeJS.Timeout;
   /** Null when this process takes nothing in. */
   readonly sweeper: Sweeper | null;
@@ -114,9 +119,8 @@ export async function startServer(
 async function assemble(config: Config, logger: Logger, clock: Clock, log: Log): Promise<Parts> {
   const { role } = config;
   const { heartbeatMs } = config.http;
-  const manager = role === 'broadcaster' ? null : new Manager({ log, clock, logger, config: config.manager });
-  const broadcaster =
-    role === 'manager' ? null : new Broadcaster({ log, clock, logger, config: config.broadcaster });
+  const measured = new Measured();
+  const { manager, broadcaster } = halvesOf(config, { log, clock, logger }, measured);
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel);
@@ -125,49 +129,58 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const publishing = manager === null ? null : publishingOf(config, manager, rates);
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
   const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
+  const observer = new Observer({
+    ...{ config, clock, log, measured, manager, publishing, broadcaster, doors, readiness },
+  });
+  const guarded = { policy: config.http, access, isDraining: () => doors.isDraining };
   const routes = createRoutes({
     logger,
     readiness,
     api: {
-      log,
-      clock,
-      role,
-      policy: config.http,
-      access,
-      isDraining: () => doors.isDraining,
+      ...guarded,
+      ...{ log, clock, role, publishing },
       subscribersOf: (channel) => broadcaster?.countOf(channel) ?? 0,
       history: broadcaster === null ? null : historyOf(config, logger, clock, log),
-      publishing,
+      onTrimmed: (removed) => observer.trimmed(removed),
     },
     sse: {
-      role,
-      broadcaster,
-      connections,
+      ...guarded,
+      ...{ role, broadcaster, connections, guests, addresses, clock },
       maxConnections: config.quotas.maxConnections,
-      access,
-      guests,
-      addresses,
-      clock,
-      policy: config.http,
       defaultChannel: config.log.stream,
       lingerMs: config.http.lingerMs,
-      isDraining: () => doors.isDraining,
     },
+    ops: { ...guarded, observer, metrics: config.observability.metrics },
     doorPaths: doors.paths,
     banner: banner(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
   const listener = await Listener.open({ config: config.http, clock, logger, routes, doors, isStreaming });
+  const ticking = [wheel, guests, rates, manager, broadcaster, observer];
   const ticker = setInterval(() => {
-    wheel.tick();
-    guests.tick();
-    rates.tick();
-    manager?.tick();
-    broadcaster?.tick();
+    for (const one of ticking) one?.tick();
   }, tickMs);
   const sweeper = manager === null ? null : new Sweeper({ log, logger, everyMs: config.log.sweepMs });
-  const halves = { manager, publishing, broadcaster, sweeper };
-  return { config, logger, log, ...halves, access, readiness, connections, doors, listener, ticker };
+  observer.start({ listener, sweeper });
+  const made = { manager, publishing, broadcaster, sweeper, access, readiness, observer };
+  return { config, logger, log, ...made, connections, doors, listener, ticker };
+}
+
+/** What this process does, by its role. */
+function halvesOf(
+  { role, manager, broadcaster, observability }: Config,
+  shared: { readonly log: Log; readonly clock: Clock; readonly logger: Logger },
+  measured: Measured,
+): { readonly manager: Manager | null; readonly broadcaster: Broadcaster | null } {
+  const { appendSeconds: seconds, batchEntries: entries } = measured;
+  const [appends, deliveries] = observability.metrics
+    ? [{ seconds, entries }, measured]
+    : [NO_APPEND_MEASURES, NO_DELIVERY_MEASURES];
+  return {
+    manager: role === 'broadcaster' ? null : new Manager({ ...shared, config: manager, measures: appends }),
+    broadcaster:
+      role === 'manager' ? null : new Broadcaster({ ...shared, config: broadcaster, measures: deliveries }),
+  };
 }
 
 /** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
@@ -215,6 +228,7 @@ async function stop(parts: Parts): Promise<boolean> {
   // Whoever does not answer the close in time resumes all the same.
   await connections.closed(AbortSignal.any([ending, AbortSignal.timeout(FAREWELL_MS)]));
   clearInterval(parts.ticker);
+  parts.observer.close();
   listener.close();
   await broadcaster?.close();
   parts.access.close();
@@ -252,6 +266,7 @@ function banner({ role, log }: Config): string {
     ...(role === 'manager' ? [] : ['           GET /sse?channel=&after=']),
     ...(role === 'manager' ? [] : ['history:   GET /api/channels/{channel}/messages?after=&limit=']),
     'health:    GET /healthz, GET /readyz',
+    'numbers:   GET /metrics, GET /api/stats, GET /api/subscribers',
     `default channel: ${log.stream}`,
   ];
   return `${doors.join('\n')}\n`;

@@ -23,13 +23,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const LEAVES = [
   'api-keys',
   'background',
+  'bursts',
   'channels',
   'clock',
   'config',
+  'distribution',
   'errors',
   'grant',
   'logger',
   'metrics',
+  'readings',
+  'refusals',
   'tracing',
   'version',
 ];

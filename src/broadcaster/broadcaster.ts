@@ -6,8 +6,9 @@
  *
  * A tail is made for a channel's first subscriber and given up some time after its last.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { background } from '../background.ts';
+import { Bursts } from '../bursts.ts';
 import type { Clock } from '../clock.ts';
 import type { BroadcasterConfig } from '../config.ts';
 import { RivercastError } from '../errors.ts';
@@ -20,6 +21,7 @@ import type { Start } from '../protocol/start.ts';
 import { Admission, Admissions, type Beginning } from './admission.ts';
 import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
+import { type Counts, type DeliveryMeasures, NO_DELIVERY_MEASURES, noCounts } from './counts.ts';
 import type { Format } from './format.ts';
 import { Pace } from './pace.ts';
 import { Passes } from './passes.ts';
@@ -50,6 +52,9 @@ const DEEP_ENTRIES = 20_000;
 /** Well below 1 ms of work, or somewhat more when each names a new channel. */
 const ASKS_PER_TURN = 16;
 const SETTLE_CHECK_MS = 10;
+/** A look at all subscribers gives the event loop back after so long; asking for the time costs about as one of them. */
+const SURVEY_MS = 2;
+const SURVEY_STEP = 16;
 /** At a stop, one that has taken nothing for so long is not waited for. */
 const NOT_READING_MS = 1000;
 
@@ -58,6 +63,8 @@ export interface BroadcasterOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly config: BroadcasterConfig;
+  /** Absent: nothing is measured. */
+  readonly measures?: DeliveryMeasures;
 }
 
 export interface BroadcasterStats {
@@ -71,6 +78,11 @@ export interface BroadcasterStats {
   readonly catchingUp: number;
   readonly slices: number;
   readonly longestSliceMs: number;
+  /** Channels that are followed, or were a moment ago. */
+  readonly channels: number;
+  /** Subscribers cut because of what sockets had pending. */
+  readonly cutForRoom: number;
+  readonly counts: Counts;
 }
 
 export class Broadcaster {
@@ -85,6 +97,9 @@ export class Broadcaster {
   readonly #tails = new Map<string, Tail>();
   readonly #opening = new Map<string, Promise<Tail>>();
   readonly #subscribers = new Set<Subscriber>();
+  readonly #tooSlow: Bursts;
+  readonly #cutForRoom: Bursts;
+  #cutSeen = 0;
   #waiters: Waiter[] = [];
   #closed = false;
 
@@ -96,6 +111,12 @@ export class Broadcaster {
     const stalls = new Stalls<Subscriber>({ maxBytes: config.stalledBytes, writeBytes: config.writeBytes });
     this.#options = options;
     this.#progress = new Progress(log, clock);
+    this.#tooSlow = new Bursts((count) =>
+      logger.warn({ count }, 'subscribers that read too slowly were closed'),
+    );
+    this.#cutForRoom = new Bursts((count) =>
+      logger.warn({ count }, 'subscribers that read nothing were cut: too much was pending for them'),
+    );
     this.#ranges = new Ranges({ log, budget, rangeBytes: () => stalls.writeBytes * PAYLOAD_SHARE });
     this.#catchUp = new CatchUp({ ranges: this.#ranges, turns, logger, clock });
     this.#context = {
@@ -104,6 +125,8 @@ export class Broadcaster {
       passes,
       turns,
       stalls,
+      counts: noCounts(),
+      measures: options.measures ?? NO_DELIVERY_MEASURES,
       runs: new Runs(),
       catchUp: this.#catchUp,
       gone: (subscriber) => this.#subscribers.delete(subscriber),
@@ -160,6 +183,7 @@ export class Broadcaster {
     tail.add(subscription);
     if (deep) this.#catchUp.goDeep(subscription);
     admission[Symbol.dispose]();
+    if (gap !== null) subscriber.lost(gap.reason);
     const notice = gap === null ? null : subscriber.format.notice(tail.channel, gap);
     if (notice !== null) subscriber.write(notice);
     this.#context.passes.pump(subscription);
@@ -179,10 +203,13 @@ export class Broadcaster {
   /** Regular work, about once a second: closes who is too slow, gives up tails nobody follows. */
   tick(): void {
     for (const subscriber of this.#context.stalls) {
-      if (subscriber.isOpen && isTooSlow(subscriber.lag, this.#options.config))
-        subscriber.close(CLOSE.tooSlow);
+      if (!subscriber.isOpen || !isTooSlow(subscriber.lag, this.#options.config)) continue;
+      this.#context.counts.closedTooSlow += 1;
+      this.#tooSlow.add();
+      subscriber.close(CLOSE.tooSlow);
     }
     const now = this.#options.clock.monotonic();
+    this.#tellOfSlow(now);
     for (const tail of this.#tails.values()) {
       const { idleSinceMs, arriving } = tail;
       if (idleSinceMs !== null && arriving === 0 && now - idleSinceMs >= TAIL_LINGER_MS) this.#giveUp(tail);
@@ -215,8 +242,22 @@ export class Broadcaster {
     return inWaves({ ...closing, overMs, clock: this.#options.clock }, signal);
   }
 
+  /** Shows `visit` all subscribers, in slices that leave the event loop to others in between. */
+  async survey(visit: (subscriber: Subscriber) => void): Promise<void> {
+    const { clock } = this.#options;
+    let deadline = clock.monotonic() + SURVEY_MS;
+    let seen = 0;
+    for (const subscriber of this.#subscribers) {
+      visit(subscriber);
+      seen += 1;
+      if (seen % SURVEY_STEP !== 0 || clock.monotonic() < deadline) continue;
+      await nextTurn();
+      deadline = clock.monotonic() + SURVEY_MS;
+    }
+  }
+
   stats(): BroadcasterStats {
-    const { stalls, passes, budget } = this.#context;
+    const { stalls, passes, budget, counts } = this.#context;
     let subscriptions = 0;
     for (const tail of this.#tails.values()) subscriptions += tail.count;
     return {
@@ -227,6 +268,9 @@ export class Broadcaster {
       ringBytes: budget.bytes,
       catchUpReads: this.#ranges.reads,
       catchingUp: this.#catchUp.deepCount,
+      channels: this.#tails.size,
+      cutForRoom: stalls.cut,
+      counts,
       ...passes.stats,
     };
   }
@@ -235,6 +279,14 @@ export class Broadcaster {
     this.#closed = true;
     this.#catchUp.close();
     await Promise.all(this.#waiters.map((waiter) => waiter.close()));
+  }
+
+  #tellOfSlow(now: number): void {
+    const { cut } = this.#context.stalls;
+    this.#cutForRoom.add(cut - this.#cutSeen);
+    this.#cutSeen = cut;
+    this.#tooSlow.tick(now);
+    this.#cutForRoom.tick(now);
   }
 
   async #beginning(tail: Tail, start: Start): Promise<Beginning> {
@@ -249,9 +301,11 @@ export class Broadcaster {
     if (typeof located === 'object') {
       // A plain id was found in the ring's history; were it replaced from now on, the id alone could not tell.
       const epoch = cursor.epoch ?? tail.ring.end.epoch;
+      this.#context.counts.resumedFromMemory += 1;
       return { cursor: { ...cursor, epoch }, fresh: false, gap: null, deep: false };
     }
     const { range, place } = await this.#ranges.after(tail, cursor);
+    this.#context.counts.resumedFromLog += 1;
     const deep = isDeep(tail, range.end);
     const first = place.index === 0 ? range.item(place.no) : undefined;
     if (first?.kind === 'gap' && first.gap.reason !== 'deleted') {

@@ -34,7 +34,11 @@ export interface Encoding {
   readonly work?: number;
 }
 
+/** How it is called among numbers; a compressed one as the one it compresses. */
+export type FormatName = 'raw' | 'v1' | 'sse';
+
 export interface Format {
+  readonly name: FormatName;
   /** Encodes entries `from` (included) to `to` (excluded). Pure: the same bytes every time. */
   encode(block: Encodable, from: number, to: number): Encoding;
   /** Tells that entries are gone; null when the format has no words for it. */

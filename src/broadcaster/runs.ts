@@ -19,6 +19,8 @@ export interface Run {
   readonly next: Place;
   /** What it counts of a turn, in bytes: for who made it, also the work that took. */
   readonly weight: number;
+  /** How many entries it carries. */
+  readonly entries: number;
 }
 
 /** How a run is to be made. */
@@ -87,6 +89,7 @@ function makeRun(source: Source, block: Block, from: Place, shape: RunShape): Ru
   let work = spent;
   let end = block.end;
   let no = from.no + 1;
+  let entries = block.ids.length - from.index;
   for (;;) {
     const item = source.item(no);
     if (item === undefined || item.kind === 'gap') break;
@@ -97,10 +100,11 @@ function makeRun(source: Source, block: Block, from: Place, shape: RunShape): Ru
     parts.push(more.encoding.bytes);
     bytes += more.encoding.bytes.length;
     end = item.end;
+    entries += item.ids.length;
     no += 1;
   }
   const whole = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, bytes);
-  return { kind: 'run', bytes: whole, end, next: { no, index: 0 }, weight: bytes + work };
+  return { kind: 'run', bytes: whole, end, next: { no, index: 0 }, weight: bytes + work, entries };
 }
 
 /** The block in the format, and the work that took: none when it was made before. */
@@ -146,5 +150,6 @@ function runTo(
     end: block.cursorAt(to - 1),
     next: whole ? { no: from.no + 1, index: 0 } : { no: from.no, index: to },
     weight: bytes.length + work,
+    entries: to - from.index,
   };
 }

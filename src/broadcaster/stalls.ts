@@ -43,6 +43,8 @@ export class Stalls<Member extends Stallable> {
   /** How many sockets wait with each piece of memory. */
   readonly #pinned = new Map<Memory, number>();
   #bytes = 0;
+  /** How many were destroyed to make room. */
+  cut = 0;
 
   constructor(options: { maxBytes: number; writeBytes: number }) {
     this.#maxBytes = options.maxBytes;
@@ -76,6 +78,7 @@ export class Stalls<Member extends Stallable> {
     if (waiting === 0) this.#bytes += stall.memory.byteLength;
     for (const longest of this.#stalls.keys()) {
       if (this.#bytes <= this.#maxBytes || longest === subscriber) break;
+      this.cut += 1;
       longest.destroy();
     }
   }

@@ -11,15 +11,16 @@
  */
 import type { Clock } from '../clock.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
-import type { Gap } from '../log/log.ts';
+import type { Gap, GapReason } from '../log/log.ts';
 import { CLOSE, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
+import type { Counts, DeliveryMeasures, Sent } from './counts.ts';
 import type { Format } from './format.ts';
 import type { Passes, Pumpable } from './passes.ts';
 import type { Lag } from './slow-reader.ts';
 import type { Mark, Memory, Stallable, Stalls } from './stalls.ts';
 import { type OnGap, type Outlet, PUMP_BYTES, type Subscription } from './subscription.ts';
-import type { Transport, WriteOutcome } from './transport.ts';
+import type { Peer, Transport, WriteOutcome } from './transport.ts';
 import type { Turns } from './turns.ts';
 
 /** What all subscribers of a process share. */
@@ -28,18 +29,26 @@ export interface SubscriberContext {
   readonly stalls: Stalls<Subscriber>;
   readonly turns: Turns;
   readonly passes: Passes;
+  readonly counts: Counts;
+  readonly measures: DeliveryMeasures;
   /** It takes no more entries. */
   readonly gone: (subscriber: Subscriber) => void;
 }
 
 export class Subscriber implements Outlet, Stallable, Pumpable {
+  /** Of this process, from 1 on. */
+  readonly id: number;
   readonly format: Format;
+  /** Wall-clock ms at which it came. */
+  readonly sinceMs: number;
   /** Told when a gap ended a subscription that asked for that. */
   onEnded: ((subscription: Subscription, gap: Gap) => void) | null = null;
   /** Told when the socket takes bytes again, before entries do: what else is to be said would never have its turn. */
   onReady: (() => void) | null = null;
   readonly #context: SubscriberContext;
   readonly #transport: Transport;
+  /** What all subscribers of its format were sent. */
+  readonly #sent: Sent;
   readonly #subscriptions: Subscription[] = [];
   #state: 'ready' | 'underway' | 'stalled' | 'closing' | 'closed' = 'ready';
   /** Whose turn it was last. */
@@ -50,10 +59,19 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     this.#context = context;
     this.#transport = transport;
     this.format = format;
+    context.counts.joined += 1;
+    this.id = context.counts.joined;
+    this.sinceMs = context.clock.now();
+    this.#sent = context.counts.sent[format.name];
+    this.#sent.joined += 1;
   }
 
   get subscriptions(): readonly Subscription[] {
     return this.#subscriptions;
+  }
+
+  get peer(): Peer | null {
+    return this.#transport.peer ?? null;
   }
 
   get isOpen(): boolean {
@@ -97,14 +115,19 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
   }
 
   /** Writes bytes that go to this connection, now or as soon as it drains. */
-  write(bytes: Buffer, weight: number = bytes.length): WriteOutcome {
+  write(bytes: Buffer, weight: number = bytes.length, entries = 0): WriteOutcome {
     const outcome = this.#transport.write(bytes);
     this.#writtenBytes += weight;
+    if (outcome !== 'closed') this.#count(bytes.length, entries);
     if (outcome === 'pending') this.#stall(bytes.buffer);
     if (outcome === 'underway' && this.#state === 'ready') this.#state = 'underway';
     // Nobody must wait for it: its peer may take its time to end the connection.
     if (outcome === 'closed') this.detach();
     return outcome;
+  }
+
+  lost(reason: GapReason): void {
+    this.#context.counts.gaps[reason] += 1;
   }
 
   /** The transport's pending bytes are gone. */
@@ -193,6 +216,14 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     this.#state = 'closed';
     this.#endAll();
     this.#context.stalls.remove(this);
+  }
+
+  #count(bytes: number, entries: number): void {
+    const sent = this.#sent;
+    sent.writes += 1;
+    sent.bytes += bytes;
+    sent.entries += entries;
+    this.#context.measures.writeBytes.observe(bytes);
   }
 
   #endAll(): void {

@@ -9,7 +9,7 @@
  * the socket takes bytes it writes from the cursor on, from a range read back from the log, then from the ring,
  * and parks at the tip. The cursor moves only after the bytes went to the socket.
  */
-import type { Gap } from '../log/log.ts';
+import type { Gap, GapReason } from '../log/log.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds } from '../protocol/id.ts';
 import type { GapMark } from './block.ts';
@@ -51,8 +51,10 @@ export interface Outlet {
   /** Whether the socket takes bytes. */
   readonly isReady: boolean;
   readonly lag: Lag;
-  /** `weight`: what it counts of a turn; absent: its length. */
-  write(bytes: Buffer, weight?: number): WriteOutcome;
+  /** `weight`: what it counts of a turn; absent: its length. `entries`: how many it carries. */
+  write(bytes: Buffer, weight?: number, entries?: number): WriteOutcome;
+  /** I have lost entries, whether I can be told or not. */
+  lost(reason: GapReason): void;
   /** I have come to a gap that is a loss to me. */
   met(subscription: Subscription, gap: Gap, onGap: OnGap): void;
   destroy(): void;
@@ -220,7 +222,7 @@ export class Subscription implements Pumpable {
   }
 
   #write(run: Run): boolean {
-    const outcome = this.subscriber.write(run.bytes, run.weight);
+    const outcome = this.subscriber.write(run.bytes, run.weight, run.entries);
     if (outcome === 'closed') return false;
     this.#fresh = false;
     this.#cursor = run.end;
@@ -237,6 +239,7 @@ export class Subscription implements Pumpable {
     const notice = isLoss ? mark.notice(subscriber.format) : null;
     const outcome = notice === null ? 'taken' : subscriber.write(notice);
     if (outcome === 'closed') return;
+    if (isLoss) subscriber.lost(mark.gap.reason);
     this.#cursor = mark.end;
     this.#no += 1;
     this.#index = 0;

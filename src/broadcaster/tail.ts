@@ -4,6 +4,7 @@
  */
 import type { Page } from '../log/log.ts';
 import type { Cursor } from '../protocol/cursor.ts';
+import { idMs } from '../protocol/id.ts';
 import { type Item, itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
 import type { Passing } from './passes.ts';
@@ -30,6 +31,14 @@ export interface TailContext extends SubscriberContext {
   readonly catchUp: Fetcher;
 }
 
+/** What waits for its pass: the oldest of it. */
+interface Waiting {
+  /** By its id: wall-clock ms. */
+  readonly bornMs: number;
+  /** Monotonic ms. */
+  readonly arrivedMs: number;
+}
+
 /** A pump writes 1 MiB at most, so that a few of them take a fraction of a slice. */
 const PUMPS_PER_LOOK = 4;
 
@@ -48,6 +57,9 @@ export class Tail implements Feed, Passing, Holding, Keeper {
   /** Where the pass under way has got to; null when there is none. */
   #passAt: number | null = null;
   #due = false;
+  /** What the next pass delivers, and what the one under way does. */
+  #coming: Waiting | null = null;
+  #passing: Waiting | null = null;
   #heldBytes = 0;
   #entries = 0;
   #bytes = 0;
@@ -85,7 +97,10 @@ export class Tail implements Feed, Passing, Holding, Keeper {
       if (item.kind === 'block') {
         this.#entries += item.ids.length;
         this.#bytes += item.frames.length;
+        this.#context.measures.blockEntries.observe(item.ids.length);
+        this.#coming ??= { bornMs: idMs(item.ids[0] as string), arrivedMs: this.#context.clock.monotonic() };
       } else if (item.gap.reason === 'reset') {
+        this.#context.counts.resets += 1;
         this.#context.catchUp.forget(this.channel);
       }
       this.#context.budget.hold(this, item.memoryBytes);
@@ -108,7 +123,7 @@ export class Tail implements Feed, Passing, Holding, Keeper {
   pass(deadline: number): boolean {
     const { clock, passes } = this.#context;
     while (this.#due || this.#passAt !== null) {
-      if (this.#passAt === null) this.#due = false;
+      if (this.#passAt === null) this.#begin();
       for (let at = this.#passAt ?? 0; at < this.#subscriptions.length; at++) {
         this.#passAt = at;
         const subscription = this.#subscriptions[at];
@@ -118,6 +133,7 @@ export class Tail implements Feed, Passing, Holding, Keeper {
         if (at % PUMPS_PER_LOOK === 0 && clock.monotonic() >= deadline) return false;
       }
       this.#passAt = null;
+      this.#passed();
       this.#compact();
     }
     return true;
@@ -172,6 +188,22 @@ export class Tail implements Feed, Passing, Holding, Keeper {
     this.#context.budget.forget(this.#heldBytes, items);
     this.#heldBytes = 0;
     this.runs.clear();
+  }
+
+  #begin(): void {
+    this.#due = false;
+    this.#passing = this.#coming;
+    this.#coming = null;
+  }
+
+  /** All who read have been written what came. Clocks of several machines may differ: never less than no time. */
+  #passed(): void {
+    const passing = this.#passing;
+    this.#passing = null;
+    if (passing === null || this.#count === 0) return;
+    const { clock, measures } = this.#context;
+    measures.deliverySeconds.observe(Math.max(0, clock.now() - passing.bornMs) / 1000);
+    measures.passSeconds.observe((clock.monotonic() - passing.arrivedMs) / 1000);
   }
 
   /** Closes up the empty slots once they are many. */

@@ -10,7 +10,16 @@ export type WriteOutcome =
   /** Nothing was written, because one side has begun to close. */
   | 'closed';
 
+/** Who is at the other end. */
+export interface Peer {
+  readonly address: string | null;
+  /** Whom a token named; null where none did. */
+  readonly subject: string | null;
+}
+
 export interface Transport {
+  /** Absent: nobody that can be named. */
+  readonly peer?: Peer | undefined;
   /** Writes whole frames. The bytes are shared with other subscribers: never changed, never copied. */
   write(bytes: Buffer): WriteOutcome;
   /** Says goodbye and ends the connection; what is pending still goes out if the peer reads on. */

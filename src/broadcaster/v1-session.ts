@@ -27,12 +27,13 @@ import {
   unsubscribedFrame,
 } from '../protocol/v1.ts';
 import { textFrame } from '../protocol/websocket-frame.ts';
+import { countRefusal } from '../refusals.ts';
 import type { Admission } from './admission.ts';
 import type { Broadcaster } from './broadcaster.ts';
 import type { Format } from './format.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { OnGap, Subscription } from './subscription.ts';
-import type { Transport, WriteOutcome } from './transport.ts';
+import type { Peer, Transport, WriteOutcome } from './transport.ts';
 
 const MAX_WAITING_ASKS = 64;
 
@@ -134,6 +135,10 @@ export class V1Session implements Transport {
   dismiss(code: ErrorCode, reason: string): void {
     this.#refuse(refused(code, reason, { ref: null }));
     this.#subscriber.close(ERRORS[code].close);
+  }
+
+  get peer(): Peer | undefined {
+    return this.#options.connection.peer;
   }
 
   get closeReason(): string {
@@ -299,6 +304,7 @@ export class V1Session implements Transport {
   }
 
   #refuse({ code, message, ref, channel, cursor }: Refused): void {
+    countRefusal('subscribe', code);
     this.#say(errorFrame({ code, message, ...retryOf(code), channel, cursor, ref }));
   }
 

@@ -1,7 +1,15 @@
 /** From settings by their names to a configuration by who reads it. */
 import type { RetentionRule } from '../channels.ts';
 import { modeOf } from './contradictions.ts';
-import type { AuthConfig, Config, HttpConfig, QuotaConfig, TlsFiles } from './shape.ts';
+import type {
+  AuthConfig,
+  BroadcasterConfig,
+  Config,
+  HttpConfig,
+  ObservabilityConfig,
+  QuotaConfig,
+  TlsFiles,
+} from './shape.ts';
 import type { Values } from './table.ts';
 import { isLoopback } from './values.ts';
 
@@ -41,15 +49,8 @@ export function assemble(values: Values): Config {
       batchWaitMs: values.BATCH_WAIT_MS,
       overloadedAfterMs: values.OVERLOADED_AFTER_MS,
     },
-    broadcaster: {
-      ringBytes: values.RING_BYTES,
-      writeBytes: values.WRITE_BYTES,
-      stalledBytes: values.STALLED_BYTES,
-      slowAfterMs: values.SLOW_AFTER_MS,
-      slowEntries: values.SLOW_ENTRIES,
-      slowBytes: values.SLOW_BYTES,
-      maxCatchUps: values.MAX_CATCH_UPS,
-    },
+    broadcaster: broadcasterOf(values),
+    observability: observabilityOf(values),
     drain: {
       delayMs: values.DRAIN_DELAY_SECONDS,
       spreadMs: values.DRAIN_SECONDS,
@@ -100,6 +101,22 @@ function quotasOf(values: Values): QuotaConfig {
 
 function tlsOf({ TLS_CERT: cert, TLS_KEY: key }: Values): TlsFiles | null {
   return cert === undefined || key === undefined ? null : { cert, key };
+}
+
+function broadcasterOf(values: Values): BroadcasterConfig {
+  return {
+    ringBytes: values.RING_BYTES,
+    writeBytes: values.WRITE_BYTES,
+    stalledBytes: values.STALLED_BYTES,
+    slowAfterMs: values.SLOW_AFTER_MS,
+    slowEntries: values.SLOW_ENTRIES,
+    slowBytes: values.SLOW_BYTES,
+    maxCatchUps: values.MAX_CATCH_UPS,
+  };
+}
+
+function observabilityOf({ METRICS, TRACING, CHANNEL_CLASSES = [] }: Values): ObservabilityConfig {
+  return { metrics: METRICS, tracing: TRACING, channelClasses: CHANNEL_CLASSES };
 }
 
 function rulesOf({ RETENTION = [], RETENTION_FILE = [] }: Values): RetentionRule[] {

@@ -136,6 +136,19 @@ export interface DrainConfig {
   readonly timeoutMs: number;
 }
 
+/** Channels that are told apart in numbers, under one name. */
+export interface ChannelClass {
+  readonly name: string;
+  /** A pattern. */
+  readonly channels: string;
+}
+
+export interface ObservabilityConfig {
+  readonly metrics: boolean;
+  readonly tracing: boolean;
+  readonly channelClasses: readonly ChannelClass[];
+}
+
 export interface Config {
   readonly role: Role;
   readonly http: HttpConfig;
@@ -144,6 +157,7 @@ export interface Config {
   readonly log: LogConfig;
   readonly manager: ManagerConfig;
   readonly broadcaster: BroadcasterConfig;
+  readonly observability: ObservabilityConfig;
   readonly drain: DrainConfig;
   readonly logLevel: LogLevel;
 }

@@ -5,6 +5,7 @@ import { BROADCASTER_ROWS, type BroadcasterValues } from './broadcaster.ts';
 import { HTTP_ROWS, type HttpValues } from './http.ts';
 import { LOG_ROWS, type LogValues } from './log.ts';
 import { MANAGER_ROWS, type ManagerValues } from './manager.ts';
+import { OBSERVABILITY_ROWS, type ObservabilityValues } from './observability.ts';
 import { PROCESS_ROWS, type ProcessValues } from './process.ts';
 import { QUOTA_ROWS, type QuotaValues } from './quotas.ts';
 import type { Row, Rows } from './rows.ts';
@@ -18,7 +19,8 @@ export type Values = ProcessValues &
   QuotaValues &
   LogValues &
   ManagerValues &
-  BroadcasterValues;
+  BroadcasterValues &
+  ObservabilityValues;
 
 export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   Process: { ...PROCESS_ROWS },
@@ -29,6 +31,7 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> =
   Log: { ...LOG_ROWS },
   Manager: { ...MANAGER_ROWS },
   Broadcaster: { ...BROADCASTER_ROWS },
+  Observability: { ...OBSERVABILITY_ROWS },
 };
 
 const TABLE: Rows<Values> = {
@@ -40,6 +43,7 @@ const TABLE: Rows<Values> = {
   ...LOG_ROWS,
   ...MANAGER_ROWS,
   ...BROADCASTER_ROWS,
+  ...OBSERVABILITY_ROWS,
 };
 
 export const SCHEMA: z.ZodType<Values> = z.object(

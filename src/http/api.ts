@@ -65,7 +65,8 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
 }
 
 /** Bodies are read by whoever answers: by then it is known how much may be read, and as what. */
-function registerPublishing(api: FastifyInstance, { publishing, log, clock, role }: ApiOptions): void {
+function registerPublishing(api: FastifyInstance, options: ApiOptions): void {
+  const { publishing, role } = options;
   api.removeAllContentTypeParsers();
   api.addContentTypeParser('*', (_request, _payload, done) => done(null));
   api.post<Route>('/channels/:channel/messages', async (request, reply) => {
@@ -75,7 +76,7 @@ function registerPublishing(api: FastifyInstance, { publishing, log, clock, role
   });
   api.delete<Route>('/channels/:channel/messages', async (request, reply) => {
     permit(request, 'admin', request.params.channel);
-    if (publishing !== null) return trim({ log, clock }, request, reply);
+    if (publishing !== null) return trim(options, request, reply);
     return refuseRole(reply, 'nothing is removed', role);
   });
 }

@@ -13,7 +13,7 @@
  */
 import type { Socket } from 'node:net';
 import { type RawData, WebSocket } from 'ws';
-import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
+import type { Peer, Transport, WriteOutcome } from '../broadcaster/transport.ts';
 import type { Clock } from '../clock.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import { closeReason } from '../protocol/close.ts';
@@ -105,6 +105,14 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     ws.on('close', () => gone(this));
     if (this.#context.hasFastLane) openFastLane(this, ws, maxMessageBytes);
     return ws;
+  }
+
+  get peer(): Peer {
+    const { guest, socket } = this;
+    return {
+      address: guest?.address ?? socket.remoteAddress ?? null,
+      subject: guest?.grant.subject ?? null,
+    };
   }
 
   write(bytes: Buffer): WriteOutcome {

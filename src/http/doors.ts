@@ -25,6 +25,7 @@ import { cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import { V1_PROTOCOL } from '../protocol/v1.ts';
 import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
+import { countRefusal } from '../refusals.ts';
 import { VERSION } from '../version.ts';
 import type { Access } from './auth/access.ts';
 import type { ClientAddresses } from './client-address.ts';
@@ -128,6 +129,11 @@ export class Doors {
 
   get publisherCount(): number {
     return this.#publishDoor?.count ?? 0;
+  }
+
+  /** Null when this process takes nothing in. */
+  get publishDoor(): PublishDoor | null {
+    return this.#publishDoor;
   }
 
   /** Handles the `upgrade` event of an HTTP server. Never throws, and never leaves a socket behind. */
@@ -305,6 +311,7 @@ export class Doors {
       refuseUpgrade(socket, problem);
       return;
     }
+    countRefusal('upgrade', problem.code);
     const protocol = offeredProtocolOf(request.headers['sec-websocket-protocol']);
     this.#accept(this.#refusing, knock, { protocol, deflate: false, guest: null }, (connection, head) => {
       connection.wake(head);

@@ -14,6 +14,7 @@ import type { Clock } from '../clock.ts';
 import type { HttpConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { countRefusal } from '../refusals.ts';
 import { Certificate } from './certificate.ts';
 import type { Doors } from './doors.ts';
 import { isEncrypted } from './outflow.ts';
@@ -91,6 +92,12 @@ export class Listener {
     return true;
   }
 
+  /** Connections of any kind that are open, or half so. */
+  async sockets(): Promise<number> {
+    const counts = await Promise.all(this.#servers.map(socketsOf));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   /** Stops accepting; connections that are open stay. */
   stop(): void {
     for (const server of this.#servers) {
@@ -128,6 +135,10 @@ async function listenOnAll(options: ListenOptions, certificate: Certificate | nu
   return servers;
 }
 
+function socketsOf(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0)));
+}
+
 /** What is not answered yet on each connection, in order. */
 const answering = new WeakMap<Socket, Set<ServerResponse>>();
 
@@ -161,7 +172,7 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
     if (answering.has(socket)) socket.destroy();
-    else if (hasTooManyHeaders(request)) socket.end(statusOnly(TOO_MANY_HEADERS, socket));
+    else if (hasTooManyHeaders(request)) socket.end(refusal(TOO_MANY_HEADERS, socket));
     else if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
     else readPlainly(server, request, socket, head);
   });
@@ -173,11 +184,14 @@ function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
 }
 
 function refuseHeaders(request: IncomingMessage, response: ServerResponse): void {
+  countRefusal('request', `http_${TOO_MANY_HEADERS}`);
   const headers = { ...securityHeaders(request), Connection: 'close' };
   response.writeHead(TOO_MANY_HEADERS, headers).end();
 }
 
-function statusOnly(status: number, socket: Socket): string {
+/** Of a request that is none: counted, for it is going to be sent. */
+function refusal(status: number, socket: Socket): string {
+  countRefusal('request', `http_${status}`);
   const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Connection: close', ...securityLines(socket)];
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
@@ -203,7 +217,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
   else {
     if (unanswered[0]?.headersSent !== true) {
       const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
-      socket.write(statusOnly(status, socket));
+      socket.write(refusal(status, socket));
     }
     socket.destroy(error);
   }

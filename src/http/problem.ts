@@ -6,6 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode, retryOf } from '../errors.ts';
+import { countRefusal } from '../refusals.ts';
 import { securityLines } from './security-headers.ts';
 
 const UNAUTHORIZED = 401;
@@ -30,6 +31,7 @@ function problemBody({ code, detail, extra }: Problem): string {
 
 /** Answers a request with a refusal. */
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  countRefusal('request', problem.code);
   const { http } = ERRORS[problem.code];
   const { retryAfter } = retryOf(problem.code);
   if (retryAfter !== undefined) reply.header('Retry-After', `${retryAfter}`);
@@ -41,6 +43,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 
 /** Answers an upgrade request with a refusal, and ends its connection. */
 export function refuseUpgrade(socket: Duplex, problem: Problem): void {
+  countRefusal('upgrade', problem.code);
   const { http } = ERRORS[problem.code];
   const { retryAfter } = retryOf(problem.code);
   const body = problemBody(problem);

@@ -26,10 +26,19 @@ export interface PublishDoorOptions {
   readonly idleTimeoutMs: number;
 }
 
+/** A publisher on a connection. */
+export interface Publishing {
+  readonly format: 'raw' | 'v1';
+  /** The one it was opened for; in v1 a message may name another. */
+  readonly channel: string;
+}
+
 export class PublishDoor {
   readonly #options: PublishDoorOptions;
-  readonly #raw = new Set<Connection>();
+  readonly #raw = new Map<Connection, string>();
   readonly #answered = new Map<Connection, V1Publisher>();
+  /** Publishers that came. */
+  readonly joined: Record<Publishing['format'], number> = { raw: 0, v1: 0 };
 
   constructor(options: PublishDoorOptions) {
     this.#options = options;
@@ -39,10 +48,17 @@ export class PublishDoor {
     return this.#raw.size + this.#answered.size;
   }
 
+  /** Those who are there. */
+  *publishers(): Generator<Publishing> {
+    for (const channel of this.#raw.values()) yield { format: 'raw', channel };
+    for (const { channel } of this.#answered.values()) yield { format: 'v1', channel };
+  }
+
   /** `rate`: null where it may publish as fast as it can. */
   openRaw(connection: Connection, channel: string, rate: Rate | null): void {
     const publisher = new Publisher(this.#options.manager, channel, connection, rate);
-    this.#raw.add(connection);
+    this.#raw.set(connection, channel);
+    this.joined.raw += 1;
     const user: ConnectionUser = {
       drained: () => undefined,
       detach: () => {
@@ -66,6 +82,7 @@ export class PublishDoor {
     const hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
     const publisher = new V1Publisher({ ...options, ...who, connection, channel, hello });
     this.#answered.set(connection, publisher);
+    this.joined.v1 += 1;
     const user: ConnectionUser = {
       drained: () => publisher.drained(),
       stalled: () => publisher.stalled(),
@@ -90,7 +107,7 @@ export class PublishDoor {
    */
   async close(signal: AbortSignal): Promise<void> {
     const { close } = ERRORS.draining;
-    for (const connection of this.#raw) connection.close(close, STOPPING);
+    for (const connection of this.#raw.keys()) connection.close(close, STOPPING);
     for (const publisher of this.#answered.values()) publisher.dismiss('draining', STOPPING);
     const soon = AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]);
     await untilEmpty(this.#answered, soon);

@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
+import { type OpsOptions, registerOps } from './ops/routes.ts';
 import { isEncrypted } from './outflow.ts';
 import { type Problem, sendProblem } from './problem.ts';
 import type { Readiness } from './readiness.ts';
@@ -17,6 +18,8 @@ export interface RoutesOptions {
   readonly readiness: Readiness;
   readonly api: ApiOptions;
   readonly sse: SseOptions;
+  /** Null: it tells nothing about itself. */
+  readonly ops: OpsOptions | null;
   /** Where this process opens WebSockets. */
   readonly doorPaths: readonly string[];
   readonly banner: string;
@@ -58,6 +61,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
   }
   registerApi(app, options.api);
   registerSse(app, options.sse);
+  if (options.ops !== null) registerOps(app, options.ops);
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, {
       code: 'not_found',

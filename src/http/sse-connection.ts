@@ -6,8 +6,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Subscriber } from '../broadcaster/subscriber.ts';
-import type { Transport, WriteOutcome } from '../broadcaster/transport.ts';
+import type { Peer, Transport, WriteOutcome } from '../broadcaster/transport.ts';
 import { CLOSE } from '../protocol/close.ts';
+import { countClose } from '../refusals.ts';
 import type { Staying } from './connections.ts';
 import type { Dismissable, Guest } from './guests.ts';
 import { type Outflow, watch, writeShared } from './outflow.ts';
@@ -32,14 +33,23 @@ export class SseConnection implements Outflow, Transport, Staying, Dismissable {
     this.#lingerMs = lingerMs;
   }
 
+  get peer(): Peer {
+    const { guest, socket } = this;
+    return {
+      address: guest?.address ?? socket.remoteAddress ?? null,
+      subject: guest?.grant.subject ?? null,
+    };
+  }
+
   write(bytes: Buffer): WriteOutcome {
     return writeShared(this, bytes);
   }
 
   /** A stream has no words for why it ends: the events themselves carry where to resume. */
-  close(): void {
+  close(code?: number): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
+    if (code !== undefined) countClose(code);
     this.#response.end();
     const timer = setTimeout(() => this.socket.destroy(), this.#lingerMs);
     this.socket.once('close', () => clearTimeout(timer));

@@ -11,6 +11,8 @@ import { type Asked, pathChannelOf, placeOf, refuse, targetOf } from './request.
 export interface TrimOptions {
   readonly log: Log;
   readonly clock: Clock;
+  /** Is told how many entries went. */
+  readonly onTrimmed?: (removed: number) => void;
 }
 
 type Route = { Params: { channel: string } };
@@ -25,7 +27,7 @@ const NOT_HERE = ['after', 'limit', 'on_gap'];
 
 /** Rejects with RivercastError `log_unavailable` when the log does not answer. */
 export async function trim(
-  { log, clock }: TrimOptions,
+  { log, clock, onTrimmed }: TrimOptions,
   request: FastifyRequest<Route>,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -40,6 +42,7 @@ export async function trim(
   }
   const last: EntryId = (await lastBefore(log, channel, before)) ?? tip;
   const removed = await log.trim(channel, { before: idAfter(last) });
+  onTrimmed?.(removed);
   const { floor, tip: tipNow } = await log.bounds(channel);
   return reply.header('Cache-Control', 'no-store').send({ removed, floor, tip: tipNow });
 }

@@ -9,6 +9,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
+import { CLOSE } from '../protocol/close.ts';
+import { countClose } from '../refusals.ts';
 import { DEFLATE_AGREED, extensionsWith, type Inflater } from './deflate.ts';
 import { refuseUpgrade } from './problem.ts';
 
@@ -24,6 +26,10 @@ export class ReasonedSocket extends WebSocket {
   reason: (() => string | undefined) | null = null;
 
   override close(code?: number, reason?: string | Buffer): void {
+    // Not the answer to a close of the client, which `ws` sends by itself.
+    if (this.readyState === WebSocket.OPEN && Reflect.get(this, '_closeFrameReceived') !== true) {
+      countClose(code ?? CLOSE.normal);
+    }
     const said = code === undefined ? reason : (reason ?? this.reason?.());
     super.close(code, said);
   }

@@ -11,12 +11,15 @@
  * Stalled, whoever is answered is told so, and what is not in flight is not stored; the others wait.
  */
 import type { Clock } from '../clock.ts';
+import { type Measure, UNMEASURED } from '../distribution.ts';
 import { RivercastError } from '../errors.ts';
 import type { AppendResult, Log, NewEntry } from '../log/log.ts';
+import type { Intake, Origin } from './intake.ts';
 import { costOf, type Pressure, type Share } from './pressure.ts';
 
 /** Who brought an entry. Called in the order of submission, once per entry, and never throws. */
 export interface Submitter {
+  readonly origin: Origin;
   /**
    * Whether it tells its publisher how each entry fared. Its entries then fail rather than wait for ever: with
    * `overloaded` (not stored) or `log_unavailable` (in flight, so nobody knows) when the log stands still.
@@ -42,9 +45,20 @@ export interface BatcherOptions {
   readonly clock: Clock;
   readonly limits: BatchLimits;
   readonly pressure: Pressure;
+  readonly intake: Intake;
+  readonly measures: AppendMeasures;
   /** How an append ended; null: well. */
   readonly ended: (channel: string, error: unknown) => void;
 }
+
+/** What is measured of each batch. */
+export interface AppendMeasures {
+  /** From the call of the log to its answer. */
+  readonly seconds: Measure;
+  readonly entries: Measure;
+}
+
+export const NO_APPEND_MEASURES: AppendMeasures = { seconds: UNMEASURED, entries: UNMEASURED };
 
 interface Batch {
   readonly entries: NewEntry[];
@@ -65,7 +79,12 @@ const UNKNOWN = new RivercastError(
   'the log did not answer in time, so it is not known whether this is stored; publish it again with the same key',
 );
 /** In place of one who was told already. */
-const NOBODY: Submitter = { isAnswered: false, stored: () => undefined, failed: () => undefined };
+const NOBODY: Submitter = {
+  origin: 'raw',
+  isAnswered: false,
+  stored: () => undefined,
+  failed: () => undefined,
+};
 
 export class Batcher {
   readonly share: Share = { bytes: 0, isStalled: false };
@@ -97,6 +116,7 @@ export class Batcher {
 
   add(entry: NewEntry, submitter: Submitter): void {
     if (submitter.isAnswered && (this.share.isStalled || this.#options.pressure.isHopeless)) {
+      this.#options.intake.failed(OVERLOADED, 1);
       submitter.failed(entry, OVERLOADED);
       return;
     }
@@ -117,6 +137,7 @@ export class Batcher {
     for (const [i, submitter] of batch.submitters.entries()) {
       if (!submitter.isAnswered) continue;
       batch.submitters[i] = NOBODY;
+      this.#options.intake.failed(UNKNOWN, 1);
       submitter.failed(batch.entries[i] as NewEntry, UNKNOWN);
     }
     this.#refuseWaiting();
@@ -139,7 +160,7 @@ export class Batcher {
   }
 
   async #append(batch: Batch): Promise<void> {
-    const { log, clock, pressure, ended } = this.#options;
+    const { log, clock, pressure, ended, intake, measures } = this.#options;
     const { entries, submitters } = batch;
     this.#inFlight = batch;
     this.#startedMs = clock.monotonic();
@@ -151,6 +172,10 @@ export class Batcher {
       failure = error;
     }
     this.#inFlight = null;
+    measures.entries.observe(entries.length);
+    measures.seconds.observe((clock.monotonic() - this.#startedMs) / 1000);
+    if (results === null) intake.failed(failure, entries.length);
+    else intake.stored(results);
     if (this.share.isStalled) pressure.stallEnded(this.share);
     ended(this.#channel, failure);
     pressure.release(this.share, batch.cost);
@@ -221,6 +246,7 @@ export class Batcher {
       if (submitter.isAnswered) {
         this.#waitingBytes -= entry.data.length;
         this.#options.pressure.release(this.share, costOf(entry));
+        this.#options.intake.failed(OVERLOADED, 1);
         submitter.failed(entry, OVERLOADED);
       } else {
         this.#entries.push(entry);

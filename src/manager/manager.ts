@@ -14,7 +14,14 @@ import type { Clock } from '../clock.ts';
 import type { ManagerConfig } from '../config.ts';
 import { RivercastError } from '../errors.ts';
 import type { Log, NewEntry } from '../log/log.ts';
-import { Batcher, type BatcherOptions, type Submitter } from './batcher.ts';
+import {
+  type AppendMeasures,
+  Batcher,
+  type BatcherOptions,
+  NO_APPEND_MEASURES,
+  type Submitter,
+} from './batcher.ts';
+import { Intake } from './intake.ts';
 import { type Pausable, Pressure, type Share } from './pressure.ts';
 
 /** The part of a logger that is needed here. */
@@ -29,9 +36,12 @@ export interface ManagerOptions {
   readonly clock: Clock;
   readonly logger: ManagerLogger;
   readonly config: ManagerConfig;
+  /** Absent: nothing is measured. */
+  readonly measures?: AppendMeasures;
 }
 
 export class Manager {
+  readonly intake: Intake = new Intake();
   readonly #options: ManagerOptions;
   readonly #batching: BatcherOptions;
   readonly #batchers = new Map<string, Batcher>();
@@ -45,7 +55,7 @@ export class Manager {
   #isFaultTold = false;
 
   constructor(options: ManagerOptions) {
-    const { log, clock, config } = options;
+    const { log, clock, config, measures = NO_APPEND_MEASURES } = options;
     this.#options = options;
     this.#pressure = new Pressure(config);
     this.#batching = {
@@ -57,6 +67,8 @@ export class Manager {
         waitMs: config.batchWaitMs,
       },
       pressure: this.#pressure,
+      intake: this.intake,
+      measures,
       ended: (channel, error) => this.#ended(channel, error),
     };
   }
@@ -66,6 +78,11 @@ export class Manager {
     return this.#pressure.unstoredBytes;
   }
 
+  /** Publishers that are not read for now. */
+  get paused(): number {
+    return this.#pressure.paused;
+  }
+
   /** Entries of a channel are stored in the order in which they are submitted. Returns what the channel holds now. */
   submit(channel: string, entry: NewEntry, submitter: Submitter): Share {
     let batcher = this.#batchers.get(channel);
@@ -73,6 +90,7 @@ export class Manager {
       batcher = new Batcher(channel, this.#batching);
       this.#batchers.set(channel, batcher);
     }
+    this.intake.took(submitter.origin, entry.data.length);
     batcher.add(entry, submitter);
     return batcher.share;
   }

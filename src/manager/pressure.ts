@@ -59,6 +59,11 @@ export class Pressure {
     return this.#unstoredBytes;
   }
 
+  /** Publishers that are not read for now. */
+  get paused(): number {
+    return this.#paused.size;
+  }
+
   /** Whether an entry that is answered has to be refused: there is no room for it, and nothing makes room. */
   get isHopeless(): boolean {
     return this.#isFull && this.#isOverflowing;

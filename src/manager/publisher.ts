@@ -18,6 +18,7 @@ export interface PublisherConnection {
 }
 
 export class Publisher implements Submitter, Pausable {
+  readonly origin = 'raw';
   readonly isAnswered = false;
   share: Share | null;
   readonly #manager: Manager;

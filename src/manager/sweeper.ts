@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { background } from '../background.ts';
-import type { Log } from '../log/log.ts';
+import type { Log, Swept } from '../log/log.ts';
 
 export interface SweeperOptions {
   readonly log: Log;
@@ -16,10 +16,22 @@ export interface SweeperOptions {
   readonly everyMs: number;
 }
 
+/** Sweeps of this process, and what they took away; those that another server is at do not count. */
+export interface SweepCounts {
+  done: number;
+  failed: number;
+  /** Entries. */
+  removed: number;
+  /** Channels. */
+  forgotten: number;
+}
+
 export class Sweeper {
   readonly #options: SweeperOptions;
   readonly #closing = new AbortController();
   readonly #ended: Promise<void>;
+  /** Since the start. */
+  readonly counts: SweepCounts = { done: 0, failed: 0, removed: 0, forgotten: 0 };
   #trouble: string | null = null;
 
   constructor(options: SweeperOptions) {
@@ -43,16 +55,25 @@ export class Sweeper {
     }
   }
 
+  #count({ removed, forgotten }: Swept): void {
+    this.counts.done += 1;
+    this.counts.removed += removed;
+    this.counts.forgotten += forgotten;
+  }
+
   async #sweep(signal: AbortSignal): Promise<void> {
     const { log, logger } = this.#options;
     try {
       const swept = await log.sweep(signal);
+      if (swept !== null) this.#count(swept);
       if (swept !== null && swept.removed + swept.forgotten > 0) logger.debug(swept, 'channels were swept');
       if (this.#trouble !== null) logger.info({}, 'idle channels are swept again');
       this.#trouble = null;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (signal.aborted || kindOf(reason) === this.#trouble) return;
+      if (signal.aborted) return;
+      this.counts.failed += 1;
+      if (kindOf(reason) === this.#trouble) return;
       this.#trouble = kindOf(reason);
       logger.error({ reason }, 'idle channels can not be swept; it is tried again');
     }

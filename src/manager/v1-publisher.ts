@@ -22,6 +22,7 @@ import {
   readPublishAsk,
 } from '../protocol/v1-publish.ts';
 import { asciiFrame } from '../protocol/websocket-frame.ts';
+import { countRefusal } from '../refusals.ts';
 import type { Submitter } from './batcher.ts';
 import type { Manager } from './manager.ts';
 import { costOf, type Pausable } from './pressure.ts';
@@ -88,6 +89,7 @@ const BINARY: PublisherAsk = {
 const NO_ENTRY: NewEntry = { type: 'text', data: NOTHING };
 
 export class V1Publisher implements Submitter, Pausable {
+  readonly origin = 'v1';
   readonly isAnswered = true;
   readonly #options: V1PublisherOptions;
   #asks: Ask[] = [];
@@ -109,6 +111,11 @@ export class V1Publisher implements Submitter, Pausable {
   constructor(options: V1PublisherOptions) {
     this.#options = options;
     this.#write(asciiFrame(helloFrame(options.hello)));
+  }
+
+  /** Where goes what names no channel. */
+  get channel(): string {
+    return this.#options.channel;
   }
 
   get unstoredBytes(): number {
@@ -351,6 +358,7 @@ function refused(code: ErrorCode, message: string, ref: Ref | null = null): Ask 
 }
 
 function errorText({ ref, channel }: Ask, { code, message }: RivercastError): string {
+  countRefusal('publish', code);
   const named = channel === '' ? undefined : channel;
   return publishErrorText({ code, message, ...retryOf(code), ref, channel: named });
 }

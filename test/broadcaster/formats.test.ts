@@ -202,6 +202,7 @@ describe('an event', () => {
 
 /** A format that counts what is asked of it. */
 class Counted implements Format {
+  readonly name = 'raw';
   readonly encodings: (readonly [from: number, to: number])[] = [];
   readonly #inner: Format;
 

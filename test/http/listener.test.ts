@@ -67,6 +67,7 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
       defaultChannel: 'local-q',
       lingerMs: 0,
     },
+    ops: null,
     doorPaths: [],
     banner: '',
   });

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { NewEntry } from '../../src/log/log.ts';
-import { Batcher, type BatchLimits, type Submitter } from '../../src/manager/batcher.ts';
+import { Batcher, type BatchLimits, NO_APPEND_MEASURES, type Submitter } from '../../src/manager/batcher.ts';
+import { Intake } from '../../src/manager/intake.ts';
 import { type Pausable, Pressure, type PressureBounds, type Share } from '../../src/manager/pressure.ts';
 import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
@@ -13,6 +14,7 @@ const WIDE: BatchLimits = { maxEntries: 1000, maxBytes: 1_000_000, waitMs: 0 };
 const BOUNDS: PressureBounds = { publisherBufferBytes: 1_000_000, bufferBytes: 1_000_000 };
 
 class Recorder implements Submitter {
+  readonly origin = 'v1';
   readonly isAnswered: boolean;
   readonly told: string[] = [];
 
@@ -45,9 +47,19 @@ interface Parts {
   readonly pressure?: Pressure;
 }
 
+const ended = (): void => undefined;
+
 function batcherOf(log: GatedLog, limits: BatchLimits, parts: Parts = {}): Batcher {
   const { clock = new ManualClock(), pressure = new Pressure(BOUNDS) } = parts;
-  return new Batcher('c', { log, clock, limits, pressure, ended: () => undefined });
+  return new Batcher('c', {
+    log,
+    clock,
+    limits,
+    pressure,
+    intake: new Intake(),
+    measures: NO_APPEND_MEASURES,
+    ended,
+  });
 }
 
 function text(data: string): NewEntry {
@@ -135,6 +147,7 @@ test('what is added when told of the last entry is stored too', async () => {
   const batcher = batcherOf(log, WIDE);
   const recorder = new Recorder();
   const echoing: Submitter = {
+    origin: 'v1',
     isAnswered: false,
     stored: () => batcher.add(text('again'), recorder),
     failed: () => assert.fail(),
@@ -377,6 +390,7 @@ describe('a log that stands still', () => {
     const { log, clock, batcher } = await scene();
     const told = new Set<unknown>();
     const many: Submitter = {
+      origin: 'v1',
       isAnswered: true,
       stored: () => assert.fail(),
       failed: (_entry, error) => void told.add(error),

@@ -2,6 +2,7 @@
 import { type Block, type Item, itemsOf } from '../../src/broadcaster/block.ts';
 import { Budget } from '../../src/broadcaster/budget.ts';
 import { CatchUp } from '../../src/broadcaster/catch-up.ts';
+import { NO_DELIVERY_MEASURES, noCounts } from '../../src/broadcaster/counts.ts';
 import type { Format } from '../../src/broadcaster/format.ts';
 import { RAW } from '../../src/broadcaster/formats/raw.ts';
 import { Passes } from '../../src/broadcaster/passes.ts';
@@ -92,6 +93,8 @@ export class Rig {
       stalls,
       runs: new Runs(),
       catchUp: this.catchUp,
+      counts: noCounts(),
+      measures: NO_DELIVERY_MEASURES,
       gone: () => undefined,
     };
     this.tail = new Tail('c', options.start ?? at(0), this.context);

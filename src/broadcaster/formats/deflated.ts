@@ -16,7 +16,7 @@ import {
   RSV1,
   writeFrameHeader,
 } from '../../protocol/websocket-frame.ts';
-import { type Encodable, type Encoding, type Format, unitStart } from '../format.ts';
+import { type Encodable, type Encoding, type Format, type FormatName, unitStart } from '../format.ts';
 import { RAW } from './raw.ts';
 import { V1 } from './v1.ts';
 
@@ -39,9 +39,11 @@ const OPTIONS = { level: constants.Z_BEST_SPEED, finishFlush: constants.Z_SYNC_F
 const STORED: Buffer = Buffer.from([0]);
 
 class DeflatedFormat implements Format {
+  readonly name: FormatName;
   readonly #plain: Format;
 
   constructor(plain: Format) {
+    this.name = plain.name;
     this.#plain = plain;
   }
 

@@ -2,6 +2,8 @@
 import type { Encodable, Encoding, Format } from '../format.ts';
 
 class RawFormat implements Format {
+  readonly name = 'raw';
+
   encode({ frames, frameEnds, ids }: Encodable, from: number, to: number): Encoding {
     if (from === 0 && to === ids.length) return { bytes: frames, unitEnds: frameEnds, entryEnds: null };
     const start = from === 0 ? 0 : (frameEnds[from - 1] as number);

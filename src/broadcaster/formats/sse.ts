@@ -5,6 +5,8 @@ import { binaryEvent, gapEvent, positionEvent, textEvent } from '../../protocol/
 import type { Encodable, Encoding, Format } from '../format.ts';
 
 class SseFormat implements Format {
+  readonly name = 'sse';
+
   encode(block: Encodable, from: number, to: number): Encoding {
     const unitEnds = new Uint32Array(to - from);
     let text = '';

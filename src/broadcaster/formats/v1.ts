@@ -27,6 +27,8 @@ interface MessagesFrame {
 }
 
 class V1Format implements Format {
+  readonly name = 'v1';
+
   encode(block: Encodable, from: number, to: number): Encoding {
     const frames = framesOf(block, from, to);
     const size = frames.reduce((sum, { bytes }) => sum + frameHeaderLength(bytes) + bytes, 0);

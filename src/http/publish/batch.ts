@@ -26,6 +26,7 @@ import {
   type WrongEntry,
 } from '../../protocol/entry-json.ts';
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
+import { countRefusal } from '../../refusals.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
 import { refusalOf } from './refusal.ts';
@@ -65,6 +66,7 @@ class Line implements NewEntry {
 }
 
 export class Batch implements Submitter {
+  readonly origin = 'http';
   readonly isAnswered = true;
   /** Resolves when no more of the body will be taken. */
   readonly taken: Promise<void>;
@@ -284,5 +286,6 @@ function refusalOfLine(why: GivenUp, maxMessageBytes: number): Refusal {
 }
 
 function answerOf({ code, detail }: { readonly code: ErrorCode; readonly detail: string }): string {
+  countRefusal('publish', code);
   return `${JSON.stringify({ error: { code, message: detail, retry: ERRORS[code].retry } })}\n`;
 }

@@ -150,6 +150,7 @@ export class Publishing {
         resolve(outcome);
       };
       const submitter: Submitter = {
+        origin: 'http',
         isAnswered: true,
         stored: (_entry, result) => settle({ ok: result }),
         failed: (_entry, error) => settle({ refused: refusalOf(error) }),
