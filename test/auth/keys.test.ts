@@ -21,6 +21,8 @@ interface Gate {
   readonly said: string[];
   /** What a token is answered: `ok`, or the code of its refusal. */
   readonly shows: (options?: TokenOptions) => Promise<string>;
+  /** The same for a token that was made before. */
+  readonly check: (shown: string) => Promise<string>;
 }
 
 function gate(t: TestContext, env: Record<string, string>): Gate {
@@ -33,17 +35,14 @@ function gate(t: TestContext, env: Record<string, string>): Gate {
   }).auth;
   const access = new Access({ config, clock, logger });
   t.after(() => access.close());
-  return {
-    clock,
-    said,
-    shows: async (options) => {
-      const shown = await token({ publish: ['*'], exp: clock.now() / 1000 + 3600 }, options);
-      return access.grantOf({ authorization: `Bearer ${shown}` }, NO_QUERY).then(
-        () => 'ok',
-        (error: { readonly code?: string }) => error.code ?? 'no code',
-      );
-    },
-  };
+  const check = (shown: string): Promise<string> =>
+    access.grantOf({ authorization: `Bearer ${shown}` }, NO_QUERY).then(
+      () => 'ok',
+      (error: { readonly code?: string }) => error.code ?? 'no code',
+    );
+  const shows = async (options?: TokenOptions): Promise<string> =>
+    check(await token({ publish: ['*'], exp: clock.now() / 1000 + 3600 }, options));
+  return { clock, said, shows, check };
 }
 
 test('of several secrets any that has no name, and one that has only under its own', async (t) => {
@@ -142,11 +141,13 @@ describe('a key set by its address', () => {
   test('is fetched once, anew after 10 minutes, and for a key that it did not have', async (t) => {
     const provider = new Provider(t);
     const one = provider.add('one');
-    const { clock, shows } = gate(t, { AUTH_JWKS_URL: await provider.listen() });
+    const { clock, shows, check } = gate(t, { AUTH_JWKS_URL: await provider.listen() });
     assert.equal(provider.asked, 0);
     assert.deepEqual(await Promise.all([shows(one), shows(one), shows(one)]), ['ok', 'ok', 'ok']);
     assert.equal(provider.asked, 1);
 
+    const shown = await token({ publish: ['*'] }, one);
+    assert.equal(await check(shown), 'ok');
     const two = provider.add('two');
     assert.equal(await shows(two), 'unauthenticated', 'asked a moment ago');
     clock.advance(31_000);
@@ -159,6 +160,7 @@ describe('a key set by its address', () => {
     provider.keys = provider.keys.slice(1);
     clock.advance(11 * 60_000);
     await until('it is fetched beside', async () => (await shows(one)) === 'unauthenticated');
+    assert.equal(await check(shown), 'unauthenticated', 'though it was good a moment ago');
     assert.equal(provider.asked, 3);
     assert.equal(await shows(two), 'ok');
   });

@@ -89,7 +89,7 @@ describe('connections', () => {
     await using server = await TestServer.start({ MAX_CONNECTIONS_PER_IP: '1' });
     for (let i = 0; i < 3; i++) {
       await using raw = await RawSocket.connect(server.address);
-      raw.write(handshake('/ws/broadcast').replace('Version: 13', 'Version: 7'));
+      raw.write(handshake('/ws/broadcast', 'Sec-WebSocket-Protocol: rivercast.raw,,'));
       assert.match(await raw.head(), /^HTTP\/1\.1 4\d\d /);
     }
     await using one = await server.subscriber();
