@@ -54,6 +54,9 @@ const DOORS: Readonly<Record<string, Door>> = {
   channel: { path: '/api/channels/scores', right: 200 },
   channels: { path: '/api/channels', right: 200, other: 200 },
   trim: { path: `${MESSAGES}?before=-1h`, method: 'DELETE', right: 200 },
+  stats: { path: '/api/stats', right: 200 },
+  subscribers: { path: '/api/subscribers?order=lag', right: 200 },
+  metrics: { path: '/metrics', right: 200 },
 };
 
 describe('with AUTH=required', () => {
