@@ -7,6 +7,8 @@ import type { Clock } from '../clock.ts';
 
 /** From one wave to the next, half as much more or less. */
 const WAVE_MS = 50;
+/** After a wave that came late the next ones are larger, up to so many times: what was late must not become a flood. */
+const CATCH_UP = 2;
 /** Few need no time: what comes at this rate is no flood anywhere. */
 const SLOWEST_PER_SECOND = 10;
 /** What one process can be told at once without standing still. */
@@ -27,12 +29,14 @@ export async function inWaves<Member>(
 ): Promise<void> {
   const startMs = clock.monotonic();
   const durationMs = durationFor(members.size, overMs);
+  const most = Math.ceil((members.size * WAVE_MS * CATCH_UP) / durationMs);
   let closed = 0;
   while (members.size > 0) {
     await delay(WAVE_MS * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
-    const share = signal.aborted ? 1 : Math.min(1, (clock.monotonic() - startMs) / durationMs);
+    const share = Math.min(1, (clock.monotonic() - startMs) / durationMs);
     // Some leave by themselves meanwhile.
-    const due = Math.ceil((closed + members.size) * share) - closed;
+    const behind = Math.ceil((closed + members.size) * share) - closed;
+    const due = signal.aborted ? members.size : Math.min(behind, most);
     for (const member of [...members].slice(0, due)) close(member);
     closed += due;
   }
