@@ -46,7 +46,7 @@ describe('a stop with DRAIN_SECONDS', () => {
     }
     assert.equal(await stopping, true);
     const at = await times;
-    assert.ok(Math.max(...at) > 800 && Math.max(...at) < 2500, `the last after ${Math.max(...at)} ms`);
+    assert.ok(Math.max(...at) > 800 && Math.max(...at) < 5000, `the last after ${Math.max(...at)} ms`);
     // 60 a second: 15 in 250 ms, were each wave exactly in time, on a machine that does nothing else.
     assert.ok(mostWithin(at, 250) <= 40, `${mostWithin(at, 250)} within 250 ms`);
     const counts: number[] = [];
