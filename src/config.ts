@@ -20,6 +20,7 @@ export type {
   BroadcasterConfig,
   Config,
   HttpConfig,
+  LimitsConfig,
   LogConfig,
   LogLevel,
   ManagerConfig,

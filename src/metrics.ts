@@ -65,7 +65,7 @@ const GENERAL: Readonly<Record<string, Row>> = {
     ({ accepted }) => accepted,
   ),
   rivercast_bound_bytes: gauge(
-    'What the settings allow: RING_BYTES, STALLED_BYTES, MANAGER_BUFFER_BYTES.',
+    'What the settings allow: RING_BYTES, STALLED_BYTES, MANAGER_BUFFER_BYTES, INCOMPLETE_BYTES.',
     ({ bounds }) => bounds,
   ),
   rivercast_refusals_total: counter('What was refused: where, and by which code.', ({ refusals }) =>
@@ -76,6 +76,14 @@ const GENERAL: Readonly<Record<string, Row>> = {
       'code',
       closes.map(({ code, count }) => [code, count]),
     ),
+  ),
+  rivercast_limits_crossed_total: counter(
+    'How often clients crossed a limit of what one may cost, by limit.',
+    ({ limits }) => by('limit', Object.entries(limits)),
+  ),
+  rivercast_incomplete_bytes: gauge(
+    'Memory for what clients have begun and not finished.',
+    ({ incompleteBytes }) => incompleteBytes,
   ),
 };
 

@@ -37,6 +37,9 @@ export interface Readings {
   readonly accepted: readonly ByLabel[];
   readonly refusals: readonly Refused[];
   readonly closes: readonly { readonly code: string; readonly count: number }[];
+  /** How often each limit of what a client may cost was crossed. */
+  readonly limits: Readonly<Record<string, number>>;
+  readonly incompleteBytes: number;
   /** Null when it takes nothing in. */
   readonly manager: ManagerReadings | null;
   /** Null when it delivers nothing. */

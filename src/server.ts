@@ -18,6 +18,8 @@ import { Connections } from './http/connections.ts';
 import { Doors, type DoorsOptions } from './http/doors.ts';
 import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
+import { Incomplete } from './http/incomplete.ts';
+import { LimitCounter, type LimitCounts, type LimitName } from './http/limits.ts';
 import { Listener } from './http/listener.ts';
 import { Observer } from './http/ops/observer.ts';
 import { Publishing } from './http/publish/publish.ts';
@@ -47,6 +49,10 @@ export interface ServerStats extends Partial<BroadcasterStats> {
   readonly posts: number;
   /** Received from publishers and not yet stored. */
   readonly unstoredBytes: number;
+  /** Memory for what clients have begun and not finished. */
+  readonly incompleteBytes: number;
+  /** How often each limit was crossed. */
+  readonly limits: LimitCounts;
 }
 
 export interface RunningServer {
@@ -78,6 +84,8 @@ interface Parts {
   readonly doors: Doors;
   readonly listener: Listener;
   readonly observer: Observer;
+  readonly limits: LimitCounter;
+  readonly incomplete: Incomplete;
   readonly ticker: NodeJS.Timeout;
   /** Null when this process takes nothing in. */
   readonly sweeper: Sweeper | null;
@@ -124,13 +132,15 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel);
-  const callers = callersOf(config, clock, logger);
+  const limits = new LimitCounter();
+  const callers = callersOf(config, clock, logger, limits);
   const { access, guests, addresses, rates } = callers;
-  const publishing = manager === null ? null : publishingOf(config, manager, rates);
+  const publishing = manager === null ? null : publishingOf(config, manager, callers);
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
   const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
   const observer = new Observer({
-    ...{ config, clock, log, measured, manager, publishing, broadcaster, doors, readiness },
+    ...{ config, clock, log, measured, manager, publishing, broadcaster, doors, readiness, limits },
+    incomplete: callers.incomplete,
   });
   const guarded = { policy: config.http, access, isDraining: () => doors.isDraining };
   const routes = createRoutes({
@@ -155,15 +165,16 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     banner: banner(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
-  const listener = await Listener.open({ config: config.http, clock, logger, routes, doors, isStreaming });
+  const listening = { config: config.http, limits: config.limits, refused: callers.refused, isStreaming };
+  const listener = await Listener.open({ ...listening, clock, logger, routes, doors });
   const ticking = [wheel, guests, rates, manager, broadcaster, observer];
   const ticker = setInterval(() => {
     for (const one of ticking) one?.tick();
   }, tickMs);
   const sweeper = manager === null ? null : new Sweeper({ log, logger, everyMs: config.log.sweepMs });
   observer.start({ listener, sweeper });
-  const made = { manager, publishing, broadcaster, sweeper, access, readiness, observer };
-  return { config, logger, log, ...made, connections, doors, listener, ticker };
+  const made = { ...callers, manager, publishing, broadcaster, sweeper, readiness, observer };
+  return { config, logger, log, ...made, connections, doors, listener, ticker, limits };
 }
 
 /** What this process does, by its role. */
@@ -183,16 +194,16 @@ function halvesOf(
   };
 }
 
+type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates' | 'incomplete' | 'refused'>;
+
 /** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
-function callersOf(
-  config: Config,
-  clock: Clock,
-  logger: Logger,
-): Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates'> {
+function callersOf(config: Config, clock: Clock, logger: Logger, limits: LimitCounter): Callers {
   const access = new Access({ config: config.auth, clock, logger });
   const guests = new Guests({ access, clock, limits: config.quotas });
   const addresses = new ClientAddresses(config.http.trustProxy);
-  return { access, guests, addresses, rates: new Rates(clock, config.quotas) };
+  const incomplete = new Incomplete(config.limits.incompleteBytes);
+  const refused = (limit: LimitName): void => limits.count(limit);
+  return { access, guests, addresses, rates: new Rates(clock, config.quotas), incomplete, refused };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
@@ -201,9 +212,11 @@ function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): Hist
   return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 
-function publishingOf(config: Config, manager: Manager, rates: Rates): Publishing {
+function publishingOf(config: Config, manager: Manager, callers: Callers): Publishing {
+  const { rates, incomplete, refused } = callers;
   const { idleTimeoutMs } = config.http;
-  return new Publishing({ manager, rates, maxMessageBytes: config.manager.maxMessageBytes, idleTimeoutMs });
+  const { maxMessageBytes } = config.manager;
+  return new Publishing({ manager, rates, maxMessageBytes, idleTimeoutMs, incomplete, refused });
 }
 
 async function stop(parts: Parts): Promise<boolean> {
@@ -246,12 +259,15 @@ async function settle(broadcaster: Broadcaster, signal: AbortSignal, logger: Log
   }
 }
 
-function statsOf({ manager, publishing, broadcaster, connections, doors }: Parts): ServerStats {
+function statsOf(parts: Parts): ServerStats {
+  const { manager, publishing, broadcaster, connections, doors, incomplete, limits } = parts;
   return {
     connections: connections.count,
     publishers: doors.publisherCount,
     posts: publishing?.posts ?? 0,
     unstoredBytes: manager?.unstoredBytes ?? 0,
+    incompleteBytes: incomplete.bytes,
+    limits: limits.counts,
     ...broadcaster?.stats(),
   };
 }

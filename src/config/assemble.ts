@@ -6,6 +6,7 @@ import type {
   BroadcasterConfig,
   Config,
   HttpConfig,
+  LimitsConfig,
   ObservabilityConfig,
   QuotaConfig,
   TlsFiles,
@@ -20,6 +21,7 @@ export function assemble(values: Values): Config {
     http: httpOf(values, auth),
     auth,
     quotas: quotasOf(values),
+    limits: limitsOf(values),
     log: {
       store: values.STORE ?? (values.REDIS_URL === undefined ? 'embedded' : 'redis'),
       redisUrl: values.REDIS_URL ?? null,
@@ -121,4 +123,18 @@ function observabilityOf({ METRICS, TRACING, CHANNEL_CLASSES = [] }: Values): Ob
 
 function rulesOf({ RETENTION = [], RETENTION_FILE = [] }: Values): RetentionRule[] {
   return [...RETENTION, ...RETENTION_FILE];
+}
+
+function limitsOf(values: Values): LimitsConfig {
+  return {
+    handshakeTimeoutMs: values.HANDSHAKE_TIMEOUT_MS,
+    requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
+    maxHeaders: values.MAX_HEADERS,
+    maxHeaderBytes: values.MAX_HEADER_BYTES,
+    maxFragments: values.MAX_FRAGMENTS,
+    maxControlFrames: values.MAX_CONTROL_FRAMES,
+    maxSubscriberFrames: values.MAX_SUBSCRIBER_FRAMES,
+    incompleteBytes: values.INCOMPLETE_BYTES,
+    maxSockets: values.MAX_SOCKETS,
+  };
 }

@@ -6,7 +6,7 @@ import { isLoopback } from './values.ts';
 
 export function contradictions(values: Values): string[] {
   const problems = logContradictions(values);
-  const { HOST, HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
+  const { HOST } = values;
   problems.push(...fileContradictions(values), ...authContradictions(values));
   if (modeOf(values) === 'off' && !values.ALLOW_ANONYMOUS && !isLoopback(HOST)) {
     const risk =
@@ -22,8 +22,18 @@ export function contradictions(values: Values): string[] {
       `RETENTION and RETENTION_FILE both name the channels ${repeated}. Name them in one of them.`,
     );
   }
+  problems.push(...timeContradictions(values));
+  return problems;
+}
+
+function timeContradictions(values: Values): string[] {
+  const problems: string[] = [];
+  const { HEARTBEAT_MS, IDLE_TIMEOUT_MS } = values;
   if (IDLE_TIMEOUT_MS <= HEARTBEAT_MS) {
     problems.push(`IDLE_TIMEOUT_MS="${IDLE_TIMEOUT_MS}" must be more than HEARTBEAT_MS (${HEARTBEAT_MS}).`);
+  }
+  if (values.REQUEST_TIMEOUT_MS < values.HANDSHAKE_TIMEOUT_MS) {
+    problems.push('REQUEST_TIMEOUT_MS must be at least HANDSHAKE_TIMEOUT_MS, which is a part of it.');
   }
   return problems;
 }

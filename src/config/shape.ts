@@ -73,6 +73,19 @@ export interface HttpConfig {
   readonly tls: TlsFiles | null;
 }
 
+/** What a client may cost. */
+export interface LimitsConfig {
+  readonly handshakeTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly maxHeaders: number;
+  readonly maxHeaderBytes: number;
+  readonly maxFragments: number;
+  readonly maxControlFrames: number;
+  readonly maxSubscriberFrames: number;
+  readonly incompleteBytes: number;
+  readonly maxSockets: number;
+}
+
 export type DurabilityLevel = 'memory' | 'replicated' | 'fsync';
 
 /** What an acknowledgement means in Redis. */
@@ -154,6 +167,7 @@ export interface Config {
   readonly http: HttpConfig;
   readonly auth: AuthConfig;
   readonly quotas: QuotaConfig;
+  readonly limits: LimitsConfig;
   readonly log: LogConfig;
   readonly manager: ManagerConfig;
   readonly broadcaster: BroadcasterConfig;

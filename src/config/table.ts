@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { AUTH_ROWS, type AuthValues } from './auth.ts';
 import { BROADCASTER_ROWS, type BroadcasterValues } from './broadcaster.ts';
 import { HTTP_ROWS, type HttpValues } from './http.ts';
+import { LIMIT_ROWS, type LimitValues } from './limits.ts';
 import { LOG_ROWS, type LogValues } from './log.ts';
 import { MANAGER_ROWS, type ManagerValues } from './manager.ts';
 import { OBSERVABILITY_ROWS, type ObservabilityValues } from './observability.ts';
@@ -17,6 +18,7 @@ export type Values = ProcessValues &
   TlsValues &
   AuthValues &
   QuotaValues &
+  LimitValues &
   LogValues &
   ManagerValues &
   BroadcasterValues &
@@ -28,6 +30,7 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, Row>>>> =
   TLS: { ...TLS_ROWS },
   'Identity and permission': { ...AUTH_ROWS },
   Quotas: { ...QUOTA_ROWS },
+  Limits: { ...LIMIT_ROWS },
   Log: { ...LOG_ROWS },
   Manager: { ...MANAGER_ROWS },
   Broadcaster: { ...BROADCASTER_ROWS },
@@ -40,6 +43,7 @@ const TABLE: Rows<Values> = {
   ...TLS_ROWS,
   ...AUTH_ROWS,
   ...QUOTA_ROWS,
+  ...LIMIT_ROWS,
   ...LOG_ROWS,
   ...MANAGER_ROWS,
   ...BROADCASTER_ROWS,

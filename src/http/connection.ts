@@ -16,16 +16,38 @@ import { type RawData, WebSocket } from 'ws';
 import type { Peer, Transport, WriteOutcome } from '../broadcaster/transport.ts';
 import type { Clock } from '../clock.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
-import { closeReason } from '../protocol/close.ts';
+import { CLOSE, closeReason } from '../protocol/close.ts';
 import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
 import { Inflater } from './deflate.ts';
-import { FastLane } from './fast-lane.ts';
+import { FastLane, type LaneLimits, type LaneRefusal } from './fast-lane.ts';
 import type { Dismissable, Guest } from './guests.ts';
+import type { Incomplete } from './incomplete.ts';
+import type { LimitName } from './limits.ts';
 import { type Outflow, watch, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
 
 const NOTHING = Buffer.alloc(0);
+
+/** Pongs in so many pieces a sleeping connection may send between two visits; one that sends more is counted. */
+const MAX_UNCOUNTED_PIECES = 16;
+/** As much as a packet holds; a larger piece counts for several. */
+const PIECE_BYTES = 1500;
+/** How long who is refused may take to read why. It is not read from any more. */
+const REFUSED_LINGER_MS = 500;
+
+/** What `ws` calls a message above the bound, and one above every bound. */
+const TOO_LONG_CODES: ReadonlySet<string> = new Set([
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+]);
+
+const REFUSALS: Readonly<Record<LaneRefusal, { readonly code: number; readonly reason: string }>> = {
+  fragments: { code: CLOSE.policyViolation, reason: 'too many fragments in a message' },
+  control_frames: { code: CLOSE.policyViolation, reason: 'too many pings and pongs a second' },
+  subscriber_frames: { code: CLOSE.policyViolation, reason: 'too many messages a second from a subscriber' },
+  incomplete_bytes: { code: CLOSE.tryAgainLater, reason: 'too many bytes of unfinished messages are held' },
+};
 
 /** What all connections of a door share. */
 export interface ConnectionContext {
@@ -33,9 +55,10 @@ export interface ConnectionContext {
   readonly clock: Clock;
   readonly heartbeatMs: number;
   readonly idleTimeoutMs: number;
-  readonly maxMessageBytes: number;
-  /** Whether those who send a lot are meant: their messages are read by fast-lane.ts. */
-  readonly hasFastLane: boolean;
+  readonly limits: LaneLimits;
+  readonly incomplete: Incomplete;
+  /** Somebody crossed a limit. */
+  readonly refused: (limit: LimitName) => void;
   /** The connection has ended. */
   readonly gone: (connection: Connection) => void;
 }
@@ -69,6 +92,8 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
   readonly #deflate: boolean;
   #ws: ReasonedSocket | null = null;
   #lastBytes = 0;
+  /** Came since the last visit, while asleep. */
+  #pieces = 0;
   #lastLifeMs: number;
   /** The payload of the last ping that was not answered yet. */
   #ping: Buffer | null = null;
@@ -93,17 +118,16 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     }
     sleepers.delete(socket);
     socket.off('data', heard).off('end', ended).off('error', ignore).off('close', closed);
-    const { server, maxMessageBytes, gone } = this.#context;
-    const inflater = this.#deflate ? new Inflater(maxMessageBytes, (code) => this.#ws?.close(code)) : null;
+    const { server, limits } = this.#context;
+    const inflater = this.#deflate
+      ? new Inflater(limits.maxMessageBytes, (code) => this.#ws?.close(code))
+      : null;
     const ws = server.socket(socket, head, inflater);
     this.#ws = ws;
     ws.reason = () => this.user?.closeReason;
     ws.on('message', (data: RawData, isBinary: boolean) => this.user?.receive?.(data as Buffer, isBinary));
     ws.on('ping', (payload: Buffer) => this.#pinged(payload));
-    // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
-    ws.on('error', ignore);
-    ws.on('close', () => gone(this));
-    if (this.#context.hasFastLane) openFastLane(this, ws, maxMessageBytes);
+    this.#openLane(ws);
     return ws;
   }
 
@@ -143,7 +167,8 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
 
   /** Bytes came while asleep. */
   heard(chunk: Buffer): void {
-    if (holdsOnlyPongs(chunk)) return;
+    this.#pieces += 1 + Math.floor(chunk.length / PIECE_BYTES);
+    if (this.#pieces <= MAX_UNCOUNTED_PIECES && holdsOnlyPongs(chunk)) return;
     this.wake();
     // The listener of `ws` was not there yet when these bytes came.
     this.socket.emit('data', chunk);
@@ -157,6 +182,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
 
   visit(): void {
     const { clock, heartbeatMs, idleTimeoutMs } = this.#context;
+    this.#pieces = 0;
     if (this.isOpen) {
       const said = this.user?.visit(VISITS_PER_HEARTBEAT) ?? null;
       if (said !== null) this.#probe(said);
@@ -195,6 +221,52 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     this.user?.stalled?.(bytes);
   }
 
+  /** Puts the lane between the socket and `ws`, whose listener gets what is not for the lane. */
+  #openLane(ws: ReasonedSocket): void {
+    const { socket } = this;
+    const { limits, clock, incomplete, gone } = this.#context;
+    const listeners = socket.listeners('data');
+    const read = listeners[0] as (this: Socket, chunk: Buffer) => void;
+    if (listeners.length !== 1) throw new Error('ws reads its socket in another way than it did');
+    let isBroken = false;
+    // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
+    ws.on('error', ({ code }: NodeJS.ErrnoException) => {
+      isBroken = true;
+      if (TOO_LONG_CODES.has(code ?? '')) this.#context.refused('message_bytes');
+    });
+    const lane = new FastLane({
+      limits,
+      clock,
+      incomplete,
+      isDeflated: this.#deflate,
+      receive: (data, isBinary) => this.user?.receive?.(data, isBinary),
+      pass: (bytes) => {
+        if (!isBroken) read.call(socket, bytes);
+      },
+      refuse: (limit) => this.#refuse(ws, limit),
+    });
+    socket.off('data', read);
+    socket.on('data', (chunk) => lane.feed(chunk));
+    // What a paused socket has received when it closes `ws` would read itself, in the middle of a frame perhaps.
+    socket.prependListener('close', () => {
+      const left = socket.read() as Buffer | null;
+      if (left !== null) lane.feed(left);
+      lane.close();
+    });
+    ws.on('close', () => gone(this));
+  }
+
+  /** A limit is crossed: it is told why, and nothing more is read, which would cost as much as before. */
+  #refuse(ws: ReasonedSocket, limit: LaneRefusal): void {
+    this.#context.refused(limit);
+    const { code, reason } = REFUSALS[limit];
+    ws.close(code, closeReason(this.user?.closeReason || reason));
+    this.socket.end();
+    this.socket.pause();
+    const timer = setTimeout(() => ws.terminate(), REFUSED_LINGER_MS);
+    ws.once('close', () => clearTimeout(timer));
+  }
+
   #isWaitingForUs(): boolean {
     return this.socket.writableLength > 0 || this.#ws?.isPaused === true || !this.isOpen;
   }
@@ -226,33 +298,6 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     this.#ping = null;
     this.#ws?.pong(payload);
   }
-}
-
-/** Puts the lane between the socket and `ws`, whose listener gets what is not for the lane. */
-function openFastLane(connection: Connection, ws: ReasonedSocket, maxMessageBytes: number): void {
-  const { socket } = connection;
-  const listeners = socket.listeners('data');
-  const read = listeners[0] as (this: Socket, chunk: Buffer) => void;
-  if (listeners.length !== 1) throw new Error('ws reads its socket in another way than it did');
-  let isBroken = false;
-  ws.on('error', () => {
-    isBroken = true;
-  });
-  const lane = new FastLane({
-    maxMessageBytes,
-    receive: (data, isBinary) => connection.user?.receive?.(data, isBinary),
-    pass: (bytes) => {
-      if (!isBroken) read.call(socket, bytes);
-    },
-    isOpen: () => ws.readyState === WebSocket.OPEN,
-  });
-  socket.off('data', read);
-  socket.on('data', (chunk) => lane.feed(chunk));
-  // What a paused socket has received when it closes `ws` would read itself, in the middle of a frame perhaps.
-  socket.prependListener('close', () => {
-    const left = socket.read() as Buffer | null;
-    if (left !== null) lane.feed(left);
-  });
 }
 
 /** Found by their sockets, so that a thousand of them share four listeners. */

@@ -9,7 +9,6 @@ import { CLOSE } from '../protocol/close.ts';
 
 const NAME = 'permessage-deflate';
 const FLUSH_MARK: Buffer = Buffer.from([0, 0, 0xff, 0xff]);
-const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What the handshake says when it was agreed. */
 export const DEFLATE_AGREED: string = `${NAME}; server_no_context_takeover; client_no_context_takeover`;
@@ -51,7 +50,6 @@ function isAgreeable([name, values]: [string, readonly (string | true)[]]): bool
 export class Inflater {
   readonly #maxBytes: number;
   readonly #fail: (code: number) => void;
-  readonly #parts: Buffer[] = [];
 
   /** `fail` closes the connection with a code. */
   constructor(maxBytes: number, fail: (code: number) => void) {
@@ -59,17 +57,9 @@ export class Inflater {
     this.#fail = fail;
   }
 
-  /** Called for each frame of a message; the answer comes later, as `ws` expects. */
-  decompress(data: Buffer, isLast: boolean, done: (error: Error | null, message?: Buffer) => void): void {
-    if (!isLast) {
-      // A copy: a fragment of one byte must not keep the packet alive that it came in.
-      this.#parts.push(Buffer.from(data));
-      process.nextTick(done, null, NOTHING);
-      return;
-    }
-    this.#parts.push(data);
-    const whole = Buffer.concat([...this.#parts, FLUSH_MARK]);
-    this.#parts.length = 0;
+  /** Called for each message, which the lane hands over whole; the answer comes later, as `ws` expects. */
+  decompress(data: Buffer, _isLast: boolean, done: (error: Error | null, message?: Buffer) => void): void {
+    const whole = Buffer.concat([data, FLUSH_MARK]);
     try {
       const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.#maxBytes };
       // One message a turn: a packet holds hundreds of small ones that inflate to the bound.
@@ -81,9 +71,8 @@ export class Inflater {
     }
   }
 
-  cleanup(): void {
-    this.#parts.length = 0;
-  }
+  /** Nothing is kept from message to message. */
+  cleanup(): void {}
 }
 
 /** How a `ws` socket finds it. */

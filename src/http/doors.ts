@@ -35,6 +35,8 @@ import { agreesToDeflate } from './deflate.ts';
 import { gapProblem } from './gap.ts';
 import type { Guest, Guests } from './guests.ts';
 import { handshakeFault } from './handshake.ts';
+import type { Incomplete } from './incomplete.ts';
+import type { LimitName } from './limits.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
@@ -74,6 +76,9 @@ export interface DoorsOptions {
   /** Null when this process does not have the role. */
   readonly manager: Manager | null;
   readonly broadcaster: Broadcaster | null;
+  readonly incomplete: Incomplete;
+  /** Somebody crossed a limit. */
+  readonly refused: (limit: LimitName) => void;
 }
 
 interface Knock {
@@ -97,24 +102,30 @@ export class Doors {
     const { clock, config, manager } = options;
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     const { maxMessageBytes } = config.manager;
+    const { maxFragments, maxControlFrames, maxSubscriberFrames } = config.limits;
     this.#options = options;
     this.#publishDoor =
       manager === null
         ? null
         : new PublishDoor({ manager, clock, maxMessageBytes, heartbeatMs, idleTimeoutMs });
-    const context = (maxFrameBytes: number, closeMs: number, hasFastLane: boolean): ConnectionContext => ({
+    const context = (
+      maxFrameBytes: number,
+      closeMs: number,
+      maxFrames: number | null,
+    ): ConnectionContext => ({
       server: new WsServer(maxFrameBytes, closeMs),
-      hasFastLane,
       clock,
       heartbeatMs,
       idleTimeoutMs,
-      maxMessageBytes: maxFrameBytes,
+      limits: { maxMessageBytes: maxFrameBytes, maxFragments, maxControlFrames, maxFrames },
+      incomplete: options.incomplete,
+      refused: options.refused,
       gone: this.#gone,
     });
-    this.#publishing = context(maxMessageBytes, PUBLISHER_CLOSE_MS, true);
-    this.#publishingV1 = context(maxPublishFrameBytes(maxMessageBytes), PUBLISHER_CLOSE_MS, true);
-    this.#subscribing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs, false);
-    this.#refusing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, REFUSED_CLOSE_MS, false);
+    this.#publishing = context(maxMessageBytes, PUBLISHER_CLOSE_MS, null);
+    this.#publishingV1 = context(maxPublishFrameBytes(maxMessageBytes), PUBLISHER_CLOSE_MS, null);
+    this.#subscribing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, lingerMs, maxSubscriberFrames);
+    this.#refusing = context(MAX_SUBSCRIBER_MESSAGE_BYTES, REFUSED_CLOSE_MS, maxSubscriberFrames);
   }
 
   /** The paths that lead somewhere in this process. */

@@ -1,229 +1,313 @@
 /**
- * Incoming messages of publishers on the shortest way. A whole, unfragmented, masked message that came in one piece
- * of modest size is taken out of the chunk where it lies: one view of the bytes, and no state. Everything else
- * (control frames, fragments, large or cut frames, whatever breaks the protocol) goes frame by frame to `ws`, which
- * answers for the protocol. Since this lane knows where each frame ends, `ws` never sees a byte that is not its own.
+ * What comes in on a WebSocket, on its way to `ws`. A whole message is taken out of the chunk where it lies: one
+ * view of the bytes, and no state. One that comes in fragments, or cut by the network, is put together here, in one
+ * growing piece of memory that is counted (incomplete.ts): a fragment, or a packet, of a single byte takes a single
+ * byte. So `ws` holds nothing that is not whole; it is given pings and closes, and whatever breaks the protocol,
+ * which it answers for.
  *
- * What follows a close, or a frame that breaks the protocol, is discarded, as `ws` would. Whether a fragmented
- * message was right `ws` says only once this turn is over: until then all that follows it goes to `ws` as well.
+ *   chunk ─▶ a whole message ──────────────▶ receive
+ *         ─▶ a piece ─▶ gathered ──whole───▶ receive (compressed: as one frame to `ws`, which inflates it)
+ *         ─▶ ping, close, what is wrong ───▶ pass
+ *         ─▶ too many, too much ───────────▶ refuse
+ *
+ * What follows a close, a frame that breaks the protocol or a refusal is discarded.
  */
 import { isUtf8 } from 'node:buffer';
+import type { Clock } from '../clock.ts';
+import {
+  clientHeader,
+  FINAL,
+  type Head,
+  headOf,
+  MASKED,
+  Mask,
+  unmask,
+  type Words,
+  wordsOf,
+} from './frame-bytes.ts';
+import { FrameRate } from './frame-rate.ts';
+import { GrowingBuffer } from './growing-buffer.ts';
+import type { Incomplete } from './incomplete.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
-const FINAL = 0x80;
 const RESERVED_BITS = 0x70;
+const RSV1 = 0x40;
 const FINAL_TEXT = 0x81;
 const FINAL_BINARY = 0x82;
 const OPCODE_CONTINUATION = 0;
 const OPCODE_BINARY = 2;
 const OPCODE_CLOSE = 8;
+const OPCODE_PING = 9;
 const OPCODE_PONG = 10;
+const CONTROL_BIT = 8;
 const MAX_CONTROL_BYTES = 125;
-const MASKED = 0x80;
-const MASK_BYTES = 4;
-const HIGH_BIT = 0x80;
-/** The high bit of each byte of a word. */
-const HIGH_BITS: number = 0x80808080 | 0;
-/** A larger frame that is cut goes to `ws` as it comes: only the beginning of a small one is ever kept here. */
+/** Of a frame that is cut the first time, as much is kept as it came: the end of it is mostly in the next chunk. */
 const MAX_KEPT_BYTES: number = 16 * 1024;
+/** What the objects take around something kept, beside its bytes. */
+const KEPT_COST = 256;
+const GATHERED_COST = 512;
 
-export interface LaneOptions {
-  /** A longer message goes to `ws`, which refuses it. */
+/** Frames that are wrong only after what `ws` was not given: of a reserved opcode, too long, and no UTF-8. */
+const OUT_OF_ORDER: Buffer = clientHeader(0x83, 0);
+const TOO_LONG: Buffer = clientHeader(FINAL_BINARY, Number.MAX_SAFE_INTEGER);
+const NO_TEXT: Buffer = Buffer.concat([clientHeader(FINAL_TEXT, 1), Buffer.from([0xff])]);
+
+export interface LaneLimits {
   readonly maxMessageBytes: number;
-  /** A message. The bytes are the receiver's to keep; text is UTF-8. */
-  readonly receive: (data: Buffer, isBinary: boolean) => void;
-  /** Bytes for `ws`: the whole of a frame, in one piece or several. */
-  readonly pass: (bytes: Buffer) => void;
-  /** False once the connection is being closed: `ws` then gets everything. */
-  readonly isOpen: () => boolean;
+  /** Of one message. */
+  readonly maxFragments: number;
+  /** Pings and pongs a second. */
+  readonly maxControlFrames: number;
+  /** Frames of messages a second, of who has little to say; null: as many as there are. */
+  readonly maxFrames: number | null;
 }
 
-/** What the first bytes of a frame say. */
-interface Head {
-  readonly headerBytes: number;
-  readonly payloadBytes: number;
+/** What is refused here, by the name of its limit. */
+export type LaneRefusal = 'fragments' | 'control_frames' | 'subscriber_frames' | 'incomplete_bytes';
+
+export interface LaneOptions {
+  readonly limits: LaneLimits;
+  readonly clock: Clock;
+  readonly incomplete: Incomplete;
+  /** Whether messages may be compressed: all of them then go to `ws`, in their order. */
+  readonly isDeflated: boolean;
+  /** A message. The bytes are the receiver's to keep; text is UTF-8. */
+  readonly receive: (data: Buffer, isBinary: boolean) => void;
+  /** Bytes for `ws`: whole frames, or the head of one that is wrong. */
+  readonly pass: (bytes: Buffer) => void;
+  /** The connection is to be closed. */
+  readonly refuse: (limit: LaneRefusal) => void;
+}
+
+/** A message of which not all has come. */
+class Gathered {
+  readonly bytes: GrowingBuffer = new GrowingBuffer();
+  readonly mask: Mask = new Mask();
+  /** The first byte of its first frame. */
+  readonly first: number;
+  fragments = 0;
+  /** Announced by its frames so far, and of the last one still to come. */
+  announced = 0;
+  owed = 0;
+  isLast = false;
+
+  constructor(first: number) {
+    this.first = first;
+  }
+
+  get cost(): number {
+    return GATHERED_COST + this.bytes.capacity;
+  }
 }
 
 export class FastLane {
   readonly #options: LaneOptions;
+  readonly #control: FrameRate;
+  readonly #frames: FrameRate | null;
   /** The beginning of a frame whose rest has not arrived. */
   #rest: Buffer = NOTHING;
-  /** Of the frame that `ws` is reading, so many bytes are to come. */
-  #owed = 0;
-  /** Between the first and the last frame of a fragmented message. */
-  #isFragmented = false;
-  /** Something in this chunk went to `ws` that it may yet find wrong. */
-  #isInDoubt = false;
+  #gathered: Gathered | null = null;
   #hasEnded = false;
 
   constructor(options: LaneOptions) {
+    const { clock, limits } = options;
     this.#options = options;
+    this.#control = new FrameRate(clock, limits.maxControlFrames);
+    this.#frames = limits.maxFrames === null ? null : new FrameRate(clock, limits.maxFrames);
   }
 
   /** Bytes came. They are changed in place. */
   feed(chunk: Buffer): void {
-    if (this.#hasEnded && this.#owed === 0) return;
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = NOTHING;
-    this.#isInDoubt = this.#isFragmented || this.#owed > 0;
+    if (this.#hasEnded) return;
+    const isBegun = this.#rest.length > 0;
+    const bytes = isBegun ? Buffer.concat([this.#rest, chunk]) : chunk;
+    if (isBegun) this.#forgetRest();
     const words = wordsOf(bytes);
-    let at = this.#owed > 0 ? this.#pass(bytes, 0, this.#owed) : 0;
+    let at = this.#gathered === null ? 0 : this.#gather(this.#gathered, bytes, 0, words);
     while (at < bytes.length && !this.#hasEnded) {
-      const next = this.#frame(bytes, at, words);
+      const head = headOf(bytes, at);
+      const next = head === null ? at : this.#frame(bytes, head, words, isBegun && at === 0);
       if (next === at) {
-        // A copy: the chunk it lies in is much larger, and would be kept as long.
-        this.#rest = Buffer.from(bytes.subarray(at));
+        this.#keep(bytes.subarray(at));
         return;
       }
       at = next;
     }
   }
 
-  /** Takes the frame at `at`; returns where the next begins, or `at` when it has not arrived. */
-  #frame(bytes: Buffer, at: number, words: Words): number {
-    const head = headOf(bytes, at);
-    if (head === null) return at;
-    const { headerBytes, payloadBytes } = head;
-    const frameBytes = headerBytes + payloadBytes;
-    if (!this.#isSimple(bytes, at, head)) {
-      this.#follow(bytes, at);
-      return this.#pass(bytes, at, frameBytes);
-    }
-    if (at + frameBytes > bytes.length) {
-      return frameBytes <= MAX_KEPT_BYTES ? at : this.#passInDoubt(bytes, at, frameBytes);
-    }
-    this.#message(bytes, at, head, words);
-    return at + frameBytes;
+  /** No more comes. */
+  close(): void {
+    this.#hasEnded = true;
+    this.#forget();
   }
 
-  #isSimple(bytes: Buffer, at: number, { payloadBytes }: Head): boolean {
+  /** Takes a frame; returns where the next begins, or where this one does when it is kept until more has come. */
+  #frame(bytes: Buffer, head: Head, words: Words, isKeptAlready: boolean): number {
+    if (!this.#isPlain(bytes, head)) {
+      const wrong = this.#wrongWith(bytes, head);
+      if (wrong !== null) return this.#end(wrong, bytes);
+      if (((bytes[head.at] as number) & CONTROL_BIT) !== 0) return this.#controlFrame(bytes, head);
+    }
+    const isAlone = this.#gathered === null && ((bytes[head.at] as number) & FINAL) !== 0;
+    const isWhole = head.end <= bytes.length;
+    if (isAlone && !isWhole && !isKeptAlready && isSmall(head)) return head.at;
+    if (!this.#isPaced()) return this.#refuse('subscriber_frames', bytes);
+    return isAlone && isWhole ? this.#message(bytes, head, words) : this.#piece(bytes, head, words);
+  }
+
+  #isPaced(): boolean {
+    return this.#frames === null || this.#frames.allows();
+  }
+
+  /** A message in one frame, as nearly all are: nothing can be wrong with its head. */
+  #isPlain(bytes: Buffer, { at, start, end }: Head): boolean {
     const first = bytes[at];
     return (
       (first === FINAL_TEXT || first === FINAL_BINARY) &&
       ((bytes[at + 1] as number) & MASKED) !== 0 &&
-      payloadBytes <= this.#options.maxMessageBytes &&
-      !this.#isFragmented &&
-      !this.#isInDoubt &&
-      this.#options.isOpen()
+      end - start <= this.#options.limits.maxMessageBytes &&
+      this.#gathered === null
     );
   }
 
-  #message(bytes: Buffer, at: number, { headerBytes, payloadBytes }: Head, words: Words): void {
-    const start = at + headerBytes;
-    const end = start + payloadBytes;
-    const isAscii = unmask(bytes, start, end, words);
-    const data = bytes.subarray(start, end);
-    const isBinary = bytes[at] === FINAL_BINARY;
-    if (isBinary || isAscii || isUtf8(data)) {
-      this.#options.receive(data, isBinary);
-      return;
-    }
-    // As it came, for `ws` to refuse.
-    unmask(bytes, start, end, words);
-    this.#hasEnded = true;
-    this.#pass(bytes, at, headerBytes + payloadBytes);
+  /** What to give `ws` so that it finds what is wrong with the head of a frame; null: nothing is. */
+  #wrongWith(bytes: Buffer, head: Head): Buffer | null {
+    const first = bytes[head.at] as number;
+    const second = bytes[head.at + 1] as number;
+    const header = bytes.subarray(head.at, head.start);
+    const reserved = first & RESERVED_BITS & ~(this.#options.isDeflated && isStart(first) ? RSV1 : 0);
+    if ((second & MASKED) === 0 || reserved !== 0) return header;
+    if ((first & CONTROL_BIT) !== 0) return isGoodControl(first, second) ? null : header;
+    if ((first & 0x0f) > OPCODE_BINARY) return header;
+    const gathered = this.#gathered;
+    if (gathered !== null) return this.#wrongBehind(gathered, first, head);
+    return isStart(first) && head.end - head.start <= this.#options.limits.maxMessageBytes ? null : header;
   }
 
-  #pass(bytes: Buffer, at: number, count: number): number {
-    const end = Math.min(bytes.length, at + count);
-    this.#owed = at + count - end;
-    this.#options.pass(bytes.subarray(at, end));
+  /** The same for a frame behind a fragment: `ws` was not given that, and so would find nothing. */
+  #wrongBehind({ announced }: Gathered, first: number, { start, end }: Head): Buffer | null {
+    if (isStart(first)) return OUT_OF_ORDER;
+    return announced + end - start <= this.#options.limits.maxMessageBytes ? null : TOO_LONG;
+  }
+
+  #controlFrame(bytes: Buffer, { at, end }: Head): number {
+    if (end > bytes.length) return at;
+    const opcode = (bytes[at] as number) & 0x0f;
+    const frame = bytes.subarray(at, end);
+    if (opcode === OPCODE_CLOSE) return this.#end(frame, bytes);
+    if (!this.#control.allows()) return this.#refuse('control_frames', bytes);
+    // That a pong came is known by its bytes.
+    if (opcode === OPCODE_PING) this.#options.pass(frame);
     return end;
   }
 
-  #passInDoubt(bytes: Buffer, at: number, count: number): number {
-    this.#isInDoubt = true;
-    return this.#pass(bytes, at, count);
+  #message(bytes: Buffer, { at, start, end }: Head, words: Words): number {
+    const { isDeflated, pass, receive } = this.#options;
+    if (isDeflated) {
+      pass(bytes.subarray(at, end));
+      return end;
+    }
+    const isBinary = bytes[at] === FINAL_BINARY;
+    const isAscii = unmask(bytes, start, end, words);
+    const data = bytes.subarray(start, end);
+    if (!isBinary && !isAscii && !isUtf8(data)) return this.#end(NO_TEXT, bytes);
+    receive(data, isBinary);
+    return end;
   }
 
-  /** What a frame that goes to `ws` means for those behind it. */
-  #follow(bytes: Buffer, at: number): void {
+  /** A frame that is not all of its message, or not all here. */
+  #piece(bytes: Buffer, { at, start, end }: Head, words: Words): number {
+    const { incomplete, limits } = this.#options;
     const first = bytes[at] as number;
-    const second = bytes[at + 1] as number;
-    const opcode = first & 0x0f;
-    const isFinal = (first & FINAL) !== 0;
-    const isMasked = (second & MASKED) !== 0;
-    const shortLength = second & ~MASKED;
-    if (!isMasked || (first & RESERVED_BITS) !== 0) this.#hasEnded = true;
-    else if (opcode > OPCODE_BINARY) this.#hasEnded = !isHarmlessControl(opcode, isFinal, shortLength);
-    else {
-      this.#hasEnded = (opcode === OPCODE_CONTINUATION) !== this.#isFragmented;
-      this.#isFragmented = !isFinal;
-      this.#isInDoubt = true;
+    const gathered = this.#gathered ?? new Gathered(first);
+    if (this.#gathered === null) {
+      if (!incomplete.hold(gathered.cost)) return this.#refuse('incomplete_bytes', bytes);
+      this.#gathered = gathered;
     }
+    gathered.fragments += 1;
+    if (gathered.fragments > limits.maxFragments) return this.#refuse('fragments', bytes);
+    gathered.announced += end - start;
+    gathered.owed = end - start;
+    gathered.isLast = (first & FINAL) !== 0;
+    gathered.mask.set(bytes, start);
+    return this.#gather(gathered, bytes, start, words);
+  }
+
+  #gather(gathered: Gathered, bytes: Buffer, start: number, words: Words): number {
+    const end = Math.min(bytes.length, start + gathered.owed);
+    if (end > start) {
+      if (!this.#options.incomplete.hold(gathered.bytes.growth(end - start))) {
+        return this.#refuse('incomplete_bytes', bytes);
+      }
+      gathered.mask.undo(bytes, start, end, words);
+      gathered.bytes.append(bytes.subarray(start, end));
+      gathered.owed -= end - start;
+    }
+    if (gathered.owed === 0 && gathered.isLast) this.#whole(gathered, bytes);
+    return end;
+  }
+
+  #whole(gathered: Gathered, bytes: Buffer): void {
+    const { incomplete, isDeflated, receive, pass } = this.#options;
+    this.#gathered = null;
+    incomplete.release(gathered.cost);
+    const data = gathered.bytes.take();
+    if (isDeflated) {
+      pass(clientHeader(gathered.first | FINAL, data.length));
+      if (data.length > 0) pass(data);
+      return;
+    }
+    const isBinary = (gathered.first & 0x0f) === OPCODE_BINARY;
+    if (isBinary || isUtf8(data)) receive(data, isBinary);
+    else this.#end(NO_TEXT, bytes);
+  }
+
+  /** A copy: the chunk it lies in is much larger, and would be kept as long. */
+  #keep(bytes: Buffer): void {
+    if (!this.#options.incomplete.holdSmall(KEPT_COST + bytes.length)) {
+      this.#refuse('incomplete_bytes', bytes);
+      return;
+    }
+    this.#rest = Buffer.allocUnsafeSlow(bytes.length);
+    bytes.copy(this.#rest);
+  }
+
+  /** The last that `ws` is given. Returns where all of `bytes` ends. */
+  #end(last: Buffer, bytes: Buffer): number {
+    this.close();
+    this.#options.pass(last);
+    return bytes.length;
+  }
+
+  #refuse(limit: LaneRefusal, bytes: Buffer): number {
+    this.close();
+    this.#options.refuse(limit);
+    return bytes.length;
+  }
+
+  #forget(): void {
+    this.#forgetRest();
+    if (this.#gathered !== null) this.#options.incomplete.release(this.#gathered.cost);
+    this.#gathered = null;
+  }
+
+  #forgetRest(): void {
+    if (this.#rest.length > 0) this.#options.incomplete.release(KEPT_COST + this.#rest.length);
+    this.#rest = NOTHING;
   }
 }
 
-/** The length of a control frame has 7 bits: `ws` takes one written with more for wrong, however small it is. */
-function isHarmlessControl(opcode: number, isFinal: boolean, shortLength: number): boolean {
-  return opcode > OPCODE_CLOSE && opcode <= OPCODE_PONG && isFinal && shortLength <= MAX_CONTROL_BYTES;
+function isGoodControl(first: number, second: number): boolean {
+  return (first & 0x0f) <= OPCODE_PONG && (first & FINAL) !== 0 && (second & ~MASKED) <= MAX_CONTROL_BYTES;
 }
 
-/** Null: too few bytes to tell. */
-function headOf(bytes: Buffer, at: number): Head | null {
-  if (at + 2 > bytes.length) return null;
-  const second = bytes[at + 1] as number;
-  const short = second & 0x7f;
-  const lengthBytes = short < 126 ? 0 : short === 126 ? 2 : 8;
-  const headerBytes = 2 + lengthBytes + ((second & MASKED) === 0 ? 0 : MASK_BYTES);
-  if (at + headerBytes > bytes.length) return null;
-  if (lengthBytes === 0) return { headerBytes, payloadBytes: short };
-  if (lengthBytes === 2) return { headerBytes, payloadBytes: bytes.readUInt16BE(at + 2) };
-  return { headerBytes, payloadBytes: Number(bytes.readBigUInt64BE(at + 2)) };
+/** Text or binary: the first frame of a message. */
+function isStart(first: number): boolean {
+  const opcode = first & 0x0f;
+  return opcode > OPCODE_CONTINUATION && opcode <= OPCODE_BINARY;
 }
 
-/** The bytes of a chunk as words, as far as they are aligned: word 0 begins at byte `from`. */
-interface Words {
-  readonly list: Int32Array;
-  readonly from: number;
-}
-
-function wordsOf(bytes: Buffer): Words {
-  const from = (4 - (bytes.byteOffset & 3)) & 3;
-  const count = Math.max(0, (bytes.length - from) >> 2);
-  return {
-    from,
-    list: count === 0 ? NO_WORDS : new Int32Array(bytes.buffer, bytes.byteOffset + from, count),
-  };
-}
-
-const NO_WORDS = new Int32Array(0);
-/** Four bytes of a mask as a word, in the order of this machine. */
-const maskBytes = new Uint8Array(MASK_BYTES);
-const maskWord = new Int32Array(maskBytes.buffer);
-
-/** Undoes the mask that lies before `start`, or puts it on again. True when all of the result is ASCII. */
-function unmask(bytes: Buffer, start: number, end: number, { list, from }: Words): boolean {
-  const firstWord = Math.min(list.length, (Math.max(0, start - from) + 3) >> 2);
-  const wordsAt = Math.min(end, Math.max(start, from + firstWord * 4));
-  const lastWord = Math.max(firstWord, Math.min(list.length, (end - from) >> 2));
-  const restAt = Math.max(wordsAt, from + lastWord * 4);
-  const maskAt = start - MASK_BYTES;
-  let high = unmaskBytes(bytes, start, wordsAt, maskAt);
-  if (lastWord > firstWord) {
-    for (let i = 0; i < MASK_BYTES; i++) {
-      maskBytes[i] = bytes[maskAt + ((wordsAt - start + i) & 3)] as number;
-    }
-    const mask = maskWord[0] as number;
-    for (let i = firstWord; i < lastWord; i++) {
-      const word = (list[i] as number) ^ mask;
-      list[i] = word;
-      high |= word & HIGH_BITS;
-    }
-  }
-  if (wordsAt < end) high |= unmaskBytes(bytes, restAt, end, maskAt);
-  return high === 0;
-}
-
-/** Those from `at` to `end`; the payload begins behind the mask. Returns their high bits. */
-function unmaskBytes(bytes: Buffer, at: number, end: number, maskAt: number): number {
-  const start = maskAt + MASK_BYTES;
-  let all = 0;
-  for (let i = at; i < end; i++) {
-    const byte = (bytes[i] as number) ^ (bytes[maskAt + ((i - start) & 3)] as number);
-    bytes[i] = byte;
-    all |= byte;
-  }
-  return all & HIGH_BIT;
+function isSmall({ at, end }: Head): boolean {
+  return end - at <= MAX_KEPT_BYTES;
 }

@@ -11,48 +11,45 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
-import type { HttpConfig } from '../config.ts';
+import type { HttpConfig, LimitsConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { countRefusal } from '../refusals.ts';
 import { Certificate } from './certificate.ts';
 import type { Doors } from './doors.ts';
+import type { LimitName } from './limits.ts';
 import { isEncrypted } from './outflow.ts';
 import { createSecureServer, cutAll, replacePair } from './secure-server.ts';
 import { securityHeaders, securityLines } from './security-headers.ts';
 
-/** Half-sent requests are closed after this. */
-interface RequestTimeouts {
-  readonly headersMs: number;
-  readonly requestMs: number;
-  /** How often they are looked for. */
-  readonly checkMs: number;
-}
-
-const TIMEOUTS: RequestTimeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 2000 };
-const MAX_HEADER_BYTES = 16 * 1024;
-const MAX_HEADERS = 100;
+/** How often half-sent requests are looked for, and the part of their time that may be late. */
+const MAX_CHECK_MS = 500;
+const CHECKS_PER_TIMEOUT = 5;
 const TOO_MANY_HEADERS = 431;
 /** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
 const BACKLOG = 4096;
 
 /** Node's code for a request that took too long, or its headers. */
 const LATE = 'ERR_HTTP_REQUEST_TIMEOUT';
+/** What is wrong with the head of a request by Node's code for it. */
+const OVERFLOW = 'HPE_HEADER_OVERFLOW';
 const BROKEN_STATUS: Readonly<Record<string, number>> = {
   [LATE]: 408,
-  HPE_HEADER_OVERFLOW: TOO_MANY_HEADERS,
+  [OVERFLOW]: TOO_MANY_HEADERS,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
 };
 
 interface ListenOptions {
   readonly config: HttpConfig;
   readonly clock: Clock;
+  readonly limits: LimitsConfig;
+  /** Somebody crossed a limit. */
+  readonly refused: (limit: LimitName) => void;
   readonly logger: Logger;
   readonly routes: FastifyInstance;
   readonly doors: Doors;
   /** Whether the request on this connection may take longer than others. */
   readonly isStreaming: (socket: Socket) => boolean;
-  readonly timeouts?: RequestTimeouts;
 }
 
 export class Listener {
@@ -143,12 +140,18 @@ function socketsOf(server: Server): Promise<number> {
 const answering = new WeakMap<Socket, Set<ServerResponse>>();
 
 function makeServer(options: ListenOptions, certificate: Certificate | null): Server {
-  const { routes, doors, isStreaming, timeouts = TIMEOUTS } = options;
+  const { routes, doors, isStreaming, limits, refused } = options;
+  const { handshakeTimeoutMs, requestTimeoutMs, maxHeaders, maxHeaderBytes } = limits;
+  const hasTooManyHeaders = ({ rawHeaders }: IncomingMessage): boolean => {
+    const isTooMany = rawHeaders.length > 2 * maxHeaders;
+    if (isTooMany) refused('headers');
+    return isTooMany;
+  };
   const settings = {
-    headersTimeout: timeouts.headersMs,
-    requestTimeout: timeouts.requestMs,
-    connectionsCheckingInterval: timeouts.checkMs,
-    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: handshakeTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(MAX_CHECK_MS, handshakeTimeoutMs / CHECKS_PER_TIMEOUT),
+    maxHeaderSize: maxHeaderBytes,
     noDelay: true,
   };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
@@ -160,13 +163,17 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
     certificate === null
       ? createServer(settings, answer)
       : createSecureServer(
-          { ...settings, pair: certificate.pair, handshakeTimeout: timeouts.headersMs },
+          { ...settings, pair: certificate.pair, handshakeTimeout: handshakeTimeoutMs },
           answer,
         );
   // Node's own bound drops the headers beyond it: an Origin or a key may be among them.
   server.maxHeadersCount = 0;
+  server.maxConnections = limits.maxSockets;
+  server.on('drop', () => refused('sockets'));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === LATE && isStreaming(socket)) return;
+    if (error.code === LATE) refused(answering.has(socket) ? 'request_time' : 'handshake_time');
+    if (error.code === OVERFLOW) refused('headers');
     refuseBroken(error, socket);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
@@ -177,10 +184,6 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
     else readPlainly(server, request, socket, head);
   });
   return server;
-}
-
-function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
-  return rawHeaders.length > 2 * MAX_HEADERS;
 }
 
 function refuseHeaders(request: IncomingMessage, response: ServerResponse): void {

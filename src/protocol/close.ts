@@ -6,6 +6,7 @@ export const CLOSE: {
   readonly protocolError: 1002;
   readonly unsupported: 1003;
   readonly invalidPayload: 1007;
+  readonly policyViolation: 1008;
   readonly tooLarge: 1009;
   readonly internal: 1011;
   readonly draining: 1012;
@@ -22,6 +23,7 @@ export const CLOSE: {
   protocolError: 1002,
   unsupported: 1003,
   invalidPayload: 1007,
+  policyViolation: 1008,
   tooLarge: 1009,
   internal: 1011,
   draining: 1012,

@@ -3,20 +3,35 @@
  * the same messages, answers the same pings and ends with the same close as one that `ws` alone reads.
  */
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { Connection, type ConnectionUser } from '../../src/http/connection.ts';
-import { FastLane } from '../../src/http/fast-lane.ts';
-import { WsServer } from '../../src/http/ws-server.ts';
+import type { Inflater } from '../../src/http/deflate.ts';
+import { FastLane, type LaneLimits } from '../../src/http/fast-lane.ts';
+import { Incomplete } from '../../src/http/incomplete.ts';
+import { type ReasonedSocket, WsServer } from '../../src/http/ws-server.ts';
 import { frame } from '../rfc6455/case.ts';
 import { ManualClock } from '../support/clock.ts';
+import { laneLimits, limited } from '../support/lane.ts';
 import { clientFrame, closeOf, OPCODE } from '../support/raw-socket.ts';
 import { upgradedPair } from '../support/upgraded-pair.ts';
 import { until, within } from '../support/within.ts';
 
 const MAX_BYTES = 40_000;
 const RUNS = 300;
+
+/** Knows how the socket of `ws` would read by itself. */
+class ListenedServer extends WsServer {
+  read: (chunk: Buffer) => void = () => undefined;
+
+  override socket(socket: Socket, head: Buffer, inflater: Inflater | null): ReasonedSocket {
+    const made = super.socket(socket, head, inflater);
+    this.read = socket.listeners('data')[0] as (chunk: Buffer) => void;
+    return made;
+  }
+}
 
 interface Heard {
   readonly messages: readonly string[];
@@ -27,7 +42,7 @@ interface Heard {
 async function hear(hasFastLane: boolean, chunks: readonly Buffer[], pausedAfter = -1): Promise<Heard> {
   await using pair = await upgradedPair();
   const messages: string[] = [];
-  const server = new WsServer(MAX_BYTES, 5000);
+  const server = new ListenedServer(MAX_BYTES, 5000);
   let connection: Connection | null = null;
   let isGone = false;
   const user: ConnectionUser = {
@@ -45,11 +60,14 @@ async function hear(hasFastLane: boolean, chunks: readonly Buffer[], pausedAfter
     const context = { server, clock: new ManualClock(), heartbeatMs: 1000, idleTimeoutMs: 2000 };
     connection = new Connection(
       pair.socket,
-      { ...context, maxMessageBytes: MAX_BYTES, hasFastLane, gone: () => (isGone = true) },
+      { ...context, ...limited(MAX_BYTES), gone: () => (isGone = true) },
       false,
     );
     connection.user = user;
     connection.wake();
+    if (hasFastLane) return;
+    pair.socket.removeAllListeners('data');
+    pair.socket.on('data', server.read);
   });
   await pair.client.head();
   for (const chunk of chunks) {
@@ -217,7 +235,7 @@ describe('with the fast lane and without', () => {
       const context = { server, clock: new ManualClock(), heartbeatMs: 1000, idleTimeoutMs: 2000 };
       connection = new Connection(
         pair.socket,
-        { ...context, maxMessageBytes: MAX_BYTES, hasFastLane: true, gone: () => (isGone = true) },
+        { ...context, ...limited(MAX_BYTES), gone: () => (isGone = true) },
         false,
       );
       connection.user = {
@@ -251,19 +269,108 @@ describe('with the fast lane and without', () => {
 });
 
 describe('the lane', () => {
-  test('keeps no more than the beginning of a small frame', () => {
-    const passed: number[] = [];
+  interface Fed {
+    readonly lane: FastLane;
+    readonly incomplete: Incomplete;
+    readonly messages: Buffer[];
+    readonly passed: Buffer[];
+    readonly refused: string[];
+  }
+
+  function open(limits: Partial<LaneLimits> = {}, isDeflated = false): Fed {
+    const incomplete = new Incomplete(1024 * 1024);
+    const messages: Buffer[] = [];
+    const passed: Buffer[] = [];
+    const refused: string[] = [];
     const lane = new FastLane({
-      maxMessageBytes: 1024 * 1024,
-      receive: () => assert.fail('nothing is whole'),
-      pass: (bytes) => passed.push(bytes.length),
-      isOpen: () => true,
+      limits: { ...laneLimits(1024 * 1024), ...limits },
+      clock: new ManualClock(),
+      incomplete,
+      isDeflated,
+      receive: (data) => messages.push(Buffer.from(data)),
+      pass: (bytes) => passed.push(Buffer.from(bytes)),
+      refuse: (limit) => refused.push(limit),
     });
-    const large = clientFrame(OPCODE.binary, Buffer.alloc(500_000));
-    lane.feed(large.subarray(0, 70_000));
-    assert.deepEqual(passed, [70_000], 'a large one goes on as it comes');
-    lane.feed(large.subarray(70_000));
-    lane.feed(clientFrame(OPCODE.binary, Buffer.alloc(10_000)).subarray(0, 9000));
-    assert.deepEqual(passed, [70_000, large.length - 70_000], 'the beginning of a small one is kept');
+    return { lane, incomplete, messages, passed, refused };
+  }
+
+  test('counts the memory of what is not whole, and gives it back when it is, or when no more comes', () => {
+    const large = clientFrame(OPCODE.binary, Buffer.alloc(500_000, 7));
+    const cases: readonly (readonly [name: string, bytes: Buffer, cuts: readonly number[], least: number])[] =
+      [
+        ['a large frame', large, [70_000, 200_000], 200_000],
+        ['the beginning of a small frame', clientFrame(OPCODE.text, 'x'.repeat(9000)), [8000], 8000],
+        ['a small frame that is cut twice', clientFrame(OPCODE.text, 'x'.repeat(9000)), [20, 5000], 5000],
+        ['half a head', large, [3], 3],
+        ['a fragment', clientFrame(OPCODE.text, 'abc', { fin: false }), [9], 3],
+      ];
+    for (const [name, bytes, cuts, least] of cases) {
+      for (const isFinished of [true, false]) {
+        const { lane, incomplete, messages, passed } = open();
+        let at = 0;
+        for (const end of cuts) {
+          lane.feed(Buffer.from(bytes.subarray(at, end)));
+          at = end;
+        }
+        assert.ok(
+          incomplete.bytes >= least && incomplete.bytes <= 4 * least + 2048,
+          `${name}: ${incomplete.bytes}`,
+        );
+        if (isFinished) {
+          lane.feed(Buffer.from(bytes.subarray(at)));
+          if (name === 'a fragment') lane.feed(clientFrame(OPCODE.continuation));
+          assert.equal(messages.length, 1, name);
+        } else lane.close();
+        assert.equal(incomplete.bytes, 0, name);
+        assert.deepEqual(passed, [], name);
+      }
+    }
+  });
+
+  test('takes a byte for a byte, whatever it comes in', () => {
+    const { lane, incomplete, messages } = open({ maxFragments: 100_000 });
+    const one = clientFrame(OPCODE.continuation, 'x', { fin: false });
+    lane.feed(clientFrame(OPCODE.text, 'x', { fin: false }));
+    for (let i = 1; i < 50_000; i++) for (const byte of one) lane.feed(Buffer.from([byte]));
+    assert.ok(incomplete.bytes < 140_000, `${incomplete.bytes}`);
+    lane.feed(clientFrame(OPCODE.continuation));
+    assert.equal(messages[0]?.length, 50_000);
+  });
+
+  test('refuses the one whose bytes have no room; whole messages need none', () => {
+    const full = open();
+    assert.equal(full.incomplete.hold(900_000), true);
+    full.lane.feed(clientFrame(OPCODE.text, 'x'.repeat(100_000)));
+    full.lane.feed(clientFrame(OPCODE.text, 'x'.repeat(10_000)).subarray(0, 9000));
+    assert.deepEqual(
+      [full.messages.length, full.refused.length],
+      [1, 0],
+      'the beginning of a small frame has room',
+    );
+    full.lane.feed(Buffer.alloc(1008));
+    full.lane.feed(clientFrame(OPCODE.text, 'x', { fin: false }));
+    full.lane.feed(clientFrame(OPCODE.continuation, 'x'.repeat(200_000)));
+    assert.deepEqual(full.refused, ['incomplete_bytes']);
+    full.lane.feed(clientFrame(OPCODE.text, 'more'));
+    assert.equal(full.messages.length, 2);
+    assert.equal(full.incomplete.bytes, 900_000);
+  });
+
+  test('hands compressed messages over whole, and those between them in their order', () => {
+    const { lane, messages, passed } = open({}, true);
+    const frames = [
+      clientFrame(OPCODE.text, 'abc', { rsv: 4 }),
+      clientFrame(OPCODE.text, 'de', { rsv: 4, fin: false }),
+      clientFrame(OPCODE.ping, 'p'),
+      clientFrame(OPCODE.continuation, 'f'),
+      clientFrame(OPCODE.text, 'plain'),
+    ];
+    lane.feed(Buffer.concat(frames));
+    assert.deepEqual(messages, []);
+    const whole = clientFrame(OPCODE.text, 'def', { rsv: 4 });
+    assert.deepEqual(
+      Buffer.concat(passed),
+      Buffer.concat([frames[0], frames[2], whole, frames[4]] as Buffer[]),
+    );
   });
 });

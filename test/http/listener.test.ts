@@ -8,6 +8,7 @@ import { ClientAddresses } from '../../src/http/client-address.ts';
 import { Connections } from '../../src/http/connections.ts';
 import { Doors, type DoorsOptions } from '../../src/http/doors.ts';
 import { Guests } from '../../src/http/guests.ts';
+import { Incomplete } from '../../src/http/incomplete.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { Publishing } from '../../src/http/publish/publish.ts';
 import { Readiness } from '../../src/http/readiness.ts';
@@ -23,7 +24,8 @@ import { RawSocket } from '../support/raw-socket.ts';
 import { until, within } from '../support/within.ts';
 
 const ALL = { maxEntries: 10, maxBytes: 1000 };
-const TIMEOUTS = { headersMs: 200, requestMs: 300, checkMs: 20 };
+const REQUEST_MS = 300;
+const TIMEOUTS = { HANDSHAKE_TIMEOUT_MS: '200', REQUEST_TIMEOUT_MS: `${REQUEST_MS}` };
 
 function callersBy(config: Config): Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates'> {
   const access = new Access({
@@ -38,19 +40,22 @@ function callersBy(config: Config): Pick<DoorsOptions, 'access' | 'guests' | 'ad
 
 /** What server.ts puts together of a manager, with less patience. */
 async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<string> {
-  const config = loadConfig({ env: { PORT: '0', STORE: 'memory' } });
+  const config = loadConfig({ env: { PORT: '0', STORE: 'memory', ...TIMEOUTS } });
   const logger = createLogger({ level: 'silent' });
   const manager = new Manager({ log, clock: systemClock, logger, config: config.manager });
   const { access, guests, addresses, rates } = callersBy(config);
+  const refused = (): void => undefined;
+  const held = { incomplete: new Incomplete(config.limits.incompleteBytes), refused };
   const publishing = new Publishing({
     manager,
     rates,
     maxMessageBytes: config.manager.maxMessageBytes,
     idleTimeoutMs: config.http.idleTimeoutMs,
+    ...held,
   });
   const common = { access, clock: systemClock, policy: config.http, isDraining: () => false };
   const connections = new Connections(new TimerWheel(1));
-  const parts = { connections, manager, broadcaster: null, access, guests, addresses, rates };
+  const parts = { connections, manager, broadcaster: null, access, guests, addresses, rates, ...held };
   const doors = new Doors({ config, clock: systemClock, logger, ...parts });
   const routes = createRoutes({
     logger,
@@ -74,11 +79,12 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
   const listener = await Listener.open({
     clock: systemClock,
     config: config.http,
+    limits: config.limits,
+    refused,
     logger,
     routes,
     doors,
     isStreaming: (socket) => publishing.isStreaming(socket),
-    timeouts: TIMEOUTS,
   });
   t.after(async () => {
     listener.stop();
@@ -121,7 +127,7 @@ test('a batch may take as long as it likes; the request after it may not', async
   for (const last of [false, true]) {
     raw.write('b\r\n{"data":0}\n\r\n');
     await raw.until('"duplicate":false');
-    if (!last) await new Promise((resolve) => setTimeout(resolve, 2 * TIMEOUTS.requestMs));
+    if (!last) await new Promise((resolve) => setTimeout(resolve, 2 * REQUEST_MS));
   }
   raw.write('0\r\n\r\n');
   const answer = await raw.until('0\r\n\r\n');
@@ -145,7 +151,7 @@ describe('a batch that is sent before the one in front of it is answered may tak
       raw.write(`${BATCH_HEAD}${chunk(first)}${chunk(LINE)}${LAST_CHUNK}${BATCH_HEAD}${chunk(LINE)}`);
       await until('they are here', () => log.running('append') === 1);
       if (isAnsweredMeanwhile) log.release('append');
-      await new Promise((resolve) => setTimeout(resolve, 2 * TIMEOUTS.requestMs));
+      await new Promise((resolve) => setTimeout(resolve, 2 * REQUEST_MS));
       log.release('append');
       raw.write(`${chunk(LINE)}${LAST_CHUNK}${postText('', 'Connection: close')}`);
       await within('the end', raw.closed);
@@ -170,7 +176,7 @@ describe('what is broken behind a post that is not answered yet', () => {
       log.hold('append');
       raw.write(`${POST}${POST}${text}`);
       await until('the posts are here', () => log.count('append') > 0);
-      await new Promise((resolve) => setTimeout(resolve, 2 * TIMEOUTS.requestMs));
+      await new Promise((resolve) => setTimeout(resolve, 2 * REQUEST_MS));
       assert.equal(raw.socket.bytesRead, 0);
       log.release('append');
       await within('the end', raw.closed);
@@ -189,7 +195,7 @@ test('a post that offers to go on in HTTP/2 is read with its body, and its conne
   raw.write(`${post}hello`);
   assert.match((await answerOn(raw)).body, /"duplicate":false/);
   raw.write(`${post}wo`);
-  await new Promise((resolve) => setTimeout(resolve, TIMEOUTS.checkMs));
+  await new Promise((resolve) => setTimeout(resolve, REQUEST_MS / 10));
   raw.write('rld');
   assert.match((await answerOn(raw)).body, /"duplicate":false/);
   const { entries } = await log.inner.read(CHANNEL, { id: '0-0', epoch: null, ordinal: null }, ALL);

@@ -86,21 +86,19 @@ describe('what is held', () => {
   });
 
   test('is bounded in bytes of bodies that are not whole', async () => {
-    await using s = await scene(0, { MAX_MESSAGE_BYTES: '64mib' });
+    const KIB = 1024;
+    await using s = await scene(0, { MAX_MESSAGE_BYTES: '8mib', INCOMPLETE_BYTES: '4mib' });
     await using raw = await RawSocket.connect(s.address);
-    const MIB = 1024 * 1024;
-    raw.write(`POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ${64 * MIB}\r\n\r\n`);
-    raw.write(Buffer.alloc(63 * MIB));
-    await until('the server has read it', () => raw.socket.writableLength === 0);
-    await until(
-      'there is no room',
-      async () => (await post(s, [Buffer.alloc(MIB), Buffer.alloc(MIB)])).status === 429,
-    );
+    const size = 8 * 1024 * KIB;
+    raw.write(`POST ${PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ${size}\r\n\r\n`);
+    raw.write(Buffer.alloc(1500 * KIB));
+    const large = [Buffer.alloc(900 * KIB), Buffer.alloc(900 * KIB)];
+    await until('there is no room', async () => (await post(s, large)).status === 429);
+    assert.ok(s.server.stats.incompleteBytes <= 4 * 1024 * KIB);
+    assert.ok(s.server.stats.limits.incomplete_bytes > 0);
     assert.equal((await post(s, 'small')).status, 201);
     raw.reset();
-    await until(
-      'there is room',
-      async () => (await post(s, [Buffer.alloc(MIB), Buffer.alloc(MIB)])).status === 201,
-    );
+    await until('there is room', async () => (await post(s, large)).status === 201);
+    await until('nothing is held', () => s.server.stats.incompleteBytes === 0);
   });
 });

@@ -6,6 +6,7 @@ import { Connection, type ConnectionContext, type ConnectionUser } from '../../s
 import type { Inflater } from '../../src/http/deflate.ts';
 import { type ReasonedSocket, WsServer } from '../../src/http/ws-server.ts';
 import { ManualClock } from '../support/clock.ts';
+import { limited } from '../support/lane.ts';
 import { clientFrame, closeOf, OPCODE, type RawSocket } from '../support/raw-socket.ts';
 import { upgradedPair } from '../support/upgraded-pair.ts';
 import { until, within } from '../support/within.ts';
@@ -43,8 +44,7 @@ class Scene implements ConnectionUser, AsyncDisposable {
       clock: scene.clock,
       heartbeatMs: HEARTBEAT_MS,
       idleTimeoutMs: IDLE_MS,
-      maxMessageBytes: 64 * KIB,
-      hasFastLane: false,
+      ...limited(64 * KIB),
       gone: () => {
         scene.gone += 1;
       },
@@ -140,10 +140,24 @@ describe('a sleeping connection', () => {
   test('sleeps on through pongs, alone, with payloads and many in one chunk', async () => {
     await using scene = await Scene.open();
     const full = clientFrame(OPCODE.pong, 'x'.repeat(125));
-    await scene.say(PONG, full, Buffer.concat([PONG, full, PONG]), Buffer.alloc(5000 * PONG.length, PONG));
+    await scene.say(PONG, full, Buffer.concat([PONG, full, PONG]), Buffer.alloc(500 * PONG.length, PONG));
     assert.equal(scene.isAsleep, true);
     await scene.say(TEXT);
     assert.deepEqual([scene.received, scene.server.made], [['hello'], 1]);
+  });
+
+  test('wakes for more pongs than anybody was asked for, so that they are counted', async () => {
+    await using slow = await Scene.open();
+    for (let visit = 0; visit < 10; visit++) {
+      await slow.say(PONG, PONG, PONG, PONG);
+      slow.connection.visit();
+    }
+    assert.equal(slow.isAsleep, true);
+    for (let i = 0; i < 20; i++) await slow.say(PONG);
+    assert.equal(slow.isAsleep, false);
+    await using fast = await Scene.open();
+    await fast.say(Buffer.alloc(5000 * PONG.length, PONG));
+    assert.equal(fast.isAsleep, false);
   });
 
   test('wakes for what is no whole pong, and takes none of it for something else', async () => {

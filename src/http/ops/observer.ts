@@ -21,6 +21,8 @@ import {
 import { closes, refusals } from '../../refusals.ts';
 import { VERSION } from '../../version.ts';
 import type { Doors } from '../doors.ts';
+import type { Incomplete } from '../incomplete.ts';
+import type { LimitCounter } from '../limits.ts';
 import type { Listener } from '../listener.ts';
 import type { Publishing } from '../publish/publish.ts';
 import type { Readiness } from '../readiness.ts';
@@ -43,6 +45,8 @@ export interface ObserverOptions {
   readonly broadcaster: Broadcaster | null;
   readonly doors: Doors;
   readonly readiness: Readiness;
+  readonly limits: LimitCounter;
+  readonly incomplete: Incomplete;
 }
 
 /** What comes to be when the server begins to be reached. */
@@ -111,7 +115,7 @@ export class Observer {
   }
 
   async #read(): Promise<Readings> {
-    const { config, readiness } = this.#options;
+    const { config, readiness, limits, incomplete } = this.#options;
     const [taken, open, verdict, isLogUp, seen] = await Promise.all([
       processReadings(),
       this.#started?.listener.sockets() ?? 0,
@@ -136,6 +140,8 @@ export class Observer {
       accepted: this.#accepted(),
       refusals: refusals(),
       closes: closes(),
+      limits: limits.counts,
+      incompleteBytes: incomplete.bytes,
       manager: this.#managerReadings(),
       broadcaster: this.#broadcasterReadings(seen.lag),
     };
@@ -239,11 +245,12 @@ function classesBy({ log, observability }: Config): (channel: string) => string 
   return matcher(new Map([[log.stream, 'default'], ...named]), 'other');
 }
 
-function boundsOf({ broadcaster, manager }: Config): ByLabel[] {
+function boundsOf({ broadcaster, manager, limits }: Config): ByLabel[] {
   const bounds = {
     ring: broadcaster.ringBytes,
     stalled: broadcaster.stalledBytes,
     unstored: manager.bufferBytes,
+    incomplete: limits.incompleteBytes,
   };
   return Object.entries(bounds).map(([bound, value]) => ({ labels: { bound }, value }));
 }

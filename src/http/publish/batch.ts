@@ -27,6 +27,8 @@ import {
 } from '../../protocol/entry-json.ts';
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
 import { countRefusal } from '../../refusals.ts';
+import type { Incomplete } from '../incomplete.ts';
+import type { LimitName } from '../limits.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
 import { refusalOf } from './refusal.ts';
@@ -52,8 +54,9 @@ export interface BatchOptions {
   /** Null: as fast as they come. */
   readonly rate: Rate | null;
   readonly maxMessageBytes: number;
-  /** As of Lines. */
-  readonly hold: (bytes: number) => boolean;
+  readonly incomplete: Incomplete;
+  /** Somebody crossed a limit. */
+  readonly refused: (limit: LimitName) => void;
 }
 
 /** From its bytes to its answer. The log is given it as the entry. */
@@ -93,9 +96,12 @@ export class Batch implements Submitter {
     this.#response = response;
     this.#lines = new Lines({
       maxBytes: maxPublishFrameBytes(options.maxMessageBytes),
-      hold: options.hold,
+      incomplete: options.incomplete,
       line: (bytes) => this.#take(bytes),
-      givenUp: (why) => this.#answerLine(refusalOfLine(why, options.maxMessageBytes)),
+      givenUp: (why) => {
+        options.refused(why === 'too long' ? 'message_bytes' : 'incomplete_bytes');
+        this.#answerLine(refusalOfLine(why, options.maxMessageBytes));
+      },
     });
     this.taken = new Promise((resolve) => {
       this.#tellTaken = resolve;

@@ -2,15 +2,15 @@
  * A stream of bytes cut into lines as it comes. Only a line that has begun and not ended is kept; one that is too
  * long, or begun while too much of others is kept already, is given up: its other bytes are passed over.
  */
-import { GrowingBuffer } from './growing-buffer.ts';
+import { GrowingBuffer } from '../growing-buffer.ts';
+import type { Incomplete } from '../incomplete.ts';
 
 /** Why a line was given up. */
 export type GivenUp = 'too long' | 'no room';
 
 export interface LinesOptions {
   readonly maxBytes: number;
-  /** Asks for room for more bytes of unfinished lines; a negative number gives back. False: there is none. */
-  readonly hold: (bytes: number) => boolean;
+  readonly incomplete: Incomplete;
   /** The bytes are the callee's until it returns. */
   readonly line: (bytes: Buffer) => void;
   readonly givenUp: (why: GivenUp) => void;
@@ -49,7 +49,7 @@ export class Lines {
   #begin(bytes: Buffer): void {
     if (this.#isPassing) return;
     if (this.#begun.length + bytes.length > this.#options.maxBytes) this.#giveUp('too long');
-    else if (this.#options.hold(bytes.length)) this.#begun.append(bytes);
+    else if (this.#options.incomplete.hold(this.#begun.growth(bytes.length))) this.#begun.append(bytes);
     else this.#giveUp('no room');
   }
 
@@ -64,7 +64,7 @@ export class Lines {
     } else if (this.#begun.length === 0) {
       this.#options.line(rest);
     } else {
-      this.#options.hold(-this.#begun.length);
+      this.#options.incomplete.release(this.#begun.capacity);
       this.#begun.append(rest);
       this.#options.line(this.#begun.take());
     }
@@ -77,7 +77,7 @@ export class Lines {
   }
 
   #drop(): void {
-    this.#options.hold(-this.#begun.length);
+    this.#options.incomplete.release(this.#begun.capacity);
     this.#begun.clear();
   }
 }

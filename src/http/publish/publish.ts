@@ -23,7 +23,7 @@ import { sendProblem } from '../problem.ts';
 import type { Asked } from '../request.ts';
 import { type BatchAsk, type EntryAsk, readPostAsk } from './ask.ts';
 import { Batch } from './batch.ts';
-import { Bodies } from './body.ts';
+import { Bodies, type BodiesOptions } from './body.ts';
 import { entryOf } from './entry.ts';
 import { refusalOf } from './refusal.ts';
 import { Source } from './source.ts';
@@ -33,10 +33,9 @@ const MAX_POSTS = 10_000;
 /** What a post counts for in the bound of its connection, beside its entry. */
 const POST_BYTES = 2048;
 
-export interface PublishingOptions {
+export interface PublishingOptions extends BodiesOptions {
   readonly manager: Manager;
   readonly rates: Rates;
-  readonly maxMessageBytes: number;
   /** A batch whose connection is idle for so long is cut. */
   readonly idleTimeoutMs: number;
 }
@@ -75,7 +74,7 @@ export class Publishing {
 
   constructor(options: PublishingOptions) {
     this.#options = options;
-    this.#bodies = new Bodies(options.maxMessageBytes);
+    this.#bodies = new Bodies(options);
   }
 
   /** Received and not yet answered. */
@@ -195,7 +194,7 @@ export class Publishing {
     request: IncomingMessage,
     reply: FastifyReply,
   ): Batch {
-    const { manager, maxMessageBytes, idleTimeoutMs } = this.#options;
+    const { manager, maxMessageBytes, idleTimeoutMs, incomplete, refused } = this.#options;
     reply.hijack();
     const response = reply.raw;
     response.setTimeout(idleTimeoutMs);
@@ -210,7 +209,8 @@ export class Publishing {
       channel,
       rate,
       maxMessageBytes,
-      hold: (bytes) => this.#bodies.hold(bytes),
+      incomplete,
+      refused,
     });
     this.#batches.add(batch);
     if (this.#isLeaving) batch.leave();

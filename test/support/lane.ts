@@ -1,0 +1,18 @@
+/** What a connection needs to know of its limits, with none that a test would meet by chance. */
+import type { ConnectionContext } from '../../src/http/connection.ts';
+import type { LaneLimits } from '../../src/http/fast-lane.ts';
+import { Incomplete } from '../../src/http/incomplete.ts';
+
+const MANY = 1_000_000;
+const ROOM_BYTES = 64 * 1024 * 1024;
+
+export function laneLimits(maxMessageBytes: number): LaneLimits {
+  return { maxMessageBytes, maxFragments: 128, maxControlFrames: MANY, maxFrames: null };
+}
+
+export function limited(
+  maxMessageBytes: number,
+): Pick<ConnectionContext, 'limits' | 'incomplete' | 'refused'> {
+  const incomplete = new Incomplete(ROOM_BYTES);
+  return { limits: laneLimits(maxMessageBytes), incomplete, refused: () => undefined };
+}
