@@ -13,6 +13,8 @@ const STUCK_MS = 1000;
 const BEHIND_MS = 10_000;
 const LOOK_MS = 10;
 
+type Followed = Pick<Tail, 'channel' | 'ring' | 'isGone'>;
+
 interface Owed {
   readonly tip: EntryId;
   readonly sinceMs: number;
@@ -22,7 +24,7 @@ export class Progress {
   readonly #log: Log;
   readonly #clock: Clock;
   /** What tails that move, but slowly, still have to reach. */
-  readonly #owed = new WeakMap<Tail, Owed>();
+  readonly #owed = new WeakMap<Followed, Owed>();
 
   constructor(log: Log, clock: Clock) {
     this.#log = log;
@@ -30,12 +32,12 @@ export class Progress {
   }
 
   /** Null when all keep up; else what is wrong with one. Takes somewhat more than STUCK_MS at most, if the log answers. */
-  async check(tails: Iterable<Tail>): Promise<string | null> {
+  async check(tails: Iterable<Followed>): Promise<string | null> {
     const found = await Promise.all([...tails].map((tail) => this.#checkOne(tail)));
     return found.find((reason) => reason !== null) ?? null;
   }
 
-  async #checkOne(tail: Tail): Promise<string | null> {
+  async #checkOne(tail: Followed): Promise<string | null> {
     const tip = await this.#tipOf(tail);
     if (tip === null) return null;
     const startMs = this.#clock.monotonic();
@@ -51,7 +53,7 @@ export class Progress {
   }
 
   /** Null: one channel that can not be looked at says nothing of the reader. */
-  async #tipOf({ channel }: Tail): Promise<EntryId | null> {
+  async #tipOf({ channel }: Followed): Promise<EntryId | null> {
     try {
       return (await this.#log.bounds(channel)).tip;
     } catch {
@@ -60,7 +62,7 @@ export class Progress {
   }
 
   /** Unless the channel is the fault, which the log itself tells of: its neighbours are read all the same. */
-  async #stuck({ channel, ring }: Tail): Promise<string | null> {
+  async #stuck({ channel, ring }: Followed): Promise<string | null> {
     try {
       await this.#log.read(channel, ring.end, { maxEntries: 1, maxBytes: 1 });
     } catch {
@@ -69,7 +71,7 @@ export class Progress {
     return `what is new in ${channel} is not read`;
   }
 
-  #behind(tail: Tail, now: Owed): string | null {
+  #behind(tail: Followed, now: Owed): string | null {
     const owed = this.#owed.get(tail);
     if (owed === undefined || hasReached(tail, owed.tip)) {
       this.#owed.set(tail, now);
@@ -82,6 +84,6 @@ export class Progress {
   }
 }
 
-function hasReached(tail: Tail, tip: EntryId): boolean {
+function hasReached(tail: Followed, tip: EntryId): boolean {
   return tail.isGone || compareIds(tail.ring.end.id, tip) >= 0;
 }
