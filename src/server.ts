@@ -35,6 +35,7 @@ import { Rates } from './manager/rate.ts';
 import { Sweeper } from './manager/sweeper.ts';
 import { CLOSE } from './protocol/close.ts';
 import { Measured } from './readings.ts';
+import { NO_TRACING, SpanTracing, type Tracing } from './tracing.ts';
 
 const MAX_TICK_MS = 1000;
 /** Of the time that a stop may take, so much is kept for what comes after the storing. */
@@ -128,14 +129,15 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const { role } = config;
   const { heartbeatMs } = config.http;
   const measured = new Measured();
-  const { manager, broadcaster } = halvesOf(config, { log, clock, logger }, measured);
+  const tracing = tracingOf(config, logger);
+  const { manager, broadcaster } = halvesOf(config, { log, clock, logger, tracing }, measured);
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel);
   const limits = new LimitCounter();
   const callers = callersOf(config, clock, logger, limits);
   const { access, guests, addresses, rates } = callers;
-  const publishing = manager === null ? null : publishingOf(config, manager, callers);
+  const publishing = manager === null ? null : publishingOf(config, manager, { ...callers, tracing });
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
   const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
   const observer = new Observer({
@@ -177,10 +179,22 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   return { config, logger, log, ...made, connections, doors, listener, ticker, limits };
 }
 
+function tracingOf({ observability }: Config, logger: Logger): Tracing {
+  if (!observability.tracing) return NO_TRACING;
+  return new SpanTracing(() =>
+    logger.warn('TRACING is on, but no SDK of OpenTelemetry was loaded: spans go nowhere'),
+  );
+}
+
 /** What this process does, by its role. */
 function halvesOf(
   { role, manager, broadcaster, observability }: Config,
-  shared: { readonly log: Log; readonly clock: Clock; readonly logger: Logger },
+  shared: {
+    readonly log: Log;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly tracing: Tracing;
+  },
   measured: Measured,
 ): { readonly manager: Manager | null; readonly broadcaster: Broadcaster | null } {
   const { appendSeconds: seconds, batchEntries: entries } = measured;
@@ -212,11 +226,15 @@ function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): Hist
   return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 
-function publishingOf(config: Config, manager: Manager, callers: Callers): Publishing {
-  const { rates, incomplete, refused } = callers;
+function publishingOf(
+  config: Config,
+  manager: Manager,
+  shared: Callers & { readonly tracing: Tracing },
+): Publishing {
+  const { rates, incomplete, refused, tracing } = shared;
   const { idleTimeoutMs } = config.http;
   const { maxMessageBytes } = config.manager;
-  return new Publishing({ manager, rates, maxMessageBytes, idleTimeoutMs, incomplete, refused });
+  return new Publishing({ manager, rates, maxMessageBytes, idleTimeoutMs, incomplete, refused, tracing });
 }
 
 async function stop(parts: Parts): Promise<boolean> {

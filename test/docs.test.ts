@@ -13,7 +13,13 @@ const documents = [
 ].map((file) => ({ file, text: readFileSync(file, 'utf8') }));
 
 /** Upper-case words with an underscore that are no settings: constants of other programs, and such. */
-const NOT_SETTINGS = new Set(['NODE_ENV', 'NODE_V8_COVERAGE', 'NO_COLOR']);
+const NOT_SETTINGS = new Set([
+  'NODE_ENV',
+  'NODE_V8_COVERAGE',
+  'NO_COLOR',
+  'OTEL_SERVICE_NAME',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
+]);
 
 const SOURCES = ['src', 'test', 'bench', 'chaos'].flatMap((root) => [
   root,

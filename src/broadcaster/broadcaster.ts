@@ -18,6 +18,7 @@ import { CLOSE } from '../protocol/close.ts';
 import type { Cursor } from '../protocol/cursor.ts';
 import { compareIds, type EntryId } from '../protocol/id.ts';
 import type { Start } from '../protocol/start.ts';
+import { NO_TRACING, type Tracing } from '../tracing.ts';
 import { Admission, Admissions, type Beginning } from './admission.ts';
 import { Budget } from './budget.ts';
 import { CatchUp } from './catch-up.ts';
@@ -65,6 +66,8 @@ export interface BroadcasterOptions {
   readonly config: BroadcasterConfig;
   /** Absent: nothing is measured. */
   readonly measures?: DeliveryMeasures;
+  /** Absent: there are no spans. */
+  readonly tracing?: Tracing;
 }
 
 export interface BroadcasterStats {
@@ -127,6 +130,7 @@ export class Broadcaster {
       stalls,
       counts: noCounts(),
       measures: options.measures ?? NO_DELIVERY_MEASURES,
+      tracing: options.tracing ?? NO_TRACING,
       runs: new Runs(),
       catchUp: this.#catchUp,
       gone: (subscriber) => this.#subscribers.delete(subscriber),

@@ -14,6 +14,7 @@ import { ERRORS, type ErrorCode } from '../errors.ts';
 import type { Gap, GapReason } from '../log/log.ts';
 import { CLOSE, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
+import type { Tracing } from '../tracing.ts';
 import type { Counts, DeliveryMeasures, Sent } from './counts.ts';
 import type { Format } from './format.ts';
 import type { Passes, Pumpable } from './passes.ts';
@@ -31,6 +32,7 @@ export interface SubscriberContext {
   readonly passes: Passes;
   readonly counts: Counts;
   readonly measures: DeliveryMeasures;
+  readonly tracing: Tracing;
   /** It takes no more entries. */
   readonly gone: (subscriber: Subscriber) => void;
 }

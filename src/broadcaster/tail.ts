@@ -4,7 +4,8 @@
  */
 import type { Page } from '../log/log.ts';
 import type { Cursor } from '../protocol/cursor.ts';
-import { idMs } from '../protocol/id.ts';
+import { compareIds, idMs } from '../protocol/id.ts';
+import { NO_TRACING, type Traced } from '../tracing.ts';
 import { type Item, itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
 import type { Passing } from './passes.ts';
@@ -60,6 +61,8 @@ export class Tail implements Feed, Passing, Holding, Keeper {
   /** What the next pass delivers, and what the one under way does. */
   #coming: Waiting | null = null;
   #passing: Waiting | null = null;
+  /** Until the pass under way has written to somebody. */
+  #traced: Traced | null = null;
   #heldBytes = 0;
   #entries = 0;
   #bytes = 0;
@@ -128,6 +131,7 @@ export class Tail implements Feed, Passing, Holding, Keeper {
         this.#passAt = at;
         const subscription = this.#subscriptions[at];
         if (subscription) passes.pump(subscription);
+        if (this.#traced !== null && subscription) this.#delivered();
         this.#passAt = at + 1;
         // Asking for the time costs about what a pump with nothing to write does.
         if (at % PUMPS_PER_LOOK === 0 && clock.monotonic() >= deadline) return false;
@@ -194,12 +198,28 @@ export class Tail implements Feed, Passing, Holding, Keeper {
     this.#due = false;
     this.#passing = this.#coming;
     this.#coming = null;
+    const isTraced = this.#context.tracing !== NO_TRACING;
+    if (isTraced && this.#passing !== null && this.#count > 0) this.#trace(this.#passing);
+  }
+
+  #trace({ arrivedMs }: Waiting): void {
+    const { clock, tracing } = this.#context;
+    const { id: lastId } = this.ring.end;
+    const waitedMs = clock.monotonic() - arrivedMs;
+    const reaches = (id: string): boolean => compareIds(id, lastId) <= 0;
+    this.#traced = tracing.deliver({ channel: this.channel, lastId, waitedMs, reaches });
+  }
+
+  #delivered(): void {
+    this.#traced?.end(null);
+    this.#traced = null;
   }
 
   /** All who read have been written what came. Clocks of several machines may differ: never less than no time. */
   #passed(): void {
     const passing = this.#passing;
     this.#passing = null;
+    this.#delivered();
     if (passing === null || this.#count === 0) return;
     const { clock, measures } = this.#context;
     measures.deliverySeconds.observe(Math.max(0, clock.now() - passing.bornMs) / 1000);

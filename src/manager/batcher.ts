@@ -14,6 +14,7 @@ import type { Clock } from '../clock.ts';
 import { type Measure, UNMEASURED } from '../distribution.ts';
 import { RivercastError } from '../errors.ts';
 import type { AppendResult, Log, NewEntry } from '../log/log.ts';
+import type { Cause, Tracing } from '../tracing.ts';
 import type { Intake, Origin } from './intake.ts';
 import { costOf, type Pressure, type Share } from './pressure.ts';
 
@@ -25,6 +26,8 @@ export interface Submitter {
    * `overloaded` (not stored) or `log_unavailable` (in flight, so nobody knows) when the log stands still.
    */
   readonly isAnswered: boolean;
+  /** The span that its entries come from. */
+  readonly cause?: Cause | null;
   stored(entry: NewEntry, result: AppendResult): void;
   /**
    * The entry is not known to be stored; `error` is as `Log.append` rejects, or as above. May be called from
@@ -47,6 +50,7 @@ export interface BatcherOptions {
   readonly pressure: Pressure;
   readonly intake: Intake;
   readonly measures: AppendMeasures;
+  readonly tracing: Tracing;
   /** How an append ended; null: well. */
   readonly ended: (channel: string, error: unknown) => void;
 }
@@ -160,10 +164,11 @@ export class Batcher {
   }
 
   async #append(batch: Batch): Promise<void> {
-    const { log, clock, pressure, ended, intake, measures } = this.#options;
+    const { log, clock, pressure, ended, intake, measures, tracing } = this.#options;
     const { entries, submitters } = batch;
     this.#inFlight = batch;
     this.#startedMs = clock.monotonic();
+    const traced = tracing.append(this.#channel, entries.length, submitters);
     let results: AppendResult[] | null = null;
     let failure: unknown = null;
     try {
@@ -176,6 +181,7 @@ export class Batcher {
     measures.seconds.observe((clock.monotonic() - this.#startedMs) / 1000);
     if (results === null) intake.failed(failure, entries.length);
     else intake.stored(results);
+    traced?.end(results?.at(-1)?.id ?? null, failure);
     if (this.share.isStalled) pressure.stallEnded(this.share);
     ended(this.#channel, failure);
     pressure.release(this.share, batch.cost);

@@ -14,6 +14,7 @@ import type { Clock } from '../clock.ts';
 import type { ManagerConfig } from '../config.ts';
 import { RivercastError } from '../errors.ts';
 import type { Log, NewEntry } from '../log/log.ts';
+import { NO_TRACING, type Tracing } from '../tracing.ts';
 import {
   type AppendMeasures,
   Batcher,
@@ -38,6 +39,8 @@ export interface ManagerOptions {
   readonly config: ManagerConfig;
   /** Absent: nothing is measured. */
   readonly measures?: AppendMeasures;
+  /** Absent: there are no spans. */
+  readonly tracing?: Tracing;
 }
 
 export class Manager {
@@ -55,7 +58,7 @@ export class Manager {
   #isFaultTold = false;
 
   constructor(options: ManagerOptions) {
-    const { log, clock, config, measures = NO_APPEND_MEASURES } = options;
+    const { log, clock, config, measures = NO_APPEND_MEASURES, tracing = NO_TRACING } = options;
     this.#options = options;
     this.#pressure = new Pressure(config);
     this.#batching = {
@@ -69,6 +72,7 @@ export class Manager {
       pressure: this.#pressure,
       intake: this.intake,
       measures,
+      tracing,
       ended: (channel, error) => this.#ended(channel, error),
     };
   }

@@ -17,6 +17,7 @@ import { TimerWheel } from '../../src/http/timer-wheel.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { Rates } from '../../src/manager/rate.ts';
+import { NO_TRACING } from '../../src/tracing.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { CHANNEL, NDJSON, PATH } from '../support/history.ts';
 import { answerOn, BATCH_HEAD, chunk, LAST_CHUNK, postText } from '../support/posts.ts';
@@ -48,6 +49,7 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
   const held = { incomplete: new Incomplete(config.limits.incompleteBytes), refused };
   const publishing = new Publishing({
     manager,
+    tracing: NO_TRACING,
     rates,
     maxMessageBytes: config.manager.maxMessageBytes,
     idleTimeoutMs: config.http.idleTimeoutMs,

@@ -5,6 +5,7 @@ import type { NewEntry } from '../../src/log/log.ts';
 import { Batcher, type BatchLimits, NO_APPEND_MEASURES, type Submitter } from '../../src/manager/batcher.ts';
 import { Intake } from '../../src/manager/intake.ts';
 import { type Pausable, Pressure, type PressureBounds, type Share } from '../../src/manager/pressure.ts';
+import { NO_TRACING } from '../../src/tracing.ts';
 import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { until } from '../support/within.ts';
@@ -58,6 +59,7 @@ function batcherOf(log: GatedLog, limits: BatchLimits, parts: Parts = {}): Batch
     pressure,
     intake: new Intake(),
     measures: NO_APPEND_MEASURES,
+    tracing: NO_TRACING,
     ended,
   });
 }

@@ -16,6 +16,7 @@ import { Turns } from '../../src/broadcaster/turns.ts';
 import type { Entry, EntryType, Gap, GapReason, Page } from '../../src/log/log.ts';
 import { createLogger, type Logger } from '../../src/logger.ts';
 import type { Cursor } from '../../src/protocol/cursor.ts';
+import { NO_TRACING } from '../../src/tracing.ts';
 import { ManualClock } from './clock.ts';
 import { GatedLog } from './gated-log.ts';
 import { RecordingTransport } from './recording-transport.ts';
@@ -95,6 +96,7 @@ export class Rig {
       catchUp: this.catchUp,
       counts: noCounts(),
       measures: NO_DELIVERY_MEASURES,
+      tracing: NO_TRACING,
       gone: () => undefined,
     };
     this.tail = new Tail('c', options.start ?? at(0), this.context);

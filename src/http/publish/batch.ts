@@ -27,6 +27,7 @@ import {
 } from '../../protocol/entry-json.ts';
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
 import { countRefusal } from '../../refusals.ts';
+import type { Cause } from '../../tracing.ts';
 import type { Incomplete } from '../incomplete.ts';
 import type { LimitName } from '../limits.ts';
 import type { Refusal } from '../request.ts';
@@ -57,6 +58,8 @@ export interface BatchOptions {
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
   readonly refused: (limit: LimitName) => void;
+  /** The span of its request. */
+  readonly cause: Cause | null;
 }
 
 /** From its bytes to its answer. The log is given it as the entry. */
@@ -70,6 +73,7 @@ class Line implements NewEntry {
 
 export class Batch implements Submitter {
   readonly origin = 'http';
+  readonly cause: Cause | null;
   readonly isAnswered = true;
   /** Resolves when no more of the body will be taken. */
   readonly taken: Promise<void>;
@@ -91,6 +95,7 @@ export class Batch implements Submitter {
   #tellTaken: () => void = () => undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: BatchOptions) {
+    this.cause = options.cause;
     this.#options = options;
     this.#request = request;
     this.#response = response;

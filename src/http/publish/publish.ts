@@ -17,6 +17,7 @@ import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
 import { costOf } from '../../manager/pressure.ts';
 import type { Rate, Rates } from '../../manager/rate.ts';
+import type { Cause, Traced, Tracing } from '../../tracing.ts';
 import { untilEmpty } from '../connections.ts';
 import { grantOf } from '../permit.ts';
 import { sendProblem } from '../problem.ts';
@@ -38,6 +39,7 @@ export interface PublishingOptions extends BodiesOptions {
   readonly rates: Rates;
   /** A batch whose connection is idle for so long is cut. */
   readonly idleTimeoutMs: number;
+  readonly tracing: Tracing;
 }
 
 /** At once; each may take some MiB. Those that wait for room count too, or all would begin when there is some. */
@@ -67,6 +69,8 @@ export class Publishing {
   readonly #batches = new Set<Batch>();
   /** The last batch that was sent on a connection, if its answer is not whole. */
   readonly #lastBatch = new WeakMap<Socket, IncomingMessage>();
+  /** The spans of requests, where somebody listens. */
+  readonly #traced = new WeakMap<IncomingMessage, Traced>();
   #posts = 0;
   /** Those of them that are batches; some have not begun. */
   #batchPosts = 0;
@@ -112,9 +116,13 @@ export class Publishing {
     const rate = this.#rateOf(request);
     if (ask.kind !== 'lines' && rate !== null && rate.take() > 0) return sendProblem(reply, TOO_FAST);
     this.#posts += 1;
+    const traced = this.#trace(ask, request.raw);
     const answer =
       ask.kind === 'lines' ? this.#batch({ ...ask, rate }, request, reply) : this.#one(ask, request, reply);
-    return answer.finally(() => (this.#posts -= 1));
+    return answer.finally(() => {
+      this.#posts -= 1;
+      traced?.end(reply.statusCode < 400 ? null : reply.statusCode);
+    });
   }
 
   async #one(ask: EntryAsk, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
@@ -134,13 +142,18 @@ export class Publishing {
     const read = await source.turn(() =>
       this.#bodies.read(raw, (body) => {
         const entry = entryOf(ask, body);
-        return 'refused' in entry ? entry : this.#submit(source, ask.channel, entry.ok);
+        if ('refused' in entry) return entry;
+        return this.#submit(source, ask.channel, { entry: entry.ok, cause: this.#causeOf(raw) });
       }),
     );
     return read === null || 'refused' in read ? read : read.ok;
   }
 
-  #submit(source: Source, channel: string, entry: NewEntry): Promise<Asked<AppendResult>> {
+  #submit(
+    source: Source,
+    channel: string,
+    { entry, cause }: { readonly entry: NewEntry; readonly cause: Cause | null },
+  ): Promise<Asked<AppendResult>> {
     const bytes = costOf(entry) + POST_BYTES;
     source.add(bytes);
     return new Promise((resolve) => {
@@ -151,6 +164,7 @@ export class Publishing {
       const submitter: Submitter = {
         origin: 'http',
         isAnswered: true,
+        cause,
         stored: (_entry, result) => settle({ ok: result }),
         failed: (_entry, error) => settle({ refused: refusalOf(error) }),
       };
@@ -211,10 +225,21 @@ export class Publishing {
       maxMessageBytes,
       incomplete,
       refused,
+      cause: this.#causeOf(request),
     });
     this.#batches.add(batch);
     if (this.#isLeaving) batch.leave();
     return batch;
+  }
+
+  #trace({ channel }: EntryAsk | BatchAsk, request: IncomingMessage): Traced | null {
+    const traced = this.#options.tracing.publish(channel, request.headers['traceparent']);
+    if (traced !== null) this.#traced.set(request, traced);
+    return traced;
+  }
+
+  #causeOf(request: IncomingMessage): Cause | null {
+    return this.#traced.get(request)?.cause ?? null;
   }
 
   #rateOf(request: FastifyRequest): Rate | null {
