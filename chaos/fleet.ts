@@ -41,6 +41,11 @@ export class ServerNode {
     return new ServerNode(options, await freePort());
   }
 
+  /** Of its process; 0 when there is none. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   get isUp(): boolean {
     return this.#child !== null && !this.#isPaused;
   }

@@ -121,6 +121,22 @@ for (const [name, text, status] of BROKEN) {
   });
 }
 
+test('a hundred that send a byte once in a while are all ended in time, and others answered meanwhile', async (t) => {
+  const address = await listen(t);
+  const sockets = await Promise.all(Array.from({ length: 100 }, () => RawSocket.connect(address)));
+  t.after(() => sockets.forEach(({ socket }) => socket.destroy()));
+  for (const { socket } of sockets) socket.write('GET /healthz HTTP/1.1\r\nHost: ');
+  const dripping = setInterval(() => {
+    for (const { socket } of sockets) if (socket.writable) socket.write('x');
+  }, 10);
+  t.after(() => clearInterval(dripping));
+  await until('all are ended', async () => {
+    const { status } = await fetch(`${address}/healthz`);
+    assert.equal(status, 200);
+    return sockets.every(({ socket }) => socket.destroyed);
+  });
+});
+
 test('a batch may take as long as it likes; the request after it may not', async (t) => {
   await using raw = await RawSocket.connect(await listen(t));
   raw.write(

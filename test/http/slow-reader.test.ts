@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { closeOf, type Frame, OPCODE, RawSocket } from '../support/raw-socket.ts';
+import { clientFrame, closeOf, type Frame, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 import { cursorOf, type WebSocketClient } from '../support/websocket-client.ts';
 import { until } from '../support/within.ts';
@@ -56,6 +56,23 @@ describe('a subscriber that stopped reading', () => {
       rest.map(({ data }) => Number.parseInt(data.toString(), 10)),
       range(seen.length, 1000),
     );
+  });
+
+  test('is closed also when it sends pings and pongs all the time: to be alive is not to read', async () => {
+    await using server = await TestServer.start(SLOW);
+    await using publisher = await server.publisher();
+    await using socket = await RawSocket.open(server.address, '/ws/broadcast');
+    socket.stopReading();
+    const alive = setInterval(() => {
+      socket.write(Buffer.concat([clientFrame(OPCODE.ping, 'here'), clientFrame(OPCODE.pong, 'here')]));
+    }, 20);
+    await publish(publisher, 0, 1000);
+    await until('it is closed', () => server.stats.subscribers === 0);
+    clearInterval(alive);
+    socket.readOn();
+    const frames = [await socket.frame()];
+    while (frames.at(-1)?.opcode !== OPCODE.close) frames.push(await socket.frame());
+    assert.equal(closeOf(frames.at(-1) as Frame).code, 4408);
   });
 
   test('and reads on in time gets everything, from the log where the ring has moved on', async () => {

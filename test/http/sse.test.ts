@@ -236,6 +236,25 @@ describe('a stream that cannot be', () => {
     assert.deepEqual([stream.status, stream.count, (stream.retryMs ?? 0) >= 500], [200, 0, true]);
   });
 
+  test('a last event id that is no header, too long or odd is refused', async () => {
+    await using server = await TestServer.start();
+    const ids: readonly (readonly [id: string, status: number])[] = [
+      ['1-1\rX: y', 400],
+      ['1-1\0', 400],
+      ['1-1\r\n X: folded', 400],
+      ['1'.repeat(10_000), 400],
+      ['1'.repeat(1_000_000), 431],
+      ['1-1\r\nLast-Event-ID: 2-2', 400],
+      ['1-1@ü', 400],
+    ];
+    for (const [id, status] of ids) {
+      await using socket = await RawSocket.connect(server.address);
+      socket.write(`GET /sse HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: ${id}\r\n\r\n`);
+      assert.match(await socket.head(), new RegExp(`^HTTP/1\\.1 ${status} `), id.slice(0, 30));
+    }
+    assert.equal(server.stats.subscribers, 0);
+  });
+
   test('a position in the URL does not matter to one that resumes', async () => {
     await using server = await TestServer.start();
     await using publisher = await server.publisher();
