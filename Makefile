@@ -1,6 +1,6 @@
 # What one does with a checkout. `make` alone lists it. The work itself is in the npm scripts.
 .DEFAULT_GOAL := help
-.PHONY: help mod build run mock test check bench bench-peers chaos clean-stream
+.PHONY: help mod build run mock test check bench bench-peers chaos fuzz clean-stream
 
 # The first port must be free; for the others a taken one is a warning.
 PORT ?= 3000,8080
@@ -13,6 +13,9 @@ DURABILITY ?= replicated
 MINUTES ?= 10
 SEED ?=
 VERBOSE ?=
+
+# For fuzz: how many inputs (and SEED, as for chaos).
+INPUTS ?= 200000
 
 SOURCES := $(shell find src scripts -type f)
 # Run by `exec`, so that a signal to make reaches the server and not a shell around it.
@@ -52,6 +55,9 @@ check: mod ## Everything that must be green before a commit: lint, format, docs,
 chaos: mod ## Kill servers and Redis at random under load, and prove that nothing is lost (STORE DURABILITY MINUTES SEED VERBOSE)
 	@scripts/ensure-tools.sh
 	@npm run --silent chaos -- --store "$(STORE)" --durability "$(DURABILITY)" --minutes "$(MINUTES)" --seed "$(SEED)" $(if $(VERBOSE),--verbose)
+
+fuzz: mod ## Send a server hundreds of thousands of inputs that are wrong, and prove that it takes them (INPUTS SEED)
+	@npm run --silent fuzz -- --inputs "$(INPUTS)" --seed "$(SEED)"
 
 bench: mod ## Measure
 	@npm run --silent bench

@@ -19,6 +19,7 @@ const COPIED = [
   'test',
   'bench',
   'chaos',
+  'fuzz',
   'docs',
   'scripts',
   'package.json',
