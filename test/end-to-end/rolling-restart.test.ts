@@ -36,12 +36,12 @@ test('a rolling restart loses nothing, repeats nothing, and sends clients away e
     clients: CLIENTS,
     perSecond: 100,
     messageBytes: 64,
-    jitterMs: 250,
+    jitterMs: 100,
   });
   assert.ok(published > 200, `${published} published`);
   assert.deepEqual({ lost, repeated, unclean }, { lost: 0, repeated: 0, unclean: 0 });
   const [, second] = restarts;
   assert.ok(second !== undefined && second.stoppedMs > DRAIN_SECONDS * 900, `${second?.stoppedMs} ms`);
-  // All come from the one that stops, 200 within a second: at once, they would be here within the jitter.
-  assert.ok(second.in100Ms < CLIENTS / 3, `${second.in100Ms} within 100 ms`);
+  // All come from the one that stops, in a second: sent away at once, they would come within the 100 ms of jitter.
+  assert.ok(second.in100Ms < CLIENTS / 2, `${second.in100Ms} within 100 ms`);
 });
