@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
 # Makes sure that what the tests start is on PATH: redis-server (the tests of the Redis log run against real
-# ones, each on a port of its own), chromium (a page is tried in a real browser) and, on Linux, strace (it shows
-# that an acknowledgement waits for the flush, and makes a flush fail). Installs them by apt where possible,
-# without leaving a service on port 6379.
+# ones, each on a port of its own), nginx and haproxy (the proxies of deploy/ are tried), chromium (a page is tried in
+# a real browser) and, on Linux, strace (it shows that an acknowledgement waits for the flush, and makes a flush
+# fail). Installs them by apt where possible, without leaving a service running.
 set -euo pipefail
+
+# Where Debian has nginx and haproxy; not on everybody's PATH.
+PATH="$PATH:/usr/sbin"
 
 OLDEST=7
 
 fail() {
   echo "make test needs ${missing[*]:-redis-server $OLDEST or newer} on PATH: $1" >&2
-  echo "Install it (Debian, Ubuntu: apt-get install redis-server strace chromium; macOS: brew install redis chromium) and try again." >&2
+  echo "Install it (Debian, Ubuntu: apt-get install redis-server nginx haproxy strace chromium; macOS: brew install redis nginx haproxy chromium) and try again." >&2
   exit 1
 }
 
 find_missing() {
   hash -r
   missing=()
-  command -v redis-server >/dev/null || missing+=(redis-server)
+  for tool in redis-server nginx haproxy; do command -v "$tool" >/dev/null || missing+=("$tool"); done
   command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
   if [ "$(uname)" = Linux ]; then command -v strace >/dev/null || missing+=(strace); fi
 }
@@ -28,7 +31,7 @@ install_by_apt() {
     root=(sudo)
     [ -t 0 ] || root=(sudo -n)
   fi
-  # The package would start a service on port 6379; a policy of 101 forbids that while it is installed.
+  # The packages would start services; a policy of 101 forbids that while they are installed.
   local policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null || fail "sudo refused"
@@ -39,9 +42,11 @@ install_by_apt() {
   local quiet=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
   "${root[@]}" "${quiet[@]}" update || echo "apt-get update failed; trying with the lists that are there" >&2
   "${root[@]}" "${quiet[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || fail "apt-get could not install it"
-  # Nor is it to start with the machine.
-  if [ -d /run/systemd/system ] && [[ " ${missing[*]} " == *" redis-server "* ]]; then
-    "${root[@]}" systemctl disable redis-server >/dev/null 2>&1 || true
+  # Nor are they to start with the machine.
+  if [ -d /run/systemd/system ]; then
+    for tool in "${missing[@]}"; do
+      case $tool in redis-server | nginx | haproxy) "${root[@]}" systemctl disable "$tool" >/dev/null 2>&1 || true ;; esac
+    done
   fi
 }
 

@@ -8,14 +8,15 @@ import { isEncrypted } from './outflow.ts';
 
 type Headers = Readonly<Record<string, string>>;
 
+/** In lower case, as Fastify would have to make them each time. */
 const ALWAYS: Headers = {
-  'X-Content-Type-Options': 'nosniff',
-  'X-Frame-Options': 'DENY',
-  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Referrer-Policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
 };
-const ENCRYPTED: Headers = { ...ALWAYS, 'Strict-Transport-Security': 'max-age=31536000' };
+const ENCRYPTED: Headers = { ...ALWAYS, 'strict-transport-security': 'max-age=31536000' };
 const ALWAYS_LINES = linesOf(ALWAYS);
 const ENCRYPTED_LINES = linesOf(ENCRYPTED);
 
