@@ -4,8 +4,12 @@
 #   docker build -t rivercast .
 #   docker run -p 127.0.0.1:3000:3000 -e ALLOW_ANONYMOUS=true -v rivercast:/data rivercast
 #
-# A container has to listen on all its addresses to be reached at all, which Rivercast does only when it is told
-# that anybody may connect (ALLOW_ANONYMOUS). Publish its port on a loopback or private address.
+# A container has to listen on all its addresses to be reached at all, which Rivercast does only with keys to know
+# tokens by (AUTH_HS256_SECRET and others), or when it is told that anybody may connect (ALLOW_ANONYMOUS). Without
+# either keep its port on a loopback or private address. With TLS, the files readable for user 1000:
+#
+#   docker run -p 443:3000 -v /etc/rivercast/tls:/tls:ro -e TLS_CERT=/tls/tls.crt -e TLS_KEY=/tls/tls.key \
+#     -e AUTH_HS256_SECRET -v rivercast:/data rivercast
 
 FROM node:20-slim AS build
 WORKDIR /app
@@ -28,5 +32,5 @@ VOLUME /data
 EXPOSE 3000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT.split(',')[0]}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "const { TLS_CERT, PORT } = process.env; require(TLS_CERT ? 'https' : 'http').get({ host: '127.0.0.1', port: PORT.split(',')[0], path: '/healthz', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 ENTRYPOINT ["node", "dist/cli/main.js"]

@@ -107,8 +107,10 @@ describe('everything works', { concurrency: 2 }, () => {
         const posted = await post(scene, large, { headers: { 'Content-Type': 'application/octet-stream' } });
         assert.equal(posted.status, 201);
         assert.ok((await raw.next()).data.equals(large));
-        const types = (await v1.texts(3)).map((text) => (JSON.parse(text) as { type: string }).type);
-        assert.deepEqual(types, ['hello', 'subscribed', 'messages']);
+        const types = new Set<string>();
+        while (!types.has('messages')) types.add((JSON.parse(await v1.text()) as { type: string }).type);
+        types.delete('cursor');
+        assert.deepEqual([...types], ['hello', 'subscribed', 'messages']);
         const tooLarge = await post(scene, Buffer.alloc(1100 * 1024));
         assert.deepEqual([tooLarge.status, tooLarge.body.code], [413, 'too_large']);
 
