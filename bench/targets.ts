@@ -77,7 +77,9 @@ async function startAt(door: (port: number) => Door): Promise<RunningTarget> {
 
 export async function startRivercast(options: RivercastOptions = {}): Promise<RunningTarget> {
   const { target, server } = await prepareRivercast(options, [COMMAND_LINE, 'serve'], false);
-  return { ...target, readyMs: await ready(target.subscribe.port, server) };
+  const secure = options.env?.['TLS_CERT'] !== undefined;
+  const subscribe = { ...target.subscribe, secure };
+  return { ...target, subscribe, readyMs: await ready(subscribe, server) };
 }
 
 export interface InstrumentedTarget extends RunningTarget {
@@ -86,12 +88,14 @@ export interface InstrumentedTarget extends RunningTarget {
 
 export async function startInstrumented(options: RivercastOptions = {}): Promise<InstrumentedTarget> {
   const { target, server } = await prepareRivercast(options, ['--expose-gc', INSTRUMENTED], true);
-  const readyMs = await ready(target.subscribe.port, server);
+  const readyMs = await ready(target.subscribe, server);
   return { ...target, readyMs, remote: new Remote<InstrumentedCalls>(server.child) };
 }
 
-async function ready(port: number, server: Started): Promise<number> {
-  await listening(port, server);
+/** One that speaks TLS is taken to be when it listens: nobody here trusts it. */
+async function ready({ port, secure = false }: Door, server: Started): Promise<number> {
+  const listensMs = await listening(port, server);
+  if (secure) return listensMs;
   await answers(`http://127.0.0.1:${port}/readyz`);
   return (nowUs() - server.spawnedUs) / 1000;
 }

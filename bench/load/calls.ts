@@ -8,6 +8,7 @@ export interface ConnectAsk {
   readonly dialect: Dialect;
   readonly port: number;
   readonly path: string;
+  readonly secure: boolean;
   /** For subscriber after subscriber, in turn, instead of `path`; empty = all at `path`. */
   readonly paths: readonly string[];
   /** Handshakes under way at once. */

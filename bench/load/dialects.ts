@@ -16,6 +16,8 @@ export interface Door {
   readonly dialect: Dialect;
   readonly port: number;
   readonly path: string;
+  /** Whether it speaks TLS. */
+  readonly secure?: boolean;
 }
 
 interface Reading {

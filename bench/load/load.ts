@@ -27,6 +27,7 @@ export interface GroupOptions {
   readonly port: number;
   readonly path: string;
   readonly count: number;
+  readonly secure?: boolean;
   readonly paths?: readonly string[];
   readonly atOnce?: number;
   readonly messageBytes?: number;
@@ -95,6 +96,7 @@ export async function connectGroup(
     verify: true,
     latencies: false,
     resume: false,
+    secure: false,
     localAddresses: [],
     paths: [],
     atOnce: CONNECTING_AT_ONCE,

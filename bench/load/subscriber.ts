@@ -5,6 +5,7 @@
  *   connecting → open → closed        open → (closed with `cursor=…`) → connecting again after that cursor
  */
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { nowUs } from '../support/clock.ts';
 import type { Histogram } from '../support/histogram.ts';
 import type { Counter, Line } from './counter.ts';
@@ -17,6 +18,7 @@ export interface SubscriberOptions {
   readonly dialect: Dialect;
   readonly port: number;
   readonly path: string;
+  readonly secure: boolean;
   readonly messageBytes: number;
   readonly localAddress: string | null;
   readonly verify: boolean;
@@ -65,7 +67,7 @@ export class Subscriber {
   }
 
   #connect(path: string, settle: (problem: string | null) => void): void {
-    const { port, localAddress, onMessages, dialect, latencies } = this.#options;
+    const { port, localAddress, onMessages, dialect, latencies, secure } = this.#options;
     const { subprotocol, events, opensAtOnce, counter: makeCounter } = READING[dialect];
     const handshake = new Handshake({ path, port, subprotocol, events });
     const { tally } = this;
@@ -94,16 +96,18 @@ export class Subscriber {
       onMessages(this);
       return this.#reading;
     };
-    const socket = connect({
+    const address = {
       host: '127.0.0.1',
       port,
       ...(localAddress === null ? {} : { localAddress }),
       onread: { buffer: shared, callback: read },
-    });
+    };
+    // Nobody signed the certificate of a measurement.
+    const socket = secure ? connectTls({ ...address, rejectUnauthorized: false }) : connect(address);
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error('no upgrade in time')));
-    socket.once('connect', () => socket.write(handshake.request));
+    socket.once(secure ? 'secureConnect' : 'connect', () => socket.write(handshake.request));
     socket.once('error', (error) => settle(error.message));
     socket.once('close', () => {
       settle('closed before it was open');

@@ -13,6 +13,7 @@ import { rollingRestart } from './rolling-restart.ts';
 import { slowReaders } from './slow-readers.ts';
 import { startUp } from './start-up.ts';
 import { throughput } from './throughput.ts';
+import { tls } from './tls.ts';
 
 export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer>>> = {
   throughput,
@@ -23,6 +24,7 @@ export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer
   replay,
   'reconnect-storm': reconnectStorm,
   'rolling-restart': rollingRestart,
+  tls,
   'idle-memory': idleMemory,
   'start-up': startUp,
   publish,

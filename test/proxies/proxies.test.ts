@@ -111,6 +111,9 @@ describe('everything works', { concurrency: 2 }, () => {
         while (!types.has('messages')) types.add((JSON.parse(await v1.text()) as { type: string }).type);
         types.delete('cursor');
         assert.deepEqual([...types], ['hello', 'subscribed', 'messages']);
+        for (const path of ['/metrics', '/api/stats', '/api/subscribers']) {
+          assert.equal((await post(scene, '', { method: 'GET', path })).status, 404, path);
+        }
         const tooLarge = await post(scene, Buffer.alloc(1100 * 1024));
         assert.deepEqual([tooLarge.status, tooLarge.body.code], [413, 'too_large']);
 
