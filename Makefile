@@ -44,7 +44,7 @@ run: build ## Serve on ports 3000 and 8080 (PORT), with the log in ./data, or in
 mock: build ## The same server with its log in memory: nothing is kept
 	@exec env PORT="$(PORT)" REDIS_URL= STORE=memory $(SERVE)
 
-test: mod ## Run all tests; installs redis-server, nginx, haproxy, strace and chromium when they are missing
+test: mod ## Run all tests; installs redis-server, nginx, haproxy, strace, chromium and promtool when they are missing
 	@scripts/ensure-tools.sh
 	@npm test --silent -- $(ARGS)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that what the tests start is on PATH: redis-server (the tests of the Redis log run against real
 # ones, each on a port of its own), nginx and haproxy (the proxies of deploy/ are tried), chromium (a page is tried in
-# a real browser) and, on Linux, strace (it shows that an acknowledgement waits for the flush, and makes a flush
-# fail). Installs them by apt where possible, without leaving a service running.
+# a real browser), promtool (it checks metrics and alerts) and, on Linux, strace (it shows that an acknowledgement waits
+# for the flush, and makes a flush fail). Installs them by apt where possible, without leaving a service running.
 set -euo pipefail
 
 # Where Debian has nginx and haproxy; not on everybody's PATH.
@@ -12,7 +12,7 @@ OLDEST=7
 
 fail() {
   echo "make test needs ${missing[*]:-redis-server $OLDEST or newer} on PATH: $1" >&2
-  echo "Install it (Debian, Ubuntu: apt-get install redis-server nginx haproxy strace chromium; macOS: brew install redis nginx haproxy chromium) and try again." >&2
+  echo "Install it (Debian, Ubuntu: apt-get install redis-server nginx haproxy strace chromium prometheus; macOS: brew install redis nginx haproxy chromium prometheus) and try again." >&2
   exit 1
 }
 
@@ -21,6 +21,7 @@ find_missing() {
   missing=()
   for tool in redis-server nginx haproxy; do command -v "$tool" >/dev/null || missing+=("$tool"); done
   command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
+  command -v promtool >/dev/null || missing+=(prometheus)
   if [ "$(uname)" = Linux ]; then command -v strace >/dev/null || missing+=(strace); fi
 }
 
@@ -45,7 +46,7 @@ install_by_apt() {
   # Nor are they to start with the machine.
   if [ -d /run/systemd/system ]; then
     for tool in "${missing[@]}"; do
-      case $tool in redis-server | nginx | haproxy) "${root[@]}" systemctl disable "$tool" >/dev/null 2>&1 || true ;; esac
+      case $tool in redis-server | nginx | haproxy | prometheus) "${root[@]}" systemctl disable "$tool" >/dev/null 2>&1 || true ;; esac
     done
   fi
 }
