@@ -89,6 +89,8 @@ export const POSITIONS: readonly string[] = [
 
 export const GAPS: readonly string[] = ['fail', 'skip', 'fail', 'skip', 'perhaps', '', '__proto__'];
 
+export const ORDERS: readonly string[] = ['lag', 'stalled', 'since', '', '__proto__'];
+
 export const LIMITS: readonly string[] = [
   '1',
   '100',

@@ -12,6 +12,7 @@ import {
   KEYS,
   LIMITS,
   ODD_CHANNELS,
+  ORDERS,
   ORIGINS,
   OWN_CHANNELS,
   POSITIONS,
@@ -49,6 +50,9 @@ export function tokenOf(claims: object, alg = 'HS256'): string {
 }
 
 const GOOD = tokenOf({ sub: 'fuzz', publish: OWN_CHANNELS, subscribe: ['*'], admin: OWN_CHANNELS });
+/** For what only operators may see; it can not be used to remove what is beside. */
+const OPERATOR = tokenOf({ sub: 'operator', admin: ['*'] });
+const OPERATORS_PATHS: readonly string[] = ['/metrics', '/api/stats', '/api/subscribers'];
 const BAD = [
   tokenOf({ sub: 'fuzz', publish: ['*'] }, 'none'),
   tokenOf({ sub: 'fuzz', publish: ['*'], exp: 1 }),
@@ -93,6 +97,7 @@ function query(random: Random, names: readonly string[]): [string, string][] {
     before: () => position(random),
     limit: () => random.pick(LIMITS),
     on_gap: () => random.pick(GAPS),
+    order: () => random.pick(ORDERS),
   };
   const given = names.filter(() => random.chance(0.5));
   if (given.length > 0 && random.chance(0.05)) given.push(random.pick(given));
@@ -143,6 +148,9 @@ export function question(random: Random): Request {
     ['DELETE', `/api/channels/${name}/messages`, ['before', 'after']],
     ['OPTIONS', `/api/channels/${name}/messages`, []],
     ['GET', '/readyz', []],
+    ['GET', '/metrics', []],
+    ['GET', '/api/stats', []],
+    ['GET', '/api/subscribers', ['channel', 'limit', 'order']],
     ['GET', `/${name}`, []],
   ] as const);
   const headers = [
@@ -150,7 +158,9 @@ export function question(random: Random): Request {
     ...(random.chance(0.2) ? [`Origin: ${random.pick(ORIGINS)}`] : []),
     ...(random.chance(0.2) ? [random.pick(HEADERS)] : []),
   ];
-  return withToken(random, { method, path, query: query(random, names), headers, body: NO_BODY });
+  const request = { method, path, query: query(random, names), headers, body: NO_BODY };
+  if (!OPERATORS_PATHS.includes(path) || random.chance(0.2)) return withToken(random, request);
+  return { ...request, headers: [...headers, `Authorization: Bearer ${OPERATOR}`] };
 }
 
 export function json(random: Random): string {

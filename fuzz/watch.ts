@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 const SAMPLE_MS = 200;
 const KIB = 1024;
+/** A minute: before that a process still takes what it needs at all. */
+const MIN_SAMPLES = 300;
 
 export class Watch {
   readonly #pid: number;
@@ -24,10 +26,10 @@ export class Watch {
     return this.#samples.reduce((most, bytes) => Math.max(most, bytes), 0);
   }
 
-  /** How much more was taken in the last fifth of the time than in the second: what is kept for good. */
+  /** How much more was taken in the last fifth of the time than in the second: what is kept for good. 0: too early to say. */
   get growth(): number {
+    if (this.#samples.length < MIN_SAMPLES) return 0;
     const fifth = Math.floor(this.#samples.length / 5);
-    if (fifth === 0) return 0;
     return median(this.#samples.slice(-fifth)) - median(this.#samples.slice(fifth, 2 * fifth));
   }
 
