@@ -150,3 +150,27 @@ export type FlushCalls = {
     readonly answer: { readonly latencies: Distribution };
   };
 };
+
+export type AttackKind = 'half-open' | 'fragments' | 'zero-window' | 'pings' | 'churn';
+
+export interface AttackAsk {
+  readonly kind: AttackKind;
+  readonly port: number;
+}
+
+/** What an attack got done. */
+export interface AttackAnswer {
+  readonly opened: number;
+  /** Connections that the server ended, or that ended themselves. */
+  readonly ended: number;
+  readonly bytes: number;
+  readonly frames: number;
+  /** How often the server said which close code. */
+  readonly closes: Readonly<Record<string, number>>;
+}
+
+export type AttackerCalls = {
+  /** It goes on until its end is asked for. */
+  readonly begin: { readonly ask: AttackAsk; readonly answer: null };
+  readonly end: { readonly ask: null; readonly answer: AttackAnswer };
+};

@@ -1,10 +1,12 @@
 /** The runner's side of the load: processes on the load core, and what they used of it. */
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Remote } from '../support/calls.ts';
 import { cpuSince, cpuTime } from '../support/proc.ts';
 import { type Started, start } from '../support/processes.ts';
 import type {
   AcknowledgedCalls,
+  AttackerCalls,
   ConnectAnswer,
   ConnectAsk,
   FlushCalls,
@@ -61,6 +63,17 @@ export function startAcknowledged(): {
     calls: true,
   });
   return { remote: new Remote<AcknowledgedCalls>(started.child), process: started };
+}
+
+/** `chrt -r 1 npm run bench` keeps everybody else on the machine out of the figures; the attacker is to have no part in it. */
+const hasPolicies: boolean = spawnSync('chrt', ['--other', '0', 'true']).status === 0;
+
+/** On the core of the clients, but behind them. */
+export function startAttacker(): { readonly remote: Remote<AttackerCalls>; readonly process: Started } {
+  const command = [process.execPath, join(here, 'attacker-process.js')];
+  const [file, ...args] = hasPolicies ? ['chrt', '--other', '0', ...command] : command;
+  const started = start(file as string, args, { core: 'load', calls: true });
+  return { remote: new Remote<AttackerCalls>(started.child), process: started };
 }
 
 /** What a disk needs at least, on the core of the servers. */

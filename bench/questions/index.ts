@@ -1,5 +1,6 @@
 /** Every question, in the order they run. */
 import type { Answer, Bench } from '../answer.ts';
+import { attacks } from './attacks.ts';
 import { bigFanout } from './big-fanout.ts';
 import { channels } from './channels.ts';
 import { fixedRate } from './fixed-rate.ts';
@@ -30,4 +31,5 @@ export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer
   publish,
   'publish-latency': publishLatency,
   keys,
+  attacks,
 };

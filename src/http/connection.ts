@@ -22,6 +22,7 @@ import { Inflater } from './deflate.ts';
 import { FastLane, type LaneLimits, type LaneRefusal } from './fast-lane.ts';
 import type { Dismissable, Guest } from './guests.ts';
 import type { Incomplete } from './incomplete.ts';
+import type { Intake } from './intake.ts';
 import type { LimitName } from './limits.ts';
 import { type Outflow, watch, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
@@ -35,6 +36,9 @@ const MAX_UNCOUNTED_PIECES = 16;
 const PIECE_BYTES = 1500;
 /** How long who is refused may take to read why. It is not read from any more. */
 const REFUSED_LINGER_MS = 500;
+
+/** Of a socket that gave so much at once, more is to be read; one that gave less holds nobody up. */
+const MORE_BYTES = 32 * 1024;
 
 /** What `ws` calls a message above the bound, and one above every bound. */
 const TOO_LONG_CODES: ReadonlySet<string> = new Set([
@@ -57,6 +61,7 @@ export interface ConnectionContext {
   readonly idleTimeoutMs: number;
   readonly limits: LaneLimits;
   readonly incomplete: Incomplete;
+  readonly intake: Intake;
   /** Somebody crossed a limit. */
   readonly refused: (limit: LimitName) => void;
   /** The connection has ended. */
@@ -224,11 +229,12 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
   /** Puts the lane between the socket and `ws`, whose listener gets what is not for the lane. */
   #openLane(ws: ReasonedSocket): void {
     const { socket } = this;
-    const { limits, clock, incomplete, gone } = this.#context;
+    const { limits, clock, incomplete, intake, gone } = this.#context;
     const listeners = socket.listeners('data');
     const read = listeners[0] as (this: Socket, chunk: Buffer) => void;
     if (listeners.length !== 1) throw new Error('ws reads its socket in another way than it did');
     let isBroken = false;
+    let isRefused = false;
     // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
     ws.on('error', ({ code }: NodeJS.ErrnoException) => {
       isBroken = true;
@@ -243,10 +249,24 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
       pass: (bytes) => {
         if (!isBroken) read.call(socket, bytes);
       },
-      refuse: (limit) => this.#refuse(ws, limit),
+      refuse: (limit) => {
+        isRefused = true;
+        this.#refuse(ws, limit);
+      },
     });
+    const reader = {
+      readOn: () => {
+        if (!isRefused && !ws.isPaused) socket.resume();
+      },
+    };
     socket.off('data', read);
-    socket.on('data', (chunk) => lane.feed(chunk));
+    socket.on('data', (chunk) => {
+      intake.begin();
+      lane.feed(chunk);
+      if (chunk.length < MORE_BYTES || !intake.isOver || socket.isPaused()) return;
+      socket.pause();
+      intake.hold(reader);
+    });
     // What a paused socket has received when it closes `ws` would read itself, in the middle of a frame perhaps.
     socket.prependListener('close', () => {
       const left = socket.read() as Buffer | null;

@@ -36,6 +36,7 @@ import { gapProblem } from './gap.ts';
 import type { Guest, Guests } from './guests.ts';
 import { handshakeFault } from './handshake.ts';
 import type { Incomplete } from './incomplete.ts';
+import { Intake } from './intake.ts';
 import type { LimitName } from './limits.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
@@ -108,6 +109,7 @@ export class Doors {
       manager === null
         ? null
         : new PublishDoor({ manager, clock, maxMessageBytes, heartbeatMs, idleTimeoutMs });
+    const intake = new Intake(clock);
     const context = (
       maxFrameBytes: number,
       closeMs: number,
@@ -119,6 +121,7 @@ export class Doors {
       idleTimeoutMs,
       limits: { maxMessageBytes: maxFrameBytes, maxFragments, maxControlFrames, maxFrames },
       incomplete: options.incomplete,
+      intake,
       refused: options.refused,
       gone: this.#gone,
     });

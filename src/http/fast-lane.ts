@@ -174,21 +174,23 @@ export class FastLane {
   /** What to give `ws` so that it finds what is wrong with the head of a frame; null: nothing is. */
   #wrongWith(bytes: Buffer, head: Head): Buffer | null {
     const first = bytes[head.at] as number;
-    const second = bytes[head.at + 1] as number;
-    const header = bytes.subarray(head.at, head.start);
-    const reserved = first & RESERVED_BITS & ~(this.#options.isDeflated && isStart(first) ? RSV1 : 0);
-    if ((second & MASKED) === 0 || reserved !== 0) return header;
-    if ((first & CONTROL_BIT) !== 0) return isGoodControl(first, second) ? null : header;
-    if ((first & 0x0f) > OPCODE_BINARY) return header;
     const gathered = this.#gathered;
-    if (gathered !== null) return this.#wrongBehind(gathered, first, head);
-    return isStart(first) && head.end - head.start <= this.#options.limits.maxMessageBytes ? null : header;
+    if (this.#isWrong(first, bytes[head.at + 1] as number)) return bytes.subarray(head.at, head.start);
+    if ((first & CONTROL_BIT) !== 0) return null;
+    // A frame behind a fragment: `ws` was not given that, and so would find nothing.
+    if (gathered !== null && isStart(first)) return OUT_OF_ORDER;
+    if ((gathered?.announced ?? 0) + head.end - head.start <= this.#options.limits.maxMessageBytes)
+      return null;
+    return gathered === null ? bytes.subarray(head.at, head.start) : TOO_LONG;
   }
 
-  /** The same for a frame behind a fragment: `ws` was not given that, and so would find nothing. */
-  #wrongBehind({ announced }: Gathered, first: number, { start, end }: Head): Buffer | null {
-    if (isStart(first)) return OUT_OF_ORDER;
-    return announced + end - start <= this.#options.limits.maxMessageBytes ? null : TOO_LONG;
+  /** Whether `ws` finds the first two bytes of a frame wrong. */
+  #isWrong(first: number, second: number): boolean {
+    const reserved = first & RESERVED_BITS & ~(this.#options.isDeflated && isStart(first) ? RSV1 : 0);
+    if ((second & MASKED) === 0 || reserved !== 0) return true;
+    if ((first & CONTROL_BIT) !== 0) return !isGoodControl(first, second);
+    if ((first & 0x0f) > OPCODE_BINARY) return true;
+    return this.#gathered === null && !isStart(first);
   }
 
   #controlFrame(bytes: Buffer, { at, end }: Head): number {
@@ -241,7 +243,7 @@ export class FastLane {
         return this.#refuse('incomplete_bytes', bytes);
       }
       gathered.mask.undo(bytes, start, end, words);
-      gathered.bytes.append(bytes.subarray(start, end));
+      gathered.bytes.append(bytes, start, end);
       gathered.owed -= end - start;
     }
     if (gathered.owed === 0 && gathered.isLast) this.#whole(gathered, bytes);

@@ -3,6 +3,8 @@
  * byte each would take a hundred times what they hold.
  */
 const FIRST_BYTES = 1024;
+/** The call that copies takes as long as a loop over so many. */
+const FEW_BYTES = 16;
 const NOTHING: Buffer = Buffer.alloc(0);
 
 export class GrowingBuffer {
@@ -25,15 +27,17 @@ export class GrowingBuffer {
     return Math.max(FIRST_BYTES, 2 * this.#bytes.length, length) - this.#bytes.length;
   }
 
-  append(piece: Buffer): void {
-    const growth = this.growth(piece.length);
+  /** Those from `start` to `end`. */
+  append(piece: Buffer, start = 0, end: number = piece.length): void {
+    const growth = this.growth(end - start);
     if (growth > 0) {
       const grown = Buffer.allocUnsafeSlow(this.#bytes.length + growth);
       this.#bytes.copy(grown, 0, 0, this.#length);
       this.#bytes = grown;
     }
-    piece.copy(this.#bytes, this.#length);
-    this.#length += piece.length;
+    if (end - start > FEW_BYTES) piece.copy(this.#bytes, this.#length, start, end);
+    else for (let i = start; i < end; i++) this.#bytes[this.#length + i - start] = piece[i] as number;
+    this.#length += end - start;
   }
 
   /** All of it, in memory of its own; what is appended later begins anew. */

@@ -1,7 +1,9 @@
 /** What a connection needs to know of its limits, with none that a test would meet by chance. */
+import { systemClock } from '../../src/clock.ts';
 import type { ConnectionContext } from '../../src/http/connection.ts';
 import type { LaneLimits } from '../../src/http/fast-lane.ts';
 import { Incomplete } from '../../src/http/incomplete.ts';
+import { Intake } from '../../src/http/intake.ts';
 
 const MANY = 1_000_000;
 const ROOM_BYTES = 64 * 1024 * 1024;
@@ -12,7 +14,8 @@ export function laneLimits(maxMessageBytes: number): LaneLimits {
 
 export function limited(
   maxMessageBytes: number,
-): Pick<ConnectionContext, 'limits' | 'incomplete' | 'refused'> {
+): Pick<ConnectionContext, 'limits' | 'incomplete' | 'intake' | 'refused'> {
   const incomplete = new Incomplete(ROOM_BYTES);
-  return { limits: laneLimits(maxMessageBytes), incomplete, refused: () => undefined };
+  const intake = new Intake(systemClock);
+  return { limits: laneLimits(maxMessageBytes), incomplete, intake, refused: () => undefined };
 }
