@@ -14,6 +14,10 @@ import type {
 import type { Values } from './table.ts';
 import { isLoopback } from './values.ts';
 
+/** Above those that may stay: requests, and who is not let in yet. */
+const SOCKETS_SHARE = 1.1;
+const SPARE_SOCKETS = 1000;
+
 export function assemble(values: Values): Config {
   const auth = authOf(values);
   return {
@@ -135,6 +139,6 @@ function limitsOf(values: Values): LimitsConfig {
     maxControlFrames: values.MAX_CONTROL_FRAMES,
     maxSubscriberFrames: values.MAX_SUBSCRIBER_FRAMES,
     incompleteBytes: values.INCOMPLETE_BYTES,
-    maxSockets: values.MAX_SOCKETS,
+    maxSockets: values.MAX_SOCKETS || Math.floor(values.MAX_CONNECTIONS * SOCKETS_SHARE) + SPARE_SOCKETS,
   };
 }

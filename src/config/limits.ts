@@ -37,7 +37,7 @@ export const LIMIT_ROWS: Rows<LimitValues> = {
   MAX_SUBSCRIBER_FRAMES: count(
     '500',
     [1, 1_000_000],
-    'Frames of messages a second from one subscriber, who has little to say; who sends more is closed with 1008.',
+    'Frames of messages a second from one subscriber, who has little to say; who sends more is closed with 1008. At least twice `MAX_CHANNELS_PER_CONNECTION`.',
   ),
   INCOMPLETE_BYTES: bytes(
     '64mib',
@@ -45,8 +45,8 @@ export const LIMIT_ROWS: Rows<LimitValues> = {
     'Memory for what clients have begun and not finished, one budget for the process: bodies, lines of batches, WebSocket messages. Above it the one whose next bytes do not fit is refused.',
   ),
   MAX_SOCKETS: count(
-    '65536',
-    [1, 10_000_000],
-    'Sockets that are accepted on a port, whatever they are for; more are closed at once, without a word.',
+    '0',
+    [0, 10_000_000],
+    'Sockets that are accepted on a port, whatever they are for; more are closed at once, without a word. 0: `MAX_CONNECTIONS`, a tenth more and 1,000.',
   ),
 };

@@ -22,9 +22,9 @@ import { Inflater } from './deflate.ts';
 import { FastLane, type LaneLimits, type LaneRefusal } from './fast-lane.ts';
 import type { Dismissable, Guest } from './guests.ts';
 import type { Incomplete } from './incomplete.ts';
-import type { Intake } from './intake.ts';
 import type { LimitName } from './limits.ts';
 import { type Outflow, watch, writeShared } from './outflow.ts';
+import type { ReadTurns } from './read-turns.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
 
@@ -61,7 +61,7 @@ export interface ConnectionContext {
   readonly idleTimeoutMs: number;
   readonly limits: LaneLimits;
   readonly incomplete: Incomplete;
-  readonly intake: Intake;
+  readonly turns: ReadTurns;
   /** Somebody crossed a limit. */
   readonly refused: (limit: LimitName) => void;
   /** The connection has ended. */
@@ -229,7 +229,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
   /** Puts the lane between the socket and `ws`, whose listener gets what is not for the lane. */
   #openLane(ws: ReasonedSocket): void {
     const { socket } = this;
-    const { limits, clock, incomplete, intake, gone } = this.#context;
+    const { limits, clock, incomplete, turns, gone } = this.#context;
     const listeners = socket.listeners('data');
     const read = listeners[0] as (this: Socket, chunk: Buffer) => void;
     if (listeners.length !== 1) throw new Error('ws reads its socket in another way than it did');
@@ -261,11 +261,11 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     };
     socket.off('data', read);
     socket.on('data', (chunk) => {
-      intake.begin();
+      turns.begin();
       lane.feed(chunk);
-      if (chunk.length < MORE_BYTES || !intake.isOver || socket.isPaused()) return;
+      if (chunk.length < MORE_BYTES || !turns.isOver || socket.isPaused()) return;
       socket.pause();
-      intake.hold(reader);
+      turns.hold(reader);
     });
     // What a paused socket has received when it closes `ws` would read itself, in the middle of a frame perhaps.
     socket.prependListener('close', () => {

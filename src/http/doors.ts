@@ -36,11 +36,11 @@ import { gapProblem } from './gap.ts';
 import type { Guest, Guests } from './guests.ts';
 import { handshakeFault } from './handshake.ts';
 import type { Incomplete } from './incomplete.ts';
-import { Intake } from './intake.ts';
 import type { LimitName } from './limits.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { type Problem, refuseUpgrade } from './problem.ts';
 import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
+import { ReadTurns } from './read-turns.ts';
 import {
   channelOf,
   channelsOf,
@@ -62,6 +62,9 @@ const MAX_SUBSCRIBER_MESSAGE_BYTES = 64 * 1024;
 
 /** How long a browser may take to answer the close that tells it why. */
 const REFUSED_CLOSE_MS = 2000;
+
+/** To follow a channel and to leave another. */
+const FRAMES_PER_CHANNEL = 2;
 
 const STOPPING = 'this server is stopping; connect again';
 
@@ -103,13 +106,16 @@ export class Doors {
     const { clock, config, manager } = options;
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     const { maxMessageBytes } = config.manager;
-    const { maxFragments, maxControlFrames, maxSubscriberFrames } = config.limits;
+    const { maxFragments, maxControlFrames } = config.limits;
+    // Whoever may follow so many channels may say so at once.
+    const leastFrames = FRAMES_PER_CHANNEL * config.quotas.maxChannels;
+    const maxSubscriberFrames = Math.max(config.limits.maxSubscriberFrames, leastFrames);
     this.#options = options;
     this.#publishDoor =
       manager === null
         ? null
         : new PublishDoor({ manager, clock, maxMessageBytes, heartbeatMs, idleTimeoutMs });
-    const intake = new Intake(clock);
+    const turns = new ReadTurns(clock);
     const context = (
       maxFrameBytes: number,
       closeMs: number,
@@ -121,7 +127,7 @@ export class Doors {
       idleTimeoutMs,
       limits: { maxMessageBytes: maxFrameBytes, maxFragments, maxControlFrames, maxFrames },
       incomplete: options.incomplete,
-      intake,
+      turns,
       refused: options.refused,
       gone: this.#gone,
     });

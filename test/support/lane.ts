@@ -3,7 +3,7 @@ import { systemClock } from '../../src/clock.ts';
 import type { ConnectionContext } from '../../src/http/connection.ts';
 import type { LaneLimits } from '../../src/http/fast-lane.ts';
 import { Incomplete } from '../../src/http/incomplete.ts';
-import { Intake } from '../../src/http/intake.ts';
+import { ReadTurns } from '../../src/http/read-turns.ts';
 
 const MANY = 1_000_000;
 const ROOM_BYTES = 64 * 1024 * 1024;
@@ -14,8 +14,8 @@ export function laneLimits(maxMessageBytes: number): LaneLimits {
 
 export function limited(
   maxMessageBytes: number,
-): Pick<ConnectionContext, 'limits' | 'incomplete' | 'intake' | 'refused'> {
+): Pick<ConnectionContext, 'limits' | 'incomplete' | 'turns' | 'refused'> {
   const incomplete = new Incomplete(ROOM_BYTES);
-  const intake = new Intake(systemClock);
-  return { limits: laneLimits(maxMessageBytes), incomplete, intake, refused: () => undefined };
+  const turns = new ReadTurns(systemClock);
+  return { limits: laneLimits(maxMessageBytes), incomplete, turns, refused: () => undefined };
 }

@@ -15,7 +15,7 @@ export interface Reader {
   readOn(): void;
 }
 
-export class Intake {
+export class ReadTurns {
   readonly #clock: Clock;
   #held: Reader[] = [];
   #isTurn = false;
