@@ -6,6 +6,7 @@ import { channels } from './channels.ts';
 import { fixedRate } from './fixed-rate.ts';
 import { idleMemory } from './idle-memory.ts';
 import { keys } from './keys.ts';
+import { metricsCost } from './metrics-cost.ts';
 import { publish } from './publish.ts';
 import { publishLatency } from './publish-latency.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
@@ -31,5 +32,9 @@ export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer
   publish,
   'publish-latency': publishLatency,
   keys,
+<<<<<<< HEAD
   attacks,
+=======
+  'metrics-cost': metricsCost,
+>>>>>>> 83a5fa2 (Bench: what metrics cost, in interleaved pairs)
 };
