@@ -28,6 +28,7 @@ export class Waiter {
   readonly #stop = new AbortController();
   #change = new AbortController();
   #running: Promise<void> | null = null;
+  #isFailing = false;
   /** Which had news last, and whose turn to be looked at it was last. */
   #latest: Tail | null = null;
   #turn = 0;
@@ -80,17 +81,30 @@ export class Waiter {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       try {
-        await this.#step();
+        if (await this.#step()) this.#tellWorks();
         await this.#options.passes.room();
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        this.#options.logger.error({ err: error }, 'following the log failed; trying again');
+        this.#tellFails(error);
         await delay(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
       }
     }
   }
 
-  async #step(): Promise<void> {
+  /** Said once, however often it is tried. */
+  #tellFails(error: unknown): void {
+    if (!this.#isFailing)
+      this.#options.logger.error({ err: error }, 'following the log failed; it is retried');
+    this.#isFailing = true;
+  }
+
+  #tellWorks(): void {
+    if (this.#isFailing) this.#options.logger.info({}, 'the log is followed again');
+    this.#isFailing = false;
+  }
+
+  /** Whether something came: a wait that was ended for another one has proven nothing. */
+  async #step(): Promise<boolean> {
     if (this.#change.signal.aborted) this.#change = new AbortController();
     if (this.#stop.signal.aborted) this.#change.abort();
     const asked = [...this.#tails.values()];
@@ -103,5 +117,6 @@ export class Waiter {
       this.#latest = tail;
       tail.push(page);
     }
+    return pages.size > 0;
   }
 }

@@ -53,6 +53,7 @@ export class Manager {
   /** What the latest batches were late for, until it is told. */
   #late: RivercastError | null = null;
   #isLateTold = false;
+  #isStalled = false;
   #hadOneInTime = false;
   /** A fault of ours that fails every append is said once, until one succeeds. */
   #isFaultTold = false;
@@ -146,10 +147,13 @@ export class Manager {
   /** Regular work, about once a second: forgets channels nobody publishes to, finds those that stand still. */
   tick(): void {
     const { overloadedAfterMs } = this.#options.config;
+    let stalled = 0;
     for (const [channel, batcher] of this.#batchers) {
       if (batcher.isIdle) this.#batchers.delete(channel);
       else batcher.check(overloadedAfterMs);
+      if (batcher.share.isStalled) stalled += 1;
     }
+    this.#tellStalled(stalled);
     this.#pressure.tick();
     this.#tellLate();
   }
@@ -165,6 +169,17 @@ export class Manager {
       this.#options.logger.error({ err: error, channel }, 'an append failed by a fault of the server');
       this.#isFaultTold = true;
     }
+  }
+
+  /** Once per change, whatever channels it is. */
+  #tellStalled(channels: number): void {
+    const { logger } = this.#options;
+    const isStalled = channels > 0;
+    if (isStalled === this.#isStalled) return;
+    this.#isStalled = isStalled;
+    if (isStalled)
+      logger.warn({ channels }, 'the log takes nothing of some channels: publishers wait, or are refused');
+    else logger.info({}, 'the log takes everything again');
   }
 
   /** Once per change, and not for each message. */
