@@ -32,9 +32,6 @@ export const QUESTIONS: Readonly<Record<string, (bench: Bench) => Promise<Answer
   publish,
   'publish-latency': publishLatency,
   keys,
-<<<<<<< HEAD
   attacks,
-=======
   'metrics-cost': metricsCost,
->>>>>>> 83a5fa2 (Bench: what metrics cost, in interleaved pairs)
 };
