@@ -9,7 +9,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Admission } from '../broadcaster/admission.ts';
 import type { Broadcaster } from '../broadcaster/broadcaster.ts';
-import { SSE } from '../broadcaster/formats/sse.ts';
+import type { Format } from '../broadcaster/format.ts';
+import { SSE, SSE_V1 } from '../broadcaster/formats/sse.ts';
 import type { Clock } from '../clock.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
 import { parseCursor } from '../protocol/cursor.ts';
@@ -24,7 +25,7 @@ import type { Guest, Guests } from './guests.ts';
 import type { OriginPolicy } from './origin.ts';
 import { grantOf, permit } from './permit.ts';
 import { sendProblem } from './problem.ts';
-import { channelOf, onGapOf, startOf, targetOf, want } from './request.ts';
+import { type Asked as AskedFor, channelOf, onGapOf, refuse, startOf, targetOf, want } from './request.ts';
 import { SseConnection } from './sse-connection.ts';
 
 const PATH = '/sse';
@@ -58,6 +59,7 @@ interface Asked {
   readonly channel: string;
   readonly start: Start;
   readonly onGap: 'fail' | 'skip';
+  readonly format: Format;
 }
 
 export function registerSse(app: FastifyInstance, options: SseOptions): void {
@@ -90,11 +92,11 @@ async function listen(
     const detail = 'a stream of events cannot follow a request whose answer is not out yet';
     return sendProblem(reply, { code: 'bad_request', detail });
   }
-  const { channel, start, onGap } = askedOf(request, options);
+  const { channel, start, onGap, format } = askedOf(request, options);
   permit(request, 'subscribe', channel);
   if (options.isDraining()) return comeBack(reply);
   const admission = await broadcaster.admit(channel, start);
-  return enter(request, reply, options, { broadcaster, admission, onGap });
+  return enter(request, reply, options, { broadcaster, admission, onGap, format });
 }
 
 function enter(
@@ -105,15 +107,16 @@ function enter(
     readonly broadcaster: Broadcaster;
     readonly admission: Admission;
     readonly onGap: 'fail' | 'skip';
+    readonly format: Format;
   },
 ): FastifyReply {
   using admission = begin.admission;
   const { gap } = admission;
-  const { onGap } = begin;
+  const { onGap, format } = begin;
   if (options.isDraining()) return comeBack(reply);
   if (gap !== null && onGap === 'fail') return sendProblem(reply, gapProblem(gap));
   const guest = admit(request, options);
-  stream(reply, options, begin.broadcaster, { admission, onGap, guest });
+  stream(reply, options, begin.broadcaster, { admission, onGap, guest, format });
   return reply;
 }
 
@@ -128,22 +131,37 @@ function askedOf(request: FastifyRequest, { clock, defaultChannel }: SseOptions)
   const { query } = targetOf(request.raw);
   const channel = want(channelOf(query, defaultChannel));
   const onGap = want(onGapOf(query, 'skip'));
+  const format = want(formatOf(query));
   const lastEventId = request.headers['last-event-id'];
   if (lastEventId === undefined || lastEventId === '') {
-    return { channel, start: want(startOf(query, clock.now())), onGap };
+    return { channel, start: want(startOf(query, clock.now())), onGap, format };
   }
   const cursor = typeof lastEventId === 'string' ? parseCursor(lastEventId) : null;
   if (cursor === null) throw new RivercastError('bad_cursor', 'Last-Event-ID is none of our ids');
-  return { channel, start: { at: 'cursor', cursor }, onGap: 'skip' };
+  return { channel, start: { at: 'cursor', cursor }, onGap: 'skip', format };
+}
+
+/** The payloads alone, unless the messages are asked for as v1 has them. */
+function formatOf(query: URLSearchParams): AskedFor<Format> {
+  const values = query.getAll('format');
+  if (values.length === 0) return { ok: SSE };
+  return values.length === 1 && values[0] === 'v1'
+    ? { ok: SSE_V1 }
+    : refuse('bad_request', 'format= must be v1');
 }
 
 function stream(
   reply: FastifyReply,
   options: SseOptions,
   broadcaster: Broadcaster,
-  begin: { readonly admission: Admission; readonly onGap: 'fail' | 'skip'; readonly guest: Guest | null },
+  begin: {
+    readonly admission: Admission;
+    readonly onGap: 'fail' | 'skip';
+    readonly guest: Guest | null;
+    readonly format: Format;
+  },
 ): void {
-  const { admission, onGap, guest } = begin;
+  const { admission, onGap, guest, format } = begin;
   const { connections, lingerMs } = options;
   reply.hijack();
   const response = reply.raw;
@@ -153,7 +171,7 @@ function stream(
     return;
   }
   const connection = new SseConnection(response, socket, lingerMs);
-  const subscriber = broadcaster.join(connection, SSE);
+  const subscriber = broadcaster.join(connection, format);
   connection.subscriber = subscriber;
   connections.add(connection);
   connection.guest = guest;

@@ -1,18 +1,28 @@
-/** Server-sent events: each entry is one event, which carries the cursor after it. */
+/**
+ * Server-sent events: each entry is one event, which carries the cursor after it. Its data is the payload, or the message
+ * as `rivercast.v1` has it, which tells text from JSON and keeps every byte.
+ */
 import type { Gap } from '../../log/log.ts';
 import { type Cursor, formatCursor } from '../../protocol/cursor.ts';
+import type { EntryId } from '../../protocol/id.ts';
+import { messageJson } from '../../protocol/message-json.ts';
 import { binaryEvent, gapEvent, positionEvent, textEvent } from '../../protocol/sse.ts';
 import type { Encodable, Encoding, Format } from '../format.ts';
 
 class SseFormat implements Format {
   readonly name = 'sse';
+  readonly #eventOf: (block: Encodable, index: number) => string;
+
+  constructor(eventOf: (block: Encodable, index: number) => string) {
+    this.#eventOf = eventOf;
+  }
 
   encode(block: Encodable, from: number, to: number): Encoding {
     const unitEnds = new Uint32Array(to - from);
     let text = '';
     let end = 0;
     for (let i = from; i < to; i++) {
-      const event = eventOf(block, i);
+      const event = this.#eventOf(block, i);
       text += event;
       end += Buffer.byteLength(event);
       unitEnds[i - from] = end;
@@ -31,12 +41,19 @@ class SseFormat implements Format {
   }
 }
 
-export const SSE: Format = new SseFormat();
+export const SSE: Format = new SseFormat(payloadEvent);
+export const SSE_V1: Format = new SseFormat(messageEvent);
 
-function eventOf(block: Encodable, index: number): string {
+function payloadEvent(block: Encodable, index: number): string {
   const cursor = formatCursor(block.cursorAt(index));
   const payload = block.payloadAt(index);
   return block.typeAt(index) === 'binary'
     ? binaryEvent(cursor, payload)
     : textEvent(cursor, payload.toString());
+}
+
+function messageEvent(block: Encodable, index: number): string {
+  const id = block.ids[index] as EntryId;
+  const message = messageJson(id, block.typeAt(index), block.payloadAt(index));
+  return textEvent(formatCursor(block.cursorAt(index)), message);
 }

@@ -1,0 +1,69 @@
+/**
+ * What of a browser or of Node the client uses, as far as it uses it: declared here, so that it needs the types of
+ * neither, and runs where some of it is missing.
+ */
+
+/** A WebSocket as browsers have it; the class of `ws` fits as well. */
+export interface Socket {
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
+  onerror: ((event: { readonly message?: string }) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+export type SocketClass = new (url: string, protocols: string[]) => Socket;
+
+export interface EventStream {
+  onopen: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  addEventListener(
+    type: string,
+    listener: (event: { readonly data: string; readonly lastEventId: string }) => void,
+  ): void;
+  readonly readyState: number;
+  close(): void;
+}
+
+export type EventStreamClass = new (url: string) => EventStream;
+
+interface Target {
+  addEventListener(type: string, listener: () => void): void;
+  removeEventListener(type: string, listener: () => void): void;
+}
+
+export interface Keeper {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+interface Host extends Partial<Target> {
+  readonly WebSocket?: SocketClass;
+  readonly EventSource?: EventStreamClass;
+  readonly document?: Target & { readonly visibilityState: string };
+  readonly localStorage?: Keeper;
+  readonly location?: { readonly href: string };
+}
+
+export const host: Host = globalThis as unknown as Host;
+
+/**
+ * Calls `back` whenever a try may succeed that did not before: the network is there again, or somebody looks at the page, whose
+ * timers may have been held back meanwhile; `away` when the network goes. Returns what ends it.
+ */
+export function watchHost(back: () => void, away: () => void): () => void {
+  const { document } = host;
+  const seen = (): void => {
+    if (document?.visibilityState === 'visible') back();
+  };
+  host.addEventListener?.('online', back);
+  host.addEventListener?.('offline', away);
+  document?.addEventListener('visibilitychange', seen);
+  return () => {
+    host.removeEventListener?.('online', back);
+    host.removeEventListener?.('offline', away);
+    document?.removeEventListener('visibilitychange', seen);
+  };
+}

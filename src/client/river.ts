@@ -1,0 +1,128 @@
+/**
+ * The client. One connection carries all subscriptions (a second one only for a channel that is followed twice, or
+ * beyond a hundred of them), another all that is published.
+ *
+ *   const river = connect('ws://127.0.0.1:3000');
+ *   for await (const message of river.subscribe('scores')) console.log(message.data);
+ *   await river.publish('scores', { goal: 1 });
+ */
+import { EventHub } from './events.ts';
+import { host, type SocketClass } from './host.ts';
+import { Hub } from './hub.ts';
+import type { LinkOptions } from './link.ts';
+import type { ListenOptions, SubscribeOptions } from './message.ts';
+import { Publisher, type PublishOptions } from './publisher.ts';
+import { type Carrier, Subscription } from './subscription.ts';
+import type { TokenSource } from './token.ts';
+
+export interface ConnectOptions {
+  /** Where to publish, when that is another server. */
+  readonly publishUrl?: string;
+  /** Called for each connection, and before a token is over. */
+  readonly token?: TokenSource;
+  /** Where there is none: Node before 22 takes that of `ws`. */
+  readonly WebSocket?: SocketClass;
+  /** Messages that may wait to be stored; more are refused with `queue_full`. */
+  readonly maxQueued?: number;
+}
+
+const MAX_QUEUED = 1000;
+
+type Where = Pick<LinkOptions, 'url' | 'token' | 'WebSocket'>;
+
+/** The base address of the server, `http:` or `ws:`; the paths are added to it. Nothing is connected before it is needed. */
+export function connect(url: string, options: ConnectOptions = {}): River {
+  return new River(url, options);
+}
+
+export class River {
+  readonly #url: string;
+  readonly #options: ConnectOptions;
+  readonly #hubs: Hub[] = [];
+  readonly #events: EventHub;
+  #publisher: Publisher | null = null;
+  #isClosed = false;
+
+  constructor(url: string, options: ConnectOptions) {
+    this.#url = baseOf(url);
+    this.#options = options;
+    this.#events = new EventHub(this.#url.replace(/^ws/, 'http'), options.token, host.EventSource);
+  }
+
+  /**
+   * Follows a channel: with `onMessage` each message is given to that; else `for await` over what is returned takes
+   * them. Ends by `unsubscribe()`, by leaving the loop, or by an error that trying again does not help.
+   */
+  subscribe<Data = unknown>(
+    channel: string,
+    options: SubscribeOptions<Data> | ListenOptions<Data> = {},
+  ): Subscription<Data> {
+    const carrier: Carrier = {
+      join: (subscription) => hub.join(subscription),
+      leave: (subscription) => hub.leave(subscription),
+      gone: (subscription) => hub.gone(subscription),
+    };
+    const subscription = new Subscription<Data>(channel, options, carrier);
+    const hub = this.#hubFor(channel);
+    hub.add(subscription);
+    if ('onMessage' in options) listen(subscription, options);
+    return subscription;
+  }
+
+  /**
+   * Resolves with the id of the message once it is stored. While the server is away it waits, and is sent again until it is
+   * known to be stored, once. A string is sent as text, bytes as they are, anything else as JSON.
+   */
+  publish(channel: string, data: unknown, options: PublishOptions = {}): Promise<string> {
+    this.#publisher ??= this.#makePublisher();
+    return this.#publisher.publish(channel, data, options);
+  }
+
+  /** Ends all subscriptions; what is not stored yet is rejected. */
+  close(): void {
+    this.#isClosed = true;
+    for (const hub of this.#hubs) hub.close();
+    this.#events.close();
+    (this.#publisher ??= this.#makePublisher()).close();
+  }
+
+  #hubFor(channel: string): Hub {
+    let hub = this.#hubs.find((one) => one.hasRoomFor(channel));
+    if (hub === undefined) {
+      hub = new Hub(this.#linkOf(`${this.#url}/ws/broadcast?channel=`), this.#events);
+      this.#hubs.push(hub);
+    }
+    if (this.#isClosed) hub.close();
+    return hub;
+  }
+
+  #makePublisher(): Publisher {
+    const { publishUrl, maxQueued = MAX_QUEUED } = this.#options;
+    const base = publishUrl === undefined ? this.#url : baseOf(publishUrl);
+    return new Publisher(this.#linkOf(`${base}/ws/manager`), { maxQueued });
+  }
+
+  #linkOf(url: string): Where {
+    const { token, WebSocket } = this.#options;
+    return { url, token, WebSocket };
+  }
+}
+
+function listen<Data>(subscription: Subscription<Data>, { onMessage }: ListenOptions<Data>): void {
+  const run = async (): Promise<void> => {
+    for await (const message of subscription) {
+      const done = onMessage(message);
+      if (done !== undefined) await done;
+    }
+  };
+  // Told by `onState`, as every end is.
+  run().catch((error: Error) => subscription.end(error));
+}
+
+/** With a scheme of WebSockets, and nothing behind the host but a path without its last slash. */
+function baseOf(url: string): string {
+  return new URL(url, host.location?.href).href
+    .replace(/^http/, 'ws')
+    .replace(/[?#].*$/, '')
+    .replace(/\/$/, '');
+}

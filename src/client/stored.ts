@@ -1,0 +1,24 @@
+/** A cursor kept in `localStorage`, so that a page goes on where it was on its last visit. */
+import { host } from './host.ts';
+import type { CursorStore } from './message.ts';
+
+/** Writing it for each of a thousand messages a second would cost more than they do. */
+const SAVE_MS = 250;
+
+/** For `after`: where the last visit ended; a first visit begins with what comes from then on. */
+export function stored(key: string): CursorStore {
+  let waiting: string | null = null;
+  const write = (): void => {
+    if (waiting !== null) host.localStorage?.setItem(key, waiting);
+    waiting = null;
+  };
+  // A page that goes has no time for timers.
+  host.addEventListener?.('pagehide', write);
+  return {
+    load: () => host.localStorage?.getItem(key) ?? null,
+    save: (cursor) => {
+      if (waiting === null) setTimeout(write, SAVE_MS);
+      waiting = cursor;
+    },
+  };
+}

@@ -1,0 +1,179 @@
+/**
+ * One subscription: a cursor, and what was received and is not taken yet. It outlives connections: whenever it is asked
+ * for again it goes on after its cursor, and what it had already is dropped.
+ *
+ *   connecting ──subscribed──▶ live ──buffer full──▶ paused ──half of it taken──▶ connecting
+ *   any ──unsubscribed, refused, failed──▶ ended
+ */
+import { type Gap, GapError, RiverError } from './error.ts';
+import type { Frame } from './link.ts';
+import {
+  bytesOf,
+  type CursorStore,
+  isNoLater,
+  type Message,
+  type SubscribeOptions,
+  type SubscriptionState,
+} from './message.ts';
+
+const BUFFER = 1000;
+
+/** What a subscription needs of the connection that carries it. */
+export interface Carrier {
+  /** Asks for it, from where it stands. */
+  join(subscription: Subscription<unknown>): void;
+  leave(subscription: Subscription<unknown>): void;
+  /** It has ended. */
+  gone(subscription: Subscription<unknown>): void;
+}
+
+type Item<Data> = Message<Data> | { readonly gap: Gap };
+
+export class Subscription<Data> implements AsyncIterable<Message<Data>> {
+  readonly channel: string;
+  state: SubscriptionState = 'connecting';
+  readonly #options: SubscribeOptions<Data>;
+  readonly #carrier: Carrier;
+  readonly #store: CursorStore | null;
+  /** Of the last message received. */
+  #cursor: string | null;
+  #last: { readonly epoch: string | null; readonly id: string } | null = null;
+  #items: Item<Data>[] = [];
+  #error: Error | null = null;
+  #wake: (() => void) | null = null;
+  #isTaken = false;
+
+  constructor(channel: string, options: SubscribeOptions<Data>, carrier: Carrier) {
+    const { after } = options;
+    this.channel = channel;
+    this.#options = options;
+    this.#carrier = carrier;
+    this.#store = typeof after === 'object' ? after : null;
+    this.#cursor = typeof after === 'object' ? after.load() : null;
+  }
+
+  /** Where it goes on: the cursor of the last message received, else where it was told to start. */
+  get after(): string | undefined {
+    const { after } = this.#options;
+    return this.#cursor ?? (typeof after === 'string' ? after : undefined);
+  }
+
+  /** What is received and not taken yet is gone. Idempotent. */
+  unsubscribe(): void {
+    this.#items = [];
+    this.end(null);
+  }
+
+  /** A frame of the server about this channel. */
+  take(frame: Frame): void {
+    if (this.state === 'ended') return;
+    if (frame.type === 'subscribed') this.#joined(frame);
+    else if (this.state !== 'live') return;
+    else if (frame.type === 'messages') this.#receive(frame);
+    else if (frame.type === 'gap') this.#meet(frame);
+    else if (frame.type === 'cursor') this.#cursor = frame.cursor ?? this.#cursor;
+  }
+
+  /** The connection is gone: it will be asked for again. */
+  lost(): void {
+    if (this.state === 'live') this.#become('connecting');
+  }
+
+  end(error: Error | null): void {
+    if (this.state === 'ended') return;
+    this.#error = error;
+    this.#carrier.gone(this);
+    this.#become('ended');
+    this.#wake?.();
+  }
+
+  /** Once only: what one reader takes another does not get. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message<Data>, void, undefined> {
+    if (this.#isTaken) throw new RiverError('bad_request', 'this subscription has a reader already');
+    this.#isTaken = true;
+    try {
+      for (;;) {
+        const item = this.#items.shift();
+        if (item === undefined) {
+          if (this.state === 'ended') break;
+          await new Promise<void>((resolve) => (this.#wake = resolve));
+          continue;
+        }
+        this.#resume();
+        if ('gap' in item) this.#tell(item.gap);
+        else {
+          yield await this.#checked(item);
+          // It is taken when the next one is asked for.
+          this.#store?.save(item.cursor);
+        }
+      }
+      if (this.#error !== null) throw this.#error;
+    } catch (error) {
+      this.end(error as Error);
+      throw error;
+    } finally {
+      this.unsubscribe();
+    }
+  }
+
+  #joined({ cursor = null, epoch = null }: Frame): void {
+    // Whoever began with `latest` has from here on something to lose.
+    this.#cursor = cursor;
+    if (this.#last !== null && this.#last.epoch === null) this.#last = { ...this.#last, epoch };
+    this.#become('live');
+  }
+
+  #receive({ epoch = null, messages = [] }: Frame): void {
+    for (const { id, data, data64 } of messages) {
+      const last = this.#last;
+      if (last !== null && last.epoch === epoch && isNoLater(id, last.id)) continue;
+      this.#last = { epoch, id };
+      this.#cursor = epoch === null ? id : `${id}@${epoch}`;
+      const content = (data64 === undefined ? data : bytesOf(data64)) as Data;
+      const time = Number(id.slice(0, id.indexOf('-')));
+      this.#put({ channel: this.channel, id, epoch, data: content, cursor: this.#cursor, time });
+      if (this.state !== 'live') return;
+    }
+  }
+
+  #meet({ reason = 'reset', lost = null, cursor }: Frame): void {
+    this.#cursor = cursor ?? this.#cursor;
+    if (reason === 'reset') this.#last = null;
+    this.#put({ gap: { channel: this.channel, reason, lost, cursor: this.#cursor ?? '' } });
+  }
+
+  #put(item: Item<Data>): void {
+    this.#items.push(item);
+    this.#wake?.();
+    // A browser cannot pause a WebSocket: what does not fit is asked for again when it does.
+    if (this.#items.length < (this.#options.buffer ?? BUFFER)) return;
+    this.#become('paused');
+    this.#carrier.leave(this);
+  }
+
+  #resume(): void {
+    if (this.state !== 'paused' || this.#items.length > (this.#options.buffer ?? BUFFER) / 2) return;
+    this.#become('connecting');
+    this.#carrier.join(this);
+  }
+
+  #tell(gap: Gap): void {
+    if (this.#options.onGap === undefined) throw new GapError(gap);
+    this.#options.onGap(gap);
+  }
+
+  async #checked(message: Message<Data>): Promise<Message<Data>> {
+    const { schema } = this.#options;
+    if (schema === undefined) return message;
+    const checked = await schema['~standard'].validate(message.data);
+    if (checked.issues === undefined) return { ...message, data: checked.value };
+    const why = checked.issues.map(({ message: text }) => text).join('; ');
+    throw new RiverError('invalid', `message ${message.id} of ${this.channel}: ${why}`);
+  }
+
+  #become(state: SubscriptionState): void {
+    if (state === this.state) return;
+    this.state = state;
+    this.#options.onState?.(state, this.#error);
+  }
+}
