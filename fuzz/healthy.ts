@@ -52,14 +52,14 @@ export class Healthy {
         v1.send(JSON.stringify({ type: 'publish', ref, data: text })),
       ),
       healthy.#publish('sse', (text) => healthy.#post(text)),
-    ]);
+    ]).catch((error: unknown) => healthy.#accuse(`publishing failed: ${String(error)}`));
     return healthy;
   }
 
   /** Stops publishing, waits for what is on its way, and leaves. */
   async end(): Promise<HealthyResult> {
     this.#isOver = true;
-    await this.#publishing.catch((error: unknown) => this.#accuse(`publishing failed: ${String(error)}`));
+    await this.#publishing;
     const deadline = performance.now() + END_MS;
     while (this.#missing().length > 0 && performance.now() < deadline) await delay(5);
     for (const missing of this.#missing()) this.#accuse(missing);

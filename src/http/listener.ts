@@ -10,6 +10,7 @@ import type { Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { background } from '../background.ts';
+import { Pace } from '../broadcaster/pace.ts';
 import type { Clock } from '../clock.ts';
 import type { HttpConfig, LimitsConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
@@ -23,8 +24,10 @@ import { createSecureServer, cutAll, replacePair } from './secure-server.ts';
 import { securityHeaders, securityLines } from './security-headers.ts';
 
 /** How often half-sent requests are looked for, and the part of their time that may be late. */
-const MAX_CHECK_MS = 500;
+const MAX_CHECK_MS = 100;
 const CHECKS_PER_TIMEOUT = 5;
+/** Thousands that came together are late together: so many are refused in a turn of the event loop. */
+const LATE_A_TURN = 20;
 const TOO_MANY_HEADERS = 431;
 /** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -140,7 +143,8 @@ function socketsOf(server: Server): Promise<number> {
 const answering = new WeakMap<Socket, Set<ServerResponse>>();
 
 function makeServer(options: ListenOptions, certificate: Certificate | null): Server {
-  const { routes, doors, isStreaming, limits, refused } = options;
+  const { routes, doors, isStreaming, limits, refused, logger } = options;
+  const late = new Pace(LATE_A_TURN);
   const { handshakeTimeoutMs, requestTimeoutMs, maxHeaders, maxHeaderBytes } = limits;
   const hasTooManyHeaders = ({ rawHeaders }: IncomingMessage): boolean => {
     const isTooMany = rawHeaders.length > 2 * maxHeaders;
@@ -172,9 +176,15 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
   server.on('drop', () => refused('sockets'));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === LATE && isStreaming(socket)) return;
-    if (error.code === LATE) refused(answering.has(socket) ? 'request_time' : 'handshake_time');
     if (error.code === OVERFLOW) refused('headers');
-    refuseBroken(error, socket);
+    if (error.code !== LATE) {
+      refuseBroken(error, socket);
+      return;
+    }
+    refused(answering.has(socket) ? 'request_time' : 'handshake_time');
+    const turn = late.step();
+    if (turn === null) refuseBroken(error, socket);
+    else background('refusing who took too long', refuseIn(turn, error, socket), logger);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
@@ -224,6 +234,11 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
     }
     socket.destroy(error);
   }
+}
+
+async function refuseIn(turn: Promise<void>, error: NodeJS.ErrnoException, socket: Socket): Promise<void> {
+  await turn;
+  refuseBroken(error, socket);
 }
 
 function endBehind(response: ServerResponse, socket: Socket): void {
