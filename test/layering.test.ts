@@ -48,6 +48,7 @@ const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   'node:https': ['http/'],
   zod: ['config.ts', 'config/'],
   jose: ['http/', 'cli/'],
+  react: ['client/react.ts'],
   '@opentelemetry/api': ['tracing.ts'],
   pino: ['logger.ts'],
   'pino-pretty': ['logger.ts'],
