@@ -1,6 +1,6 @@
 # What one does with a checkout. `make` alone lists it. The work itself is in the npm scripts.
 .DEFAULT_GOAL := help
-.PHONY: help mod build run mock test check bench bench-peers chaos fuzz clean-stream
+.PHONY: help mod build run mock test docs-test check bench bench-peers chaos fuzz clean-stream
 
 # The first port must be free; for the others a taken one is a warning.
 PORT ?= 3000,8080
@@ -47,6 +47,10 @@ mock: build ## The same server with its log in memory: nothing is kept
 test: mod ## Run all tests; installs redis-server, nginx, haproxy, strace, chromium and promtool when they are missing
 	@scripts/ensure-tools.sh
 	@npm test --silent -- $(ARGS)
+
+docs-test: mod ## Run every block of the documents, those in Python and Go too, where these are installed
+	@scripts/ensure-tools.sh
+	@npm run --silent docs:test
 
 check: mod ## Everything that must be green before a commit: lint, format, docs, package, tests with coverage
 	@scripts/ensure-tools.sh

@@ -9,7 +9,7 @@ const FILE = 'docs/configuration.md';
 
 const INTRODUCTION = `# Configuration
 
-<!-- Written by scripts/write-config-docs.mjs from src/config.ts. Change it there, then \`npm run docs\`. -->
+<!-- Written by scripts/write-config-docs.mjs from src/config.ts. Change it there, then \`npm run docs:config\`. -->
 
 Each setting has an environment variable and a flag of \`rivercast serve\`. The flag wins; an empty variable counts
 as absent. A value that is not allowed, an unknown flag, or settings that contradict each other stop the start with
@@ -28,7 +28,7 @@ const text = [INTRODUCTION, ...sections.map(describeSection)].join('\n');
 
 if (process.argv.includes('--check')) {
   if (readOrEmpty() !== text) {
-    console.error(`${FILE} is not up to date: run \`npm run docs\`.`);
+    console.error(`${FILE} is not up to date: run \`npm run docs:config\`.`);
     process.exit(1);
   }
 } else {

@@ -39,9 +39,14 @@ export class BrowserPage implements AsyncDisposable {
 }
 
 /** As a page would load it: one script, minified. */
-export async function bundle(script: string, format: 'iife' | 'esm' = 'iife'): Promise<string> {
+export async function bundle(
+  script: string,
+  format: 'iife' | 'esm' = 'iife',
+  loader: 'ts' | 'tsx' = 'ts',
+): Promise<string> {
   const { outputFiles } = await build({
-    stdin: { contents: script, resolveDir: process.cwd(), loader: 'ts' },
+    stdin: { contents: script, resolveDir: process.cwd(), loader },
+    jsx: 'automatic',
     bundle: true,
     minify: true,
     write: false,
