@@ -4,7 +4,7 @@
  * specific one counts: the name itself, else the longest prefix.
  */
 
-const CHANNEL_PATTERN = /^[A-Za-z0-9_.:-]{1,128}$/;
+export const CHANNEL_PATTERN: RegExp = /^[A-Za-z0-9_.:-]{1,128}$/;
 
 /** The grammar in words, for who got it wrong. */
 export const CHANNEL_RULE = '1 to 128 characters of A-Z a-z 0-9 _ . : -';

@@ -162,6 +162,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
       defaultChannel: config.log.stream,
       lingerMs: config.http.lingerMs,
     },
+    contracts: { role, policy: config.http },
     ops: { ...guarded, observer, metrics: config.observability.metrics },
     doorPaths: doors.paths,
     banner: banner(config),
@@ -301,6 +302,7 @@ function banner({ role, log }: Config): string {
     ...(role === 'manager' ? [] : ['history:   GET /api/channels/{channel}/messages?after=&limit=']),
     'health:    GET /healthz, GET /readyz',
     'numbers:   GET /metrics, GET /api/stats, GET /api/subscribers',
+    'contracts: GET /api/openapi.json, /api/asyncapi.json, /api/postman.json',
     `default channel: ${log.stream}`,
   ];
   return `${doors.join('\n')}\n`;

@@ -44,6 +44,7 @@ const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['log/'],
   ws: ['http/'],
   fastify: ['http/'],
+  '@fastify/swagger': ['http/contracts/'],
   'node:http': ['http/'],
   'node:https': ['http/'],
   zod: ['config.ts', 'config/'],

@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
+import { type ContractsOptions, registerContracts } from './contracts/contracts.ts';
 import { type OpsOptions, registerOps } from './ops/routes.ts';
 import { isEncrypted } from './outflow.ts';
 import { type Problem, sendProblem } from './problem.ts';
@@ -18,6 +19,7 @@ export interface RoutesOptions {
   readonly readiness: Readiness;
   readonly api: ApiOptions;
   readonly sse: SseOptions;
+  readonly contracts: ContractsOptions;
   /** Null: it tells nothing about itself. */
   readonly ops: OpsOptions | null;
   /** Where this process opens WebSockets. */
@@ -43,6 +45,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
     done();
   });
 
+  registerContracts(app, options.contracts);
   app.get('/', async (_request, reply) => reply.type('text/plain; charset=utf-8').send(options.banner));
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {

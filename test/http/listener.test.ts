@@ -75,6 +75,7 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
       lingerMs: 0,
     },
     ops: null,
+    contracts: { role: 'manager', policy: config.http },
     doorPaths: [],
     banner: '',
   });
