@@ -42,7 +42,8 @@ const LEAVES = [
 const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['log/'],
   lmdb: ['log/'],
-  ws: ['http/'],
+  // A command passes its class to the client, which has none of its own: Node has one since 22 only.
+  ws: ['http/', 'cli/'],
   fastify: ['http/'],
   '@fastify/swagger': ['http/contracts/'],
   'node:http': ['http/'],

@@ -2,8 +2,9 @@
 import { type Command, Option } from 'commander';
 import { SETTINGS, type Setting } from '../config.ts';
 
-export function addSettings(command: Command): Command {
-  for (const setting of SETTINGS) command.addOption(toOption(setting));
+/** `isHidden`: they are taken, and not listed by `--help`. */
+export function addSettings(command: Command, isHidden = false): Command {
+  for (const setting of SETTINGS) command.addOption(toOption(setting).hideHelp(isHidden));
   return command;
 }
 

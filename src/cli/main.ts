@@ -3,8 +3,8 @@
  * The command line. Signals, exit codes and everything written to a terminal live in this folder; the rest of
  * the program returns values and throws.
  *
- * Exit codes: 0 stopped, or done, as asked; 1 could not start, or could not go on, or was refused; 2 wrong flag or
- * setting; 130 a second Ctrl-C.
+ * Exit codes: 0 stopped, or done, as asked; 1 could not start, or could not go on, or was refused, in whole or in part; 2 wrong
+ * flag or setting; 130 ended by Ctrl-C, 143 by SIGTERM.
  */
 import { Command, CommanderError, Option } from 'commander';
 import { redactText } from '../config/values.ts';
@@ -13,11 +13,21 @@ import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { VERSION } from '../version.ts';
 import { type ApiKeyFlags, makeKey } from './api-key.ts';
+import { addBench } from './bench.ts';
+import { addChannels, addInfo } from './channels.ts';
+import { addCompletion } from './completion.ts';
+import { addDoctor } from './doctor.ts';
+import { addExamples } from './examples.ts';
+import { addExport } from './export.ts';
 import { addSettings } from './flags.ts';
+import { addImport } from './import.ts';
 import { addPermissions } from './permissions.ts';
-import { serve } from './serve.ts';
+import { addPublish } from './publish.ts';
+import { addServer } from './remote.ts';
+import { nearest } from './suggest.ts';
+import { addTail } from './tail.ts';
 import { mintToken, type TokenFlags } from './token.ts';
-import { DEFAULT_URL, type TrimAsk, trim } from './trim.ts';
+import { type TrimFlags, trim } from './trim.ts';
 
 const EXAMPLES = `
 Examples:
@@ -25,9 +35,12 @@ Examples:
   $ rivercast --port 3000,8080 --log-level debug
   $ rivercast --store memory                          nothing kept: for trying things out
   $ REDIS_URL=redis://127.0.0.1:6379 rivercast        messages kept in a Redis Stream
-  $ rivercast trim scores --before -2h                removes what is older than two hours
+  $ rivercast tail                                    prints what is published from now on
+  $ rivercast publish local-q 'hello'                 publishes to the default channel
+  $ tail -F access.log | rivercast publish logs       publishes each line that comes
+  $ rivercast doctor                                  looks whether this machine is ready
 
-All settings: rivercast serve --help
+All settings: rivercast serve --help. More of a command: rivercast tail --help.
 `;
 
 const SETTINGS_NOTE = `
@@ -36,20 +49,18 @@ and so do times (500ms, 30s, 5m, 12h, 7d). Give REDIS_URL in the environment whe
 can be seen by every user of the machine.
 `;
 
-const TOKEN_EXAMPLES = `
-Without a permission it may publish and subscribe everywhere.
+const TOKEN_NOTE = `Without a permission it may publish and subscribe everywhere. AUTH_HS256_SECRET is as for the server, for example the
+output of: openssl rand -base64 48`;
 
-Examples:
-  $ export AUTH_HS256_SECRET=$(openssl rand -base64 48)
-  $ rivercast token
-  $ rivercast token --subject ann --subscribe 'scores:*' --publish chat --expires 15m
-`;
+const TOKEN_EXAMPLES = [
+  'rivercast token',
+  "rivercast token --subject ann --subscribe 'scores:*' --publish chat --expires 15m",
+];
 
-const API_KEY_EXAMPLES = `
-Examples:
-  $ rivercast api-key backend --publish '*' --file keys.json
-  $ rivercast api-key prometheus --admin '*' --file keys.json
-`;
+const API_KEY_EXAMPLES = [
+  "rivercast api-key backend --publish '*' --file keys.json",
+  "rivercast api-key prometheus --admin '*' --file keys.json",
+];
 
 let logger: Logger | null = null;
 
@@ -90,7 +101,15 @@ function buildProgram(): Command {
     })
     .exitOverride()
     .addHelpText('after', EXAMPLES);
+  const add = [
+    ...[addServe, addPublish, addTail, addChannels, addInfo, addTrim, addExport, addImport],
+    ...[addToken, addApiKey, addDoctor, addBench, addCompletion],
+  ];
+  for (const one of add) one(program);
+  return program;
+}
 
+function addServe(program: Command): void {
   const command = program
     .command('serve', { isDefault: true })
     .description('run the server (what happens without a command)')
@@ -98,37 +117,36 @@ function buildProgram(): Command {
   // The default command is also what a misspelt one arrives at.
   addSettings(command.allowExcessArguments()).action(async (flags: Record<string, unknown>) => {
     const [unknown] = command.args;
-    if (unknown !== undefined) {
-      throw new StartError(`there is no command ${JSON.stringify(unknown)}. See rivercast --help.`, 2);
-    }
+    if (unknown !== undefined) throw noCommand(unknown, program);
     const config = loadConfig({ flags });
     logger = createLogger({ level: config.logLevel });
+    // The other commands need no server, and start in a fraction of the time without it.
+    const { serve } = await import('./serve.ts');
     exit(await serve(config, logger, exit));
   });
-  addTrim(program);
-  addToken(program);
-  addApiKey(program);
-  return program;
+}
+
+function noCommand(word: string, program: Command): StartError {
+  const names = program.commands.map((command) => command.name());
+  const meant = nearest(word, names);
+  const hint = meant === null ? 'See rivercast --help.' : `Did you mean rivercast ${meant}?`;
+  return new StartError(`there is no command ${JSON.stringify(word)}. ${hint}`, 2);
 }
 
 function addTrim(program: Command): void {
-  program
+  const command = program
     .command('trim <channel>')
     .description('remove the oldest messages of a channel, through a running server')
     .requiredOption(
       '--before <id or time>',
       'what lies before this is removed: an id, a time, -2h, last:1000',
-    )
-    .showHelpAfterError('rivercast: for example: rivercast trim scores --before -2h')
-    .addOption(new Option('--url <url>', 'the server').env('RIVERCAST_URL').default(DEFAULT_URL))
-    .addOption(
-      new Option('--token <token>', 'what it asks for, if it does: a token or an API key').env(
-        'RIVERCAST_TOKEN',
-      ),
-    )
-    .action(async (channel: string, flags: Omit<TrimAsk, 'channel'>) => {
-      process.stdout.write(`${await trim({ channel, ...flags })}\n`);
-    });
+    );
+  addExamples(addServer(command), [
+    'rivercast trim scores --before -2h',
+    'rivercast trim scores --before last:1000',
+  ]).action(async (channel: string, flags: TrimFlags) => {
+    process.stdout.write(`${await trim(channel, flags)}\n`);
+  });
 }
 
 function addToken(program: Command): void {
@@ -139,9 +157,8 @@ function addToken(program: Command): void {
     .option('--subject <name>', 'who it is for: the claim sub')
     .option('--expires <time>', 'for how long it is good', '1h')
     .addOption(new Option('--audience <name>', 'the claim aud').env('AUTH_AUDIENCE'))
-    .addOption(new Option('--issuer <name>', 'the claim iss').env('AUTH_ISSUER'))
-    .addHelpText('after', TOKEN_EXAMPLES);
-  addPermissions(command).action(async (flags: TokenFlags) => {
+    .addOption(new Option('--issuer <name>', 'the claim iss').env('AUTH_ISSUER'));
+  addExamples(addPermissions(command), TOKEN_EXAMPLES, TOKEN_NOTE).action(async (flags: TokenFlags) => {
     process.stdout.write(`${await mintToken(flags)}\n`);
   });
 }
@@ -151,9 +168,8 @@ function addApiKey(program: Command): void {
     .command('api-key <name>')
     .description('make a key for a program that has no token; the server keeps its hash')
     .option('--expires <time>', 'for how long it is good; for good unless told')
-    .addOption(new Option('--file <path>', 'the file to add it to').env('API_KEYS_FILE'))
-    .addHelpText('after', API_KEY_EXAMPLES);
-  addPermissions(command).action((name: string, flags: ApiKeyFlags) => {
+    .addOption(new Option('--file <path>', 'the file to add it to').env('API_KEYS_FILE'));
+  addExamples(addPermissions(command), API_KEY_EXAMPLES).action((name: string, flags: ApiKeyFlags) => {
     const { key, note } = makeKey(name, flags);
     process.stdout.write(`${key}\n`);
     process.stderr.write(`${note}\n`);

@@ -37,7 +37,7 @@ test('an unknown flag is one line and exit code 2', async (t) => {
 test('an unknown command is one line and exit code 2', async (t) => {
   const result = await runCli(t, { args: ['srve'] });
   assert.equal(result.code, 2);
-  assert.equal(result.stderr, 'rivercast: there is no command "srve". See rivercast --help.\n');
+  assert.equal(result.stderr, 'rivercast: there is no command "srve". Did you mean rivercast serve?\n');
 });
 
 test('a flag without its value is one line and exit code 2', async (t) => {

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -11,6 +12,8 @@ export interface CliOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** What it reads from stdin; `open`: what the test writes to its stdin. Nothing unless told. */
+  readonly input?: string | Buffer | { readonly open: true };
   /** What node runs instead of the built file itself. */
   readonly main?: string;
   /** The command that runs node, such as one that sets a limit. */
@@ -42,9 +45,12 @@ export function startCli(t: TestContext, options: CliOptions): RunningCli {
   const child = spawn(command, [...args, options.main ?? MAIN, ...(options.args ?? [])], {
     cwd: options.cwd,
     env: { PATH, ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }), ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  }) as ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
   t.after(() => child.kill('SIGKILL'));
+  // A command may end before it has read everything.
+  child.stdin?.on('error', () => undefined);
+  if (typeof options.input === 'string' || Buffer.isBuffer(options.input)) child.stdin?.end(options.input);
 
   const lines: string[] = [];
   const waiting = new Set<() => void>();

@@ -1,0 +1,201 @@
+/**
+ * `rivercast publish`: messages from the command line or from stdin, each acknowledged. They go through the client, so
+ * they outlast restarts of the server and are stored once; stdin is read no faster than they are stored.
+ */
+import { isUtf8 } from 'node:buffer';
+import { fstatSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import type { Command } from 'commander';
+import { parseTime } from '../config/values.ts';
+import { StartError } from '../errors.ts';
+import { addExamples } from './examples.ts';
+import { MAX_QUEUED, Outbox, type Outgoing } from './outbox.ts';
+import { Output } from './output.ts';
+import { LINE_END, NUL, Records } from './records.ts';
+import {
+  addDefaultChannel,
+  addServer,
+  checkChannel,
+  mustBeThere,
+  remoteOf,
+  riverOf,
+  type ServerFlags,
+} from './remote.ts';
+import { counted, say, showProgress } from './terminal.ts';
+
+interface PublishFlags extends ServerFlags {
+  readonly stream: string;
+  readonly json?: boolean;
+  readonly null?: boolean;
+  readonly ids?: boolean;
+  readonly wait?: boolean;
+  /** `30s`. */
+  readonly timeout?: string;
+}
+
+/** What is typed is expected to come back; what a pipe brings waits as long as it must. */
+const TYPED_TIMEOUT_MS = 30_000;
+
+const CARRIAGE_RETURN = 13;
+
+const NOTE = `Data that begins with a dash comes after --. Without data, stdin is read: a message a line, until its end. What is not
+UTF-8 is published as binary. Ctrl-C ends the reading; what was read is stored first.`;
+
+const EXAMPLES = [
+  "rivercast publish scores 'hello'",
+  'rivercast publish scores --json \'{"home":1,"away":0}\'',
+  'tail -F access.log | rivercast publish logs',
+  "jq -c '.[]' events.json | rivercast publish events --json",
+  'find . -print0 | rivercast publish files -0 --ids',
+];
+
+export function addPublish(program: Command): void {
+  const command = program
+    .command('publish [channel] [data...]')
+    .description('publish messages: those named, or the lines of stdin')
+    .option('--json', 'each is JSON: a line of it, or an argument')
+    .option('-0, --null', 'messages on stdin end with a NUL, not with a line')
+    .option('--ids', 'print the id of each message that is stored')
+    .option('--wait', 'also for a server that is not there yet')
+    .option('--timeout <time>', 'give up when nothing is acknowledged for so long');
+  addExamples(addServer(addDefaultChannel(command)), EXAMPLES, NOTE).action(
+    async (channel: string | undefined, data: readonly string[], flags: PublishFlags) => {
+      process.exitCode = await publish(channel ?? flags.stream, data, flags);
+    },
+  );
+}
+
+/** Resolves with the exit code: 0 when all of them are stored. Rejects with StartError. */
+async function publish(channel: string, data: readonly string[], flags: PublishFlags): Promise<number> {
+  checkChannel(channel);
+  const timeoutMs = timeoutOf(flags, data.length > 0 ? TYPED_TIMEOUT_MS : 0);
+  const typed = data.map((text, i) =>
+    outgoing(Buffer.from(text), { channel, noun: 'argument', place: i + 1 }, flags),
+  );
+  const wrong = typed.find((one) => 'wrong' in one);
+  if (wrong !== undefined) throw new StartError(`${wrong.name}: ${wrong.wrong}`, 2);
+  const remote = remoteOf(flags);
+  if (flags.wait !== true) await mustBeThere(remote, '/ws/manager');
+
+  const output = new Output();
+  const river = riverOf(remote, MAX_QUEUED + 1);
+  const stored = flags.ids === true ? (id: string) => void output.write(`${id}\n`) : undefined;
+  using outbox = new Outbox(river, { timeoutMs, stored });
+  let stopped: NodeJS.Signals | null = null;
+  try {
+    for (const one of typed) if ('data' in one) await outbox.send(one);
+    if (data.length === 0) stopped = await publishAll(process.stdin, outbox, { channel, flags });
+    await outbox.settled();
+  } finally {
+    await output.flush();
+    river.close();
+  }
+  if (process.stderr.isTTY) say(summaryOf(outbox));
+  if (outbox.failed > 0) return 1;
+  return stopped === null ? 0 : stopped === 'SIGINT' ? 130 : 143;
+}
+
+function timeoutOf({ timeout }: PublishFlags, otherwise: number): number {
+  if (timeout === undefined) return otherwise;
+  const ms = parseTime(timeout);
+  if (ms > 0) return ms;
+  throw new StartError(`--timeout takes a time such as 30s or 5m: ${JSON.stringify(timeout)} is none`, 2);
+}
+
+export function summaryOf({ stored, failed }: Outbox): string {
+  return `${counted(stored, 'message')} stored${failed === 0 ? '' : `, ${failed} not`}`;
+}
+
+/** Resolves with the signal that ended the reading, or null at the end of the input. */
+async function publishAll(
+  input: Readable & { readonly fd?: number; readonly isTTY?: boolean },
+  outbox: Outbox,
+  { channel, flags }: { readonly channel: string; readonly flags: PublishFlags },
+): Promise<NodeJS.Signals | null> {
+  if (input.isTTY === true) say('a message a line; Ctrl-D ends');
+  const noun = flags.null === true ? 'message' : 'line';
+  const records = new Records(flags.null === true ? NUL : LINE_END);
+  const sendAll = async (found: Iterable<Buffer>): Promise<void> => {
+    for (const record of found) {
+      const one = outgoing(record, { channel, noun, place: records.count }, flags);
+      if ('wrong' in one) outbox.complain(one.name, one.wrong);
+      else if (one.data !== undefined) await outbox.send(one);
+    }
+  };
+  return readAll(input, { records, sendAll, outbox });
+}
+
+export interface Reading {
+  readonly records: Records;
+  readonly sendAll: (found: Iterable<Buffer>) => Promise<void>;
+  readonly outbox: Outbox;
+}
+
+/** Reads to the end, or until a signal says that it is enough. */
+export async function readAll(
+  input: Readable & { readonly fd?: number },
+  { records, sendAll, outbox }: Reading,
+): Promise<NodeJS.Signals | null> {
+  const size = sizeOf(input.fd);
+  const hide = showProgress({
+    done: () => outbox.stored,
+    share: () => (size === null ? null : records.bytes / size),
+  });
+  let stopped: NodeJS.Signals | null = null;
+  // A second one ends the process as it would have without this.
+  const stop = (signal: NodeJS.Signals): void => {
+    stopped = signal;
+    input.destroy();
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  try {
+    for await (const chunk of input) await sendAll(records.push(chunk as Buffer));
+    await sendAll(records.end());
+    await outbox.settled();
+  } catch (error) {
+    // What ends the reading by force is told as an error.
+    if (stopped === null) throw error;
+    await outbox.settled();
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    hide();
+  }
+  return stopped;
+}
+
+/** Of a file; null: nobody knows how much will come. */
+function sizeOf(fd: number | undefined): number | null {
+  try {
+    const stats = fd === undefined ? null : fstatSync(fd);
+    return stats?.isFile() === true && stats.size > 0 ? stats.size : null;
+  } catch {
+    return null;
+  }
+}
+
+type Unfit = { readonly name: string; readonly wrong: string };
+
+interface Origin {
+  readonly channel: string;
+  readonly noun: string;
+  readonly place: number;
+}
+
+/** `data` undefined: there is nothing in it to send. */
+function outgoing(record: Buffer, { channel, noun, place }: Origin, flags: PublishFlags): Outgoing | Unfit {
+  const bytes = record.length;
+  const name = `${noun} ${place}`;
+  const made = (data: unknown): Outgoing => ({ channel, data, bytes, place, name });
+  if (flags.json === true) {
+    const text = record.toString();
+    if (text.trim() === '') return made(undefined);
+    try {
+      return made(JSON.parse(text));
+    } catch (error) {
+      return { name, wrong: `no JSON: ${(error as Error).message}` };
+    }
+  }
+  if (!isUtf8(record)) return made(record);
+  const isEndedByReturn = noun === 'line' && record[bytes - 1] === CARRIAGE_RETURN;
+  return made(record.toString('utf8', 0, isEndedByReturn ? bytes - 1 : bytes));
+}
