@@ -15,6 +15,8 @@ const documents = [
 /** Upper-case words with an underscore that are no settings: constants of other programs, and such. */
 const NOT_SETTINGS = new Set([
   'NODE_ENV',
+  'RIVERCAST_TOKEN',
+  'RIVERCAST_URL',
   'NODE_EXTRA_CA_CERTS',
   'NODE_V8_COVERAGE',
   'NO_COLOR',
