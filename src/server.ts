@@ -231,10 +231,19 @@ function publishingOf(
   manager: Manager,
   shared: Callers & { readonly tracing: Tracing },
 ): Publishing {
-  const { rates, incomplete, refused, tracing } = shared;
+  const { rates, guests, incomplete, refused, tracing } = shared;
   const { idleTimeoutMs } = config.http;
   const { maxMessageBytes } = config.manager;
-  return new Publishing({ manager, rates, maxMessageBytes, idleTimeoutMs, incomplete, refused, tracing });
+  return new Publishing({
+    manager,
+    rates,
+    guests,
+    maxMessageBytes,
+    idleTimeoutMs,
+    incomplete,
+    refused,
+    tracing,
+  });
 }
 
 async function stop(parts: Parts): Promise<boolean> {

@@ -21,6 +21,8 @@ export interface GuestLimits {
   readonly maxPerSubject: number;
 }
 
+const REVOKED = new RivercastError('unauthenticated', 'the API key is not valid any more');
+
 /** A connection that can be told to go. */
 export interface Dismissable {
   dismiss(code: ErrorCode, reason: string): void;
@@ -56,6 +58,8 @@ export class Guests {
     const { limits, access } = this.#options;
     const network = networkOf(address);
     const { subject } = grant;
+    // Its place in the log was looked up since it was let in, which may take a while.
+    if (access.isRevoked(grant)) throw REVOKED;
     if (isFull(this.#perAddress, network, limits.maxPerAddress)) {
       throw new RivercastError(
         'limit_reached',
@@ -79,6 +83,16 @@ export class Guests {
     return guest;
   }
 
+  /** A request that takes long: it is not counted, but its time ends as that of a connection. */
+  watch(grant: Grant, request: Dismissable): Guest {
+    const { access } = this.#options;
+    const guest = new Guest('', grant, access, () => this.#staying.delete(guest));
+    guest.stay(request);
+    this.#staying.add(guest);
+    if (access.isRevoked(grant)) guest.dismiss(REVOKED.code, REVOKED.message);
+    return guest;
+  }
+
   /** Regular work, about once a second: those whose time is over go. */
   tick(): void {
     const { access, clock } = this.#options;
@@ -88,7 +102,7 @@ export class Guests {
       const { expiresMs } = guest.grant;
       if (expiresMs !== null && expiresMs <= overMs) guest.dismiss('token_expired', 'the token has expired');
       else if (hasChanged && access.isRevoked(guest.grant)) {
-        guest.dismiss('unauthenticated', 'the API key is not valid any more');
+        guest.dismiss(REVOKED.code, REVOKED.message);
       }
     }
   }

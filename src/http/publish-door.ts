@@ -35,7 +35,7 @@ export interface Publishing {
 
 export class PublishDoor {
   readonly #options: PublishDoorOptions;
-  readonly #raw = new Map<Connection, string>();
+  readonly #raw = new Map<Connection, Publisher>();
   readonly #answered = new Map<Connection, V1Publisher>();
   /** Publishers that came. */
   readonly joined: Record<Publishing['format'], number> = { raw: 0, v1: 0 };
@@ -50,14 +50,14 @@ export class PublishDoor {
 
   /** Those who are there. */
   *publishers(): Generator<Publishing> {
-    for (const channel of this.#raw.values()) yield { format: 'raw', channel };
+    for (const { channel } of this.#raw.values()) yield { format: 'raw', channel };
     for (const { channel } of this.#answered.values()) yield { format: 'v1', channel };
   }
 
   /** `rate`: null where it may publish as fast as it can. */
   openRaw(connection: Connection, channel: string, rate: Rate | null): void {
     const publisher = new Publisher(this.#options.manager, channel, connection, rate);
-    this.#raw.set(connection, channel);
+    this.#raw.set(connection, publisher);
     this.joined.raw += 1;
     const user: ConnectionUser = {
       drained: () => undefined,
@@ -67,7 +67,10 @@ export class PublishDoor {
       },
       visit: () => null,
       receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
-      dismiss: (code, reason) => connection.close(ERRORS[code].close, reason),
+      dismiss: (code, reason) => {
+        connection.close(ERRORS[code].close, reason);
+        publisher.leave();
+      },
       closeReason: '',
     };
     connection.user = user;
@@ -107,7 +110,10 @@ export class PublishDoor {
    */
   async close(signal: AbortSignal): Promise<void> {
     const { close } = ERRORS.draining;
-    for (const connection of this.#raw.keys()) connection.close(close, STOPPING);
+    for (const [connection, publisher] of this.#raw) {
+      connection.close(close, STOPPING);
+      publisher.leave();
+    }
     for (const publisher of this.#answered.values()) publisher.dismiss('draining', STOPPING);
     const soon = AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]);
     await untilEmpty(this.#answered, soon);

@@ -51,6 +51,7 @@ async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<s
     manager,
     tracing: NO_TRACING,
     rates,
+    guests,
     maxMessageBytes: config.manager.maxMessageBytes,
     idleTimeoutMs: config.http.idleTimeoutMs,
     ...held,

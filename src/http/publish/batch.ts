@@ -89,7 +89,9 @@ export class Batch implements Submitter {
   /** What the body is not read for: its connection is full, or the answers are not taken. */
   #isHeld = false;
   #isUntaken = false;
-  #isLeaving = false;
+  /** What further lines are told. */
+  #leaving: Refusal | null = null;
+  #isDismissed = false;
   #isOver = false;
   #isAnswering = false;
   #tellTaken: () => void = () => undefined;
@@ -133,9 +135,15 @@ export class Batch implements Submitter {
     this.#settle(line, answerOf(refusalOf(error)));
   }
 
-  /** The server is stopping: what was submitted is answered as it fares, and what comes is refused. */
-  leave(): void {
-    this.#isLeaving = true;
+  /** What was submitted is answered as it fares, and what comes is refused. */
+  leave(why: Refusal, how: 'stopping' | 'dismissed' = 'stopping'): void {
+    this.#leaving ??= why;
+    if (how === 'dismissed') this.#isDismissed = true;
+  }
+
+  /** Whether its client may publish no more. */
+  get isDismissed(): boolean {
+    return this.#isDismissed;
   }
 
   /** No more is read; the answer ends with that to the last line that was. */
@@ -189,10 +197,7 @@ export class Batch implements Submitter {
 
   #take(bytes: Buffer): void {
     if (isBlank(bytes)) return;
-    if (this.#isLeaving) {
-      this.#answerLine({ code: 'draining', detail: 'this server is stopping; send this again' });
-      return;
-    }
+    if (this.#leaving !== null) return this.#answerLine(this.#leaving);
     const entry = this.#entryOf(bytes);
     if (entry === null) this.#answerLine(NO_OBJECT);
     else if (entry.type === 'wrong') this.#answerLine({ code: entry.code, detail: entry.message });
