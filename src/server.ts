@@ -133,10 +133,10 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const { manager, broadcaster } = halvesOf(config, { log, clock, logger, tracing }, measured);
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
-  const connections = new Connections(wheel);
+  const connections = new Connections(wheel, config.quotas.maxConnections);
   const limits = new LimitCounter();
-  const callers = callersOf(config, clock, logger, limits);
-  const { access, guests, addresses, rates } = callers;
+  const callers = callersOf(config, { clock, logger, limits, connections });
+  const { access, guests, rates } = callers;
   const publishing = manager === null ? null : publishingOf(config, manager, { ...callers, tracing });
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
   const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
@@ -157,8 +157,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     },
     sse: {
       ...guarded,
-      ...{ role, broadcaster, connections, guests, addresses, clock },
-      maxConnections: config.quotas.maxConnections,
+      ...{ role, broadcaster, connections, guests, clock },
       defaultChannel: config.log.stream,
       lingerMs: config.http.lingerMs,
     },
@@ -208,16 +207,29 @@ function halvesOf(
   };
 }
 
-type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates' | 'incomplete' | 'refused'>;
+type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'rates' | 'incomplete' | 'refused'>;
 
 /** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
-function callersOf(config: Config, clock: Clock, logger: Logger, limits: LimitCounter): Callers {
+function callersOf(
+  config: Config,
+  {
+    clock,
+    logger,
+    limits,
+    connections,
+  }: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly limits: LimitCounter;
+    readonly connections: Connections;
+  },
+): Callers {
   const access = new Access({ config: config.auth, clock, logger });
-  const guests = new Guests({ access, clock, limits: config.quotas });
   const addresses = new ClientAddresses(config.http.trustProxy);
+  const guests = new Guests({ access, addresses, connections, clock, limits: config.quotas });
   const incomplete = new Incomplete(config.limits.incompleteBytes);
   const refused = (limit: LimitName): void => limits.count(limit);
-  return { access, guests, addresses, rates: new Rates(clock, config.quotas), incomplete, refused };
+  return { access, guests, rates: new Rates(clock, config.quotas), incomplete, refused };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {

@@ -20,7 +20,7 @@ import { CLOSE, closeReason } from '../protocol/close.ts';
 import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
 import { Inflater } from './deflate.ts';
 import { FastLane, type LaneLimits, type LaneRefusal } from './fast-lane.ts';
-import type { Dismissable, Guest } from './guests.ts';
+import { type Dismissable, type Guest, peerOf } from './guests.ts';
 import type { Incomplete } from './incomplete.ts';
 import type { LimitName } from './limits.ts';
 import { type Outflow, watch, writeShared } from './outflow.ts';
@@ -137,11 +137,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
   }
 
   get peer(): Peer {
-    const { guest, socket } = this;
-    return {
-      address: guest?.address ?? socket.remoteAddress ?? null,
-      subject: guest?.grant.subject ?? null,
-    };
+    return peerOf(this);
   }
 
   write(bytes: Buffer): WriteOutcome {

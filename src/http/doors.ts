@@ -28,7 +28,6 @@ import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
 import { countRefusal } from '../refusals.ts';
 import { VERSION } from '../version.ts';
 import type { Access } from './auth/access.ts';
-import type { ClientAddresses } from './client-address.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { agreesToDeflate } from './deflate.ts';
@@ -75,7 +74,6 @@ export interface DoorsOptions {
   readonly connections: Connections;
   readonly access: Access;
   readonly guests: Guests;
-  readonly addresses: ClientAddresses;
   readonly rates: Rates;
   /** Null when this process does not have the role. */
   readonly manager: Manager | null;
@@ -205,9 +203,9 @@ export class Doors {
     else if (grant.publish.isEmpty)
       throw new RivercastError('forbidden', 'the token does not let you publish');
     const context = isV1 ? this.#publishingV1 : this.#publishing;
-    const { rates } = this.#options;
+    const { rates, guests } = this.#options;
     const rate = rates.of(rates.bucket(), grant.subject);
-    const guest = this.#admit(knock, grant);
+    const guest = guests.admit(knock.request, grant);
     this.#accept(context, knock, { protocol, deflate: false, guest }, (connection, head) => {
       if (isV1) door.openV1(connection, channel, { caller: guest ?? ANYBODY, rate });
       else door.openRaw(connection, channel, rate);
@@ -236,7 +234,7 @@ export class Doors {
     const close = onGap === 'fail' ? 'close' : 'skip';
     const extensions = knock.request.headers['sec-websocket-extensions'];
     const deflate = this.#options.config.http.compression && agreesToDeflate(extensions);
-    const guest = this.#admit(knock, grant);
+    const guest = this.#options.guests.admit(knock.request, grant);
     this.#accept(this.#subscribing, knock, { protocol, deflate, guest }, (connection, head) => {
       if (isV1) this.#converse(connection, broadcaster, deflate, guest ?? ANYBODY).begin(list, close);
       else this.#listen(connection, broadcaster, deflate, { admission: list[0] as Admission, close });
@@ -308,16 +306,6 @@ export class Doors {
     connection.user?.detach();
   };
 
-  /**
-   * Counts one more connection; null where nobody has to be known one by one. Throws RivercastError `limit_reached`.
-   * To be followed by `#accept` in the same turn.
-   */
-  #admit({ request }: Knock, grant: Grant): Guest | null {
-    const { config, connections, guests, addresses } = this.#options;
-    connections.demandRoom(config.quotas.maxConnections);
-    return guests.isNeeded ? guests.admit(addresses.of(request), grant) : null;
-  }
-
   #channel(knock: Knock): string {
     return want(channelOf(knock.target.query, this.#options.config.log.stream));
   }
@@ -325,8 +313,7 @@ export class Doors {
   /** A browser cannot read a refused upgrade, so it is let in and told by the close. */
   #refuse(knock: Knock, problem: Problem, reason: string = problem.detail): void {
     const { request, socket } = knock;
-    const { connections, config } = this.#options;
-    const isFull = connections.count >= config.quotas.maxConnections;
+    const { isFull } = this.#options.connections;
     if (request.headers.origin === undefined || problem.code === 'not_found' || isFull) {
       refuseUpgrade(socket, problem);
       return;

@@ -16,7 +16,6 @@ import { parseCursor } from '../protocol/cursor.ts';
 import { positionEvent, retryField } from '../protocol/sse.ts';
 import type { Start } from '../protocol/start.ts';
 import type { Access } from './auth/access.ts';
-import type { ClientAddresses } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { gapProblem } from './gap.ts';
 import { guard } from './guard.ts';
@@ -43,10 +42,8 @@ export interface SseOptions {
   /** Null when this process delivers nothing. */
   readonly broadcaster: Broadcaster | null;
   readonly connections: Connections;
-  readonly maxConnections: number;
   readonly access: Access;
   readonly guests: Guests;
-  readonly addresses: ClientAddresses;
   readonly clock: Clock;
   readonly policy: OriginPolicy;
   readonly defaultChannel: string;
@@ -112,16 +109,9 @@ function enter(
   const { onGap } = begin;
   if (options.isDraining()) return comeBack(reply);
   if (gap !== null && onGap === 'fail') return sendProblem(reply, gapProblem(gap));
-  const guest = admit(request, options);
+  const guest = options.guests.admit(request.raw, grantOf(request));
   stream(reply, options, begin.broadcaster, { admission, onGap, guest });
   return reply;
-}
-
-/** Throws RivercastError `limit_reached`; null where nobody has to be known one by one. */
-function admit(request: FastifyRequest, options: SseOptions): Guest | null {
-  const { connections, maxConnections, guests, addresses } = options;
-  connections.demandRoom(maxConnections);
-  return guests.isNeeded ? guests.admit(addresses.of(request.raw), grantOf(request)) : null;
 }
 
 function askedOf(request: FastifyRequest, { clock, defaultChannel }: SseOptions): Asked {
