@@ -23,7 +23,7 @@ import type { Manager } from '../manager/manager.ts';
 import type { Rates } from '../manager/rate.ts';
 import { cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
-import { V1_PROTOCOL } from '../protocol/v1.ts';
+import { type Hello, V1_PROTOCOL } from '../protocol/v1.ts';
 import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
 import { countRefusal } from '../refusals.ts';
 import { VERSION } from '../version.ts';
@@ -98,6 +98,7 @@ export class Doors {
   /** Of those who are let in only to be told that they are not. */
   readonly #refusing: ConnectionContext;
   readonly #publishDoor: PublishDoor | null;
+  readonly #hello: Hello;
   #draining = false;
 
   constructor(options: DoorsOptions) {
@@ -109,10 +110,11 @@ export class Doors {
     const leastFrames = FRAMES_PER_CHANNEL * config.quotas.maxChannels;
     const maxSubscriberFrames = Math.max(config.limits.maxSubscriberFrames, leastFrames);
     this.#options = options;
+    this.#hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
     this.#publishDoor =
       manager === null
         ? null
-        : new PublishDoor({ manager, clock, maxMessageBytes, heartbeatMs, idleTimeoutMs });
+        : new PublishDoor({ manager, clock, hello: this.#hello, maxMessageBytes, idleTimeoutMs });
     const turns = new ReadTurns(clock);
     const context = (
       maxFrameBytes: number,
@@ -266,10 +268,10 @@ export class Doors {
 
   #converse(connection: Connection, broadcaster: Broadcaster, deflate: boolean, caller: Caller): V1Session {
     const { clock, logger, config } = this.#options;
-    const hello = { server: `rivercast/${VERSION}`, heartbeat: config.http.heartbeatMs / 1000 };
     const format = deflate ? V1_DEFLATED : V1;
     const session = new V1Session({
-      ...{ broadcaster, connection, clock, logger, format, hello, caller },
+      ...{ broadcaster, connection, clock, logger, format, caller },
+      hello: this.#hello,
       maxChannels: config.quotas.maxChannels,
     });
     connection.user = session;
