@@ -37,7 +37,7 @@ import { handshakeFault } from './handshake.ts';
 import type { Incomplete } from './incomplete.ts';
 import type { LimitName } from './limits.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
-import { type Problem, refuseUpgrade } from './problem.ts';
+import { notHere, type Problem, refuseUpgrade } from './problem.ts';
 import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
 import { ReadTurns } from './read-turns.ts';
 import {
@@ -193,7 +193,7 @@ export class Doors {
       if (isPublisher) return this.#openPublisher(knock, door, grant);
       if (isSubscriber) return this.#openSubscriber(knock, broadcaster, grant);
     }
-    throw new RivercastError('not_found', `no WebSocket here; this process has ROLE=${config.role}`);
+    this.#refuse(knock, notHere('no WebSocket', config.role));
   }
 
   #openPublisher(knock: Knock, door: PublishDoor, grant: Grant): void {

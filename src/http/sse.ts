@@ -11,6 +11,7 @@ import type { Admission } from '../broadcaster/admission.ts';
 import type { Broadcaster } from '../broadcaster/broadcaster.ts';
 import { SSE } from '../broadcaster/formats/sse.ts';
 import type { Clock } from '../clock.ts';
+import type { Role } from '../config.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
 import { parseCursor } from '../protocol/cursor.ts';
 import { positionEvent, retryField } from '../protocol/sse.ts';
@@ -22,7 +23,7 @@ import { guard } from './guard.ts';
 import type { Guest, Guests } from './guests.ts';
 import type { OriginPolicy } from './origin.ts';
 import { grantOf, permit } from './permit.ts';
-import { sendProblem } from './problem.ts';
+import { notHere, sendProblem } from './problem.ts';
 import { channelOf, onGapOf, startOf, targetOf, want } from './request.ts';
 import { SseConnection } from './sse-connection.ts';
 
@@ -38,7 +39,7 @@ const MIN_RETRY_MS = 500;
 const MAX_RETRY_MS = 2500;
 
 export interface SseOptions {
-  readonly role: string;
+  readonly role: Role;
   /** Null when this process delivers nothing. */
   readonly broadcaster: Broadcaster | null;
   readonly connections: Connections;
@@ -69,10 +70,7 @@ export function registerSse(app: FastifyInstance, options: SseOptions): void {
     });
     scope.get(PATH, { exposeHeadRoute: false }, async (request, reply) => {
       if (broadcaster !== null) return listen(request, reply, options, broadcaster);
-      return sendProblem(reply, {
-        code: 'not_found',
-        detail: `no events here; this process has ROLE=${role}`,
-      });
+      return sendProblem(reply, notHere('no events', role));
     });
   });
 }

@@ -32,7 +32,7 @@ import type { Incomplete } from '../incomplete.ts';
 import type { LimitName } from '../limits.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf, TOO_FAST } from './refusal.ts';
 import type { Source } from './source.ts';
 
 /** Beyond what its socket takes: as much as the answers to 20,000 lines, for who reads only after sending. */
@@ -42,10 +42,6 @@ const MAX_QUEUED_LINES = 16_384;
 /** From how many answered lines on the queue is moved up. */
 const COMPACT_LINES = 4096;
 const NOTHING = Buffer.alloc(0);
-const TOO_FAST: Refusal = {
-  code: 'rate_limited',
-  detail: 'you publish faster than you may; this is not stored',
-};
 const NO_OBJECT: Refusal = { code: 'bad_request', detail: 'a line must be one JSON object in UTF-8' };
 
 export interface BatchOptions {

@@ -29,7 +29,7 @@ import { type BatchAsk, type EntryAsk, readPostAsk } from './ask.ts';
 import { Batch } from './batch.ts';
 import { Bodies, type BodiesOptions } from './body.ts';
 import { entryOf } from './entry.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf, TOO_FAST } from './refusal.ts';
 import { Source } from './source.ts';
 
 /** Received and not yet answered, in all. Each takes some KiB beside its body. */
@@ -56,11 +56,6 @@ const CHECK_MS = 5;
 const NDJSON = 'application/x-ndjson; charset=utf-8';
 
 const STOPPING: Refusal = { code: 'draining', detail: 'this server is stopping; send this again' };
-
-const TOO_FAST = {
-  code: 'rate_limited',
-  detail: 'you publish faster than you may; this is not stored',
-} as const;
 
 interface GrantedBatch extends BatchAsk {
   readonly rate: Rate | null;
