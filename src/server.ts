@@ -19,7 +19,7 @@ import { Doors, type DoorsOptions } from './http/doors.ts';
 import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
 import { Incomplete } from './http/incomplete.ts';
-import { LimitCounter, type LimitCounts, type LimitName } from './http/limits.ts';
+import { LimitCounter, type LimitCounts, type LimitName } from './http/limit-counter.ts';
 import { Listener } from './http/listener.ts';
 import { Observer } from './http/ops/observer.ts';
 import { Publishing } from './http/publish/publish.ts';
@@ -166,7 +166,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     banner: banner(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
-  const listening = { config: config.http, limits: config.limits, refused: callers.refused, isStreaming };
+  const listening = { config: config.http, limits: config.limits, crossed: callers.crossed, isStreaming };
   const listener = await Listener.open({ ...listening, clock, logger, routes, doors });
   const ticking = [wheel, guests, rates, manager, broadcaster, observer];
   const ticker = setInterval(() => {
@@ -207,7 +207,7 @@ function halvesOf(
   };
 }
 
-type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'rates' | 'incomplete' | 'refused'>;
+type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'rates' | 'incomplete' | 'crossed'>;
 
 /** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
 function callersOf(
@@ -228,8 +228,8 @@ function callersOf(
   const addresses = new ClientAddresses(config.http.trustProxy);
   const guests = new Guests({ access, addresses, connections, clock, limits: config.quotas });
   const incomplete = new Incomplete(config.limits.incompleteBytes);
-  const refused = (limit: LimitName): void => limits.count(limit);
-  return { access, guests, rates: new Rates(clock, config.quotas), incomplete, refused };
+  const crossed = (limit: LimitName): void => limits.count(limit);
+  return { access, guests, rates: new Rates(clock, config.quotas), incomplete, crossed };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
@@ -243,7 +243,7 @@ function publishingOf(
   manager: Manager,
   shared: Callers & { readonly tracing: Tracing },
 ): Publishing {
-  const { rates, guests, incomplete, refused, tracing } = shared;
+  const { rates, guests, incomplete, crossed, tracing } = shared;
   const { idleTimeoutMs } = config.http;
   const { maxMessageBytes } = config.manager;
   return new Publishing({
@@ -253,7 +253,7 @@ function publishingOf(
     maxMessageBytes,
     idleTimeoutMs,
     incomplete,
-    refused,
+    crossed,
     tracing,
   });
 }

@@ -35,7 +35,7 @@ import { gapProblem } from './gap.ts';
 import type { Guest, Guests } from './guests.ts';
 import { handshakeFault } from './handshake.ts';
 import type { Incomplete } from './incomplete.ts';
-import type { LimitName } from './limits.ts';
+import type { LimitName } from './limit-counter.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
 import { notHere, type Problem, refuseUpgrade } from './problem.ts';
 import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
@@ -80,7 +80,7 @@ export interface DoorsOptions {
   readonly broadcaster: Broadcaster | null;
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
+  readonly crossed: (limit: LimitName) => void;
 }
 
 interface Knock {
@@ -128,7 +128,7 @@ export class Doors {
       limits: { maxMessageBytes: maxFrameBytes, maxFragments, maxControlFrames, maxFrames },
       incomplete: options.incomplete,
       turns,
-      refused: options.refused,
+      crossed: options.crossed,
       gone: this.#gone,
     });
     this.#publishing = context(maxMessageBytes, PUBLISHER_CLOSE_MS, null);

@@ -18,7 +18,7 @@ import type { Logger } from '../logger.ts';
 import { countRefusal } from '../refusals.ts';
 import { Certificate } from './certificate.ts';
 import type { Doors } from './doors.ts';
-import type { LimitName } from './limits.ts';
+import type { LimitName } from './limit-counter.ts';
 import { isEncrypted } from './outflow.ts';
 import { createSecureServer, cutAll, replacePair } from './secure-server.ts';
 import { securityHeaders, securityLines } from './security-headers.ts';
@@ -47,7 +47,7 @@ interface ListenOptions {
   readonly clock: Clock;
   readonly limits: LimitsConfig;
   /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
+  readonly crossed: (limit: LimitName) => void;
   readonly logger: Logger;
   readonly routes: FastifyInstance;
   readonly doors: Doors;
@@ -143,12 +143,12 @@ function socketsOf(server: Server): Promise<number> {
 const answering = new WeakMap<Socket, Set<ServerResponse>>();
 
 function makeServer(options: ListenOptions, certificate: Certificate | null): Server {
-  const { routes, doors, isStreaming, limits, refused, logger } = options;
+  const { routes, doors, isStreaming, limits, crossed, logger } = options;
   const late = new Pace(LATE_A_TURN);
   const { handshakeTimeoutMs, requestTimeoutMs, maxHeaders, maxHeaderBytes } = limits;
   const hasTooManyHeaders = ({ rawHeaders }: IncomingMessage): boolean => {
     const isTooMany = rawHeaders.length > 2 * maxHeaders;
-    if (isTooMany) refused('headers');
+    if (isTooMany) crossed('headers');
     return isTooMany;
   };
   const settings = {
@@ -173,15 +173,15 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
   // Node's own bound drops the headers beyond it: an Origin or a key may be among them.
   server.maxHeadersCount = 0;
   server.maxConnections = limits.maxSockets;
-  server.on('drop', () => refused('sockets'));
+  server.on('drop', () => crossed('sockets'));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === LATE && isStreaming(socket)) return;
-    if (error.code === OVERFLOW) refused('headers');
+    if (error.code === OVERFLOW) crossed('headers');
     if (error.code !== LATE) {
       refuseBroken(error, socket);
       return;
     }
-    refused(answering.has(socket) ? 'request_time' : 'handshake_time');
+    crossed(answering.has(socket) ? 'request_time' : 'handshake_time');
     const turn = late.step();
     if (turn === null) refuseBroken(error, socket);
     else background('refusing who took too long', refuseIn(turn, error, socket), logger);

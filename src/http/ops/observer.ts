@@ -22,7 +22,7 @@ import { closes, refusals } from '../../refusals.ts';
 import { VERSION } from '../../version.ts';
 import type { Doors } from '../doors.ts';
 import type { Incomplete } from '../incomplete.ts';
-import type { LimitCounter } from '../limits.ts';
+import type { LimitCounter } from '../limit-counter.ts';
 import type { Listener } from '../listener.ts';
 import type { Publishing } from '../publish/publish.ts';
 import type { Readiness } from '../readiness.ts';

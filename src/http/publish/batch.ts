@@ -29,7 +29,7 @@ import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
 import { countRefusal } from '../../refusals.ts';
 import type { Cause } from '../../tracing.ts';
 import type { Incomplete } from '../incomplete.ts';
-import type { LimitName } from '../limits.ts';
+import type { LimitName } from '../limit-counter.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
 import { refusalOf, TOO_FAST } from './refusal.ts';
@@ -53,7 +53,7 @@ export interface BatchOptions {
   readonly maxMessageBytes: number;
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
+  readonly crossed: (limit: LimitName) => void;
   /** The span of its request. */
   readonly cause: Cause | null;
 }
@@ -102,7 +102,7 @@ export class Batch implements Submitter {
       incomplete: options.incomplete,
       line: (bytes) => this.#take(bytes),
       givenUp: (why) => {
-        options.refused(why === 'too long' ? 'message_bytes' : 'incomplete_bytes');
+        options.crossed(why === 'too long' ? 'message_bytes' : 'incomplete_bytes');
         this.#answerLine(refusalOfLine(why, options.maxMessageBytes));
       },
     });

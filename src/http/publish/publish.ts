@@ -219,7 +219,7 @@ export class Publishing {
     request: IncomingMessage,
     reply: FastifyReply,
   ): Batch {
-    const { manager, maxMessageBytes, idleTimeoutMs, incomplete, refused } = this.#options;
+    const { manager, maxMessageBytes, idleTimeoutMs, incomplete, crossed } = this.#options;
     reply.hijack();
     const response = reply.raw;
     response.setTimeout(idleTimeoutMs);
@@ -235,7 +235,7 @@ export class Publishing {
       rate,
       maxMessageBytes,
       incomplete,
-      refused,
+      crossed,
       cause: this.#causeOf(request),
     });
     this.#batches.add(batch);
