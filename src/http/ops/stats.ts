@@ -28,6 +28,8 @@ export function statsOf(readings: Readings, perSecond: RatesOf): Readonly<Record
     boundBytes: Object.fromEntries(readings.bounds.map(({ labels, value }) => [labels['bound'], value])),
     refusals: readings.refusals,
     closes: readings.closes,
+    limits: readings.limits,
+    incompleteBytes: readings.incompleteBytes,
     process: {
       residentBytes: process.residentBytes,
       heapUsedBytes: process.heapUsedBytes,
