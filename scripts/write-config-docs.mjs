@@ -17,8 +17,7 @@ exit code 2 and a line for each that names it, its value and what is allowed.
 
 - **Sizes** take a unit: \`65536\`, \`64kib\`, \`1mib\`, \`2gib\` (powers of 1024) or \`64kb\`, \`1mb\`, \`2gb\` (powers of 1000).
 - **Times** take a unit: \`500\` or \`500ms\`, \`30s\`, \`5m\`, \`12h\`, \`7d\`.
-- **Secrets** (\`REDIS_URL\` may hold a password) are never printed. Prefer the variable: other users of the machine can
-  read the flags of a process.
+- **Secrets** are never printed. Prefer the variable for them: other users of the machine can read the flags of a process.
 
 Log lines go to stderr: JSON, one object a line, or readable text when stderr is a terminal.
 `;

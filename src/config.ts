@@ -16,7 +16,6 @@ import { StartError } from './errors.ts';
 export type {
   AddressRange,
   AuthConfig,
-  AuthMode,
   BroadcasterConfig,
   Config,
   HttpConfig,
@@ -24,7 +23,6 @@ export type {
   LogConfig,
   LogLevel,
   ManagerConfig,
-  QuotaConfig,
   Role,
   Store,
   TlsFiles,

@@ -19,7 +19,7 @@ import { Doors, type DoorsOptions } from './http/doors.ts';
 import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
 import { Incomplete } from './http/incomplete.ts';
-import { LimitCounter, type LimitCounts, type LimitName } from './http/limits.ts';
+import { LimitCounter, type LimitCounts, type LimitName } from './http/limit-counter.ts';
 import { Listener } from './http/listener.ts';
 import { Observer } from './http/ops/observer.ts';
 import { Publishing } from './http/publish/publish.ts';
@@ -133,10 +133,10 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
   const { manager, broadcaster } = halvesOf(config, { log, clock, logger, tracing }, measured);
   const tickMs = Math.min(MAX_TICK_MS, heartbeatMs / VISITS_PER_HEARTBEAT);
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
-  const connections = new Connections(wheel);
+  const connections = new Connections(wheel, config.quotas.maxConnections);
   const limits = new LimitCounter();
-  const callers = callersOf(config, clock, logger, limits);
-  const { access, guests, addresses, rates } = callers;
+  const callers = callersOf(config, { clock, logger, limits, connections });
+  const { access, guests, rates } = callers;
   const publishing = manager === null ? null : publishingOf(config, manager, { ...callers, tracing });
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
   const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
@@ -157,8 +157,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     },
     sse: {
       ...guarded,
-      ...{ role, broadcaster, connections, guests, addresses, clock },
-      maxConnections: config.quotas.maxConnections,
+      ...{ role, broadcaster, connections, guests, clock },
       defaultChannel: config.log.stream,
       lingerMs: config.http.lingerMs,
     },
@@ -168,7 +167,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     banner: banner(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
-  const listening = { config: config.http, limits: config.limits, refused: callers.refused, isStreaming };
+  const listening = { config: config.http, limits: config.limits, crossed: callers.crossed, isStreaming };
   const listener = await Listener.open({ ...listening, clock, logger, routes, doors });
   const ticking = [wheel, guests, rates, manager, broadcaster, observer];
   const ticker = setInterval(() => {
@@ -209,16 +208,29 @@ function halvesOf(
   };
 }
 
-type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates' | 'incomplete' | 'refused'>;
+type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'rates' | 'incomplete' | 'crossed'>;
 
 /** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
-function callersOf(config: Config, clock: Clock, logger: Logger, limits: LimitCounter): Callers {
+function callersOf(
+  config: Config,
+  {
+    clock,
+    logger,
+    limits,
+    connections,
+  }: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly limits: LimitCounter;
+    readonly connections: Connections;
+  },
+): Callers {
   const access = new Access({ config: config.auth, clock, logger });
-  const guests = new Guests({ access, clock, limits: config.quotas });
   const addresses = new ClientAddresses(config.http.trustProxy);
+  const guests = new Guests({ access, addresses, connections, clock, limits: config.quotas });
   const incomplete = new Incomplete(config.limits.incompleteBytes);
-  const refused = (limit: LimitName): void => limits.count(limit);
-  return { access, guests, addresses, rates: new Rates(clock, config.quotas), incomplete, refused };
+  const crossed = (limit: LimitName): void => limits.count(limit);
+  return { access, guests, rates: new Rates(clock, config.quotas), incomplete, crossed };
 }
 
 function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
@@ -232,10 +244,19 @@ function publishingOf(
   manager: Manager,
   shared: Callers & { readonly tracing: Tracing },
 ): Publishing {
-  const { rates, incomplete, refused, tracing } = shared;
+  const { rates, guests, incomplete, crossed, tracing } = shared;
   const { idleTimeoutMs } = config.http;
   const { maxMessageBytes } = config.manager;
-  return new Publishing({ manager, rates, maxMessageBytes, idleTimeoutMs, incomplete, refused, tracing });
+  return new Publishing({
+    manager,
+    rates,
+    guests,
+    maxMessageBytes,
+    idleTimeoutMs,
+    incomplete,
+    crossed,
+    tracing,
+  });
 }
 
 async function stop(parts: Parts): Promise<boolean> {

@@ -32,9 +32,11 @@ const LEAVES = [
   'grant',
   'logger',
   'metrics',
+  'pace',
   'readings',
   'refusals',
   'tracing',
+  'turnstile',
   'version',
 ];
 

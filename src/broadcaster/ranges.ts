@@ -6,11 +6,11 @@
  */
 import type { Log } from '../log/log.ts';
 import { type Cursor, formatCursor } from '../protocol/cursor.ts';
+import { Turnstile } from '../turnstile.ts';
 import { itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
 import { Range } from './range.ts';
 import type { Place, Ring } from './ring.ts';
-import { Turnstile } from './turnstile.ts';
 
 /** More would only make each slower: one read at a time keeps a store about busy. */
 const MAX_READS = 4;

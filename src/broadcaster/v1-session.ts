@@ -18,6 +18,7 @@ import {
   type AuthAsk,
   authenticatedFrame,
   errorFrame,
+  type Hello,
   helloFrame,
   type Ref,
   readSubscriberAsk,
@@ -53,7 +54,7 @@ export interface V1SessionOptions {
   readonly logger: Logger;
   /** One of those that speak v1. */
   readonly format: Format;
-  readonly hello: { readonly server: string; readonly heartbeat: number };
+  readonly hello: Hello;
 }
 
 /** What is to be answered. Whatever the client sent, it is small: a valid channel, a start that was read. */

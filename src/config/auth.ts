@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { explained, oneOf, parsed, type Rows } from './rows.ts';
-import type { AddressRange, AuthMode, Secret } from './shape.ts';
-import { parseAddressRanges, parseSecrets } from './values.ts';
+import type { AuthMode, Secret } from './shape.ts';
+import { parseSecrets } from './values.ts';
 
 export interface AuthValues {
   AUTH: AuthMode | undefined;
@@ -13,7 +13,6 @@ export interface AuthValues {
   AUTH_AUDIENCE: readonly string[];
   AUTH_ISSUER: string | undefined;
   API_KEYS_FILE: string | undefined;
-  TRUST_PROXY: readonly AddressRange[];
 }
 
 const FILE: z.ZodType<string | undefined> = z
@@ -67,13 +66,6 @@ export const AUTH_ROWS: Rows<AuthValues> = {
     allowed: 'the path of a JSON file, as `rivercast api-key` writes it',
     description:
       'Keys for programs that have no token, each with what it may do; kept as hashes. Read anew when it changes: connections of a key that was taken out are closed.',
-  },
-  TRUST_PROXY: {
-    schema: parsed(parseAddressRanges),
-    initial: '',
-    allowed: '`loopback`, addresses, or ranges such as `10.0.0.0/8`, separated by commas',
-    description:
-      'The proxies in front of this server. What one of them says in `X-Forwarded-For` is where a client comes from.',
   },
 };
 

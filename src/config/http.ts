@@ -1,13 +1,15 @@
 /** The rows of the table of settings (config.ts) about listening, and who may come. */
 import { z } from 'zod';
 import { BOOLEAN, parsed, type Rows, time } from './rows.ts';
-import { MAX_TIMER_MS, parseOrigins, parsePorts } from './values.ts';
+import type { AddressRange } from './shape.ts';
+import { MAX_TIMER_MS, parseAddressRanges, parseOrigins, parsePorts } from './values.ts';
 
 export interface HttpValues {
   HOST: string;
   PORT: readonly number[];
   ALLOW_ANONYMOUS: boolean;
   ALLOWED_ORIGINS: readonly string[];
+  TRUST_PROXY: readonly AddressRange[];
   HEARTBEAT_MS: number;
   IDLE_TIMEOUT_MS: number;
   LINGER_MS: number;
@@ -41,7 +43,14 @@ export const HTTP_ROWS: Rows<HttpValues> = {
     initial: '',
     allowed: 'origins such as `https://example.com` or `https://*.example.com`, separated by commas',
     description:
-      'The web pages that may connect. Empty: pages on loopback, and pages of the same origin where that is an IP address, `ALLOW_ANONYMOUS` is set, or a token is asked for.',
+      'The web pages that may connect. Empty: pages on loopback, and pages of the same origin where that is an IP address, or `HOST` is not loopback, `AUTH` is `required` or `ALLOW_ANONYMOUS` is set.',
+  },
+  TRUST_PROXY: {
+    schema: parsed(parseAddressRanges),
+    initial: '',
+    allowed: '`loopback`, addresses, or ranges such as `10.0.0.0/8`, separated by commas',
+    description:
+      'The proxies in front of this server. What one of them says in `X-Forwarded-For` is where a client comes from.',
   },
   HEARTBEAT_MS: time(
     '25s',

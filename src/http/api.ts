@@ -1,12 +1,12 @@
 /** The routes below `/api`. */
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Role } from '../config.ts';
 import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
 import { sendChannelList } from './channel-list.ts';
 import { type GuardOptions, guard } from './guard.ts';
 import type { History } from './history/history.ts';
 import { permit } from './permit.ts';
-import { sendProblem } from './problem.ts';
+import { notFound, notHere, sendProblem } from './problem.ts';
 import type { Publishing } from './publish/publish.ts';
 import { type TrimOptions, trim } from './trim.ts';
 
@@ -49,16 +49,11 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
         handler: async (request, reply) => {
           permit(request, 'subscribe', request.params.channel);
           if (history !== null) return history.answer(request, reply);
-          return refuseRole(reply, 'no history', role);
+          return sendProblem(reply, notHere('no history', role));
         },
       });
       registerPublishing(api, options);
-      api.setNotFoundHandler((request, reply) =>
-        sendProblem(reply, {
-          code: 'not_found',
-          detail: `nothing at ${request.url.split('?', 1)[0]?.slice(0, 200)}`,
-        }),
-      );
+      api.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request.url)));
     },
     { prefix: '/api' },
   );
@@ -72,15 +67,11 @@ function registerPublishing(api: FastifyInstance, options: ApiOptions): void {
   api.post<Route>('/channels/:channel/messages', async (request, reply) => {
     permit(request, 'publish', request.params.channel);
     if (publishing !== null) return publishing.answer(request, reply);
-    return refuseRole(reply, 'nothing is published', role);
+    return sendProblem(reply, notHere('nothing is published', role));
   });
   api.delete<Route>('/channels/:channel/messages', async (request, reply) => {
     permit(request, 'admin', request.params.channel);
     if (publishing !== null) return trim(options, request, reply);
-    return refuseRole(reply, 'nothing is removed', role);
+    return sendProblem(reply, notHere('nothing is removed', role));
   });
-}
-
-function refuseRole(reply: FastifyReply, what: string, role: Role): FastifyReply {
-  return sendProblem(reply, { code: 'not_found', detail: `${what} here; this process has ROLE=${role}` });
 }

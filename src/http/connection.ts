@@ -20,9 +20,9 @@ import { CLOSE, closeReason } from '../protocol/close.ts';
 import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
 import { Inflater } from './deflate.ts';
 import { FastLane, type LaneLimits, type LaneRefusal } from './fast-lane.ts';
-import type { Dismissable, Guest } from './guests.ts';
+import { type Dismissable, type Guest, peerOf } from './guests.ts';
 import type { Incomplete } from './incomplete.ts';
-import type { LimitName } from './limits.ts';
+import type { LimitName } from './limit-counter.ts';
 import { type Outflow, watch, writeShared } from './outflow.ts';
 import type { ReadTurns } from './read-turns.ts';
 import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
@@ -63,7 +63,7 @@ export interface ConnectionContext {
   readonly incomplete: Incomplete;
   readonly turns: ReadTurns;
   /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
+  readonly crossed: (limit: LimitName) => void;
   /** The connection has ended. */
   readonly gone: (connection: Connection) => void;
 }
@@ -137,11 +137,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
   }
 
   get peer(): Peer {
-    const { guest, socket } = this;
-    return {
-      address: guest?.address ?? socket.remoteAddress ?? null,
-      subject: guest?.grant.subject ?? null,
-    };
+    return peerOf(this);
   }
 
   write(bytes: Buffer): WriteOutcome {
@@ -238,7 +234,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     // A protocol error, or a connection reset: `ws` closes by itself, and `close` follows.
     ws.on('error', ({ code }: NodeJS.ErrnoException) => {
       isBroken = true;
-      if (TOO_LONG_CODES.has(code ?? '')) this.#context.refused('message_bytes');
+      if (TOO_LONG_CODES.has(code ?? '')) this.#context.crossed('message_bytes');
     });
     const lane = new FastLane({
       limits,
@@ -278,7 +274,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
 
   /** A limit is crossed: it is told why, and nothing more is read, which would cost as much as before. */
   #refuse(ws: ReasonedSocket, limit: LaneRefusal): void {
-    this.#context.refused(limit);
+    this.#context.crossed(limit);
     const { code, reason } = REFUSALS[limit];
     ws.close(code, closeReason(this.user?.closeReason || reason));
     this.socket.end();

@@ -11,19 +11,25 @@ export interface Staying extends Visited {
 
 export class Connections {
   readonly #wheel: TimerWheel;
+  readonly #max: number;
   readonly #open = new Set<Staying>();
 
-  constructor(wheel: TimerWheel) {
+  constructor(wheel: TimerWheel, max: number) {
     this.#wheel = wheel;
+    this.#max = max;
   }
 
   get count(): number {
     return this.#open.size;
   }
 
-  /** Throws RivercastError `limit_reached` when so many are open already. */
-  demandRoom(max: number): void {
-    if (this.#open.size < max) return;
+  get isFull(): boolean {
+    return this.#open.size >= this.#max;
+  }
+
+  /** Throws RivercastError `limit_reached` when there is no room for one more. */
+  demandRoom(): void {
+    if (!this.isFull) return;
     throw new RivercastError(
       'limit_reached',
       'this server has as many connections as it may have; try again',

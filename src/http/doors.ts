@@ -23,12 +23,11 @@ import type { Manager } from '../manager/manager.ts';
 import type { Rates } from '../manager/rate.ts';
 import { cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
-import { V1_PROTOCOL } from '../protocol/v1.ts';
+import { type Hello, V1_PROTOCOL } from '../protocol/v1.ts';
 import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
 import { countRefusal } from '../refusals.ts';
 import { VERSION } from '../version.ts';
 import type { Access } from './auth/access.ts';
-import type { ClientAddresses } from './client-address.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { agreesToDeflate } from './deflate.ts';
@@ -36,9 +35,9 @@ import { gapProblem } from './gap.ts';
 import type { Guest, Guests } from './guests.ts';
 import { handshakeFault } from './handshake.ts';
 import type { Incomplete } from './incomplete.ts';
-import type { LimitName } from './limits.ts';
+import type { LimitName } from './limit-counter.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
-import { type Problem, refuseUpgrade } from './problem.ts';
+import { notHere, type Problem, refuseUpgrade } from './problem.ts';
 import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
 import { ReadTurns } from './read-turns.ts';
 import {
@@ -75,14 +74,13 @@ export interface DoorsOptions {
   readonly connections: Connections;
   readonly access: Access;
   readonly guests: Guests;
-  readonly addresses: ClientAddresses;
   readonly rates: Rates;
   /** Null when this process does not have the role. */
   readonly manager: Manager | null;
   readonly broadcaster: Broadcaster | null;
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
+  readonly crossed: (limit: LimitName) => void;
 }
 
 interface Knock {
@@ -100,6 +98,7 @@ export class Doors {
   /** Of those who are let in only to be told that they are not. */
   readonly #refusing: ConnectionContext;
   readonly #publishDoor: PublishDoor | null;
+  readonly #hello: Hello;
   #draining = false;
 
   constructor(options: DoorsOptions) {
@@ -111,10 +110,11 @@ export class Doors {
     const leastFrames = FRAMES_PER_CHANNEL * config.quotas.maxChannels;
     const maxSubscriberFrames = Math.max(config.limits.maxSubscriberFrames, leastFrames);
     this.#options = options;
+    this.#hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
     this.#publishDoor =
       manager === null
         ? null
-        : new PublishDoor({ manager, clock, maxMessageBytes, heartbeatMs, idleTimeoutMs });
+        : new PublishDoor({ manager, clock, hello: this.#hello, maxMessageBytes, idleTimeoutMs });
     const turns = new ReadTurns(clock);
     const context = (
       maxFrameBytes: number,
@@ -128,7 +128,7 @@ export class Doors {
       limits: { maxMessageBytes: maxFrameBytes, maxFragments, maxControlFrames, maxFrames },
       incomplete: options.incomplete,
       turns,
-      refused: options.refused,
+      crossed: options.crossed,
       gone: this.#gone,
     });
     this.#publishing = context(maxMessageBytes, PUBLISHER_CLOSE_MS, null);
@@ -193,7 +193,7 @@ export class Doors {
       if (isPublisher) return this.#openPublisher(knock, door, grant);
       if (isSubscriber) return this.#openSubscriber(knock, broadcaster, grant);
     }
-    throw new RivercastError('not_found', `no WebSocket here; this process has ROLE=${config.role}`);
+    this.#refuse(knock, notHere('no WebSocket', config.role));
   }
 
   #openPublisher(knock: Knock, door: PublishDoor, grant: Grant): void {
@@ -205,9 +205,9 @@ export class Doors {
     else if (grant.publish.isEmpty)
       throw new RivercastError('forbidden', 'the token does not let you publish');
     const context = isV1 ? this.#publishingV1 : this.#publishing;
-    const { rates } = this.#options;
+    const { rates, guests } = this.#options;
     const rate = rates.of(rates.bucket(), grant.subject);
-    const guest = this.#admit(knock, grant);
+    const guest = guests.admit(knock.request, grant);
     this.#accept(context, knock, { protocol, deflate: false, guest }, (connection, head) => {
       if (isV1) door.openV1(connection, channel, { caller: guest ?? ANYBODY, rate });
       else door.openRaw(connection, channel, rate);
@@ -236,7 +236,7 @@ export class Doors {
     const close = onGap === 'fail' ? 'close' : 'skip';
     const extensions = knock.request.headers['sec-websocket-extensions'];
     const deflate = this.#options.config.http.compression && agreesToDeflate(extensions);
-    const guest = this.#admit(knock, grant);
+    const guest = this.#options.guests.admit(knock.request, grant);
     this.#accept(this.#subscribing, knock, { protocol, deflate, guest }, (connection, head) => {
       if (isV1) this.#converse(connection, broadcaster, deflate, guest ?? ANYBODY).begin(list, close);
       else this.#listen(connection, broadcaster, deflate, { admission: list[0] as Admission, close });
@@ -268,10 +268,10 @@ export class Doors {
 
   #converse(connection: Connection, broadcaster: Broadcaster, deflate: boolean, caller: Caller): V1Session {
     const { clock, logger, config } = this.#options;
-    const hello = { server: `rivercast/${VERSION}`, heartbeat: config.http.heartbeatMs / 1000 };
     const format = deflate ? V1_DEFLATED : V1;
     const session = new V1Session({
-      ...{ broadcaster, connection, clock, logger, format, hello, caller },
+      ...{ broadcaster, connection, clock, logger, format, caller },
+      hello: this.#hello,
       maxChannels: config.quotas.maxChannels,
     });
     connection.user = session;
@@ -308,16 +308,6 @@ export class Doors {
     connection.user?.detach();
   };
 
-  /**
-   * Counts one more connection; null where nobody has to be known one by one. Throws RivercastError `limit_reached`.
-   * To be followed by `#accept` in the same turn.
-   */
-  #admit({ request }: Knock, grant: Grant): Guest | null {
-    const { config, connections, guests, addresses } = this.#options;
-    connections.demandRoom(config.quotas.maxConnections);
-    return guests.isNeeded ? guests.admit(addresses.of(request), grant) : null;
-  }
-
   #channel(knock: Knock): string {
     return want(channelOf(knock.target.query, this.#options.config.log.stream));
   }
@@ -325,8 +315,7 @@ export class Doors {
   /** A browser cannot read a refused upgrade, so it is let in and told by the close. */
   #refuse(knock: Knock, problem: Problem, reason: string = problem.detail): void {
     const { request, socket } = knock;
-    const { connections, config } = this.#options;
-    const isFull = connections.count >= config.quotas.maxConnections;
+    const { isFull } = this.#options.connections;
     if (request.headers.origin === undefined || problem.code === 'not_found' || isFull) {
       refuseUpgrade(socket, problem);
       return;

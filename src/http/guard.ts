@@ -35,8 +35,27 @@ export function guard(
     }
     // A browser asks what it may send before it sends its token.
     if (request.method === 'OPTIONS') return undefined;
-    setGrant(request, await access.grantOf(request.headers, targetOf(request.raw).query));
+    const found = access.grantOf(request.headers, targetOf(request.raw).query);
+    setGrant(request, access.isOpen ? await found : await inTurn(request.raw.socket, found));
     return undefined;
   });
   scope.options(preflightPath, async (_request, reply) => reply.code(204).headers(PREFLIGHT).send());
+}
+
+/** Of each connection, until the last of its requests so far has had its turn. */
+const turns = new WeakMap<object, Promise<void>>();
+
+/** Requests of one connection go on in the order in which they came, however long it takes to check their tokens. */
+async function inTurn<T>(connection: object, found: Promise<T>): Promise<T> {
+  const before = turns.get(connection);
+  let over: () => void = () => undefined;
+  turns.set(connection, new Promise((resolve) => (over = resolve)));
+  // What is found out meanwhile is told when it is its turn.
+  found.catch(() => undefined);
+  try {
+    await before;
+    return await found;
+  } finally {
+    over();
+  }
 }

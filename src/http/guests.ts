@@ -1,6 +1,6 @@
 /**
- * Who stays: the connections that need to be known one by one, because their token ends or their number is limited.
- * Where neither is so there are none, and a connection costs nothing more.
+ * Who may stay, at any door. Those that need to be known one by one, because their token ends or their number is
+ * limited, are guests; where neither is so there are none, and a connection costs nothing more.
  *
  *   admitted ──`stay`──▶ staying ──token renewed──▶ staying
  *                          ├─ token over, and 5 s ─▶ dismissed with 4401
@@ -8,18 +8,24 @@
  *
  * An address is counted whole for IPv4, and by its first 64 bits for IPv6: one customer has all of those.
  */
-import { isIPv6 } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import { isIPv6, type Socket } from 'node:net';
+import type { Peer } from '../broadcaster/transport.ts';
 import type { Clock } from '../clock.ts';
 import { type ErrorCode, RivercastError } from '../errors.ts';
 import type { Caller, Grant } from '../grant.ts';
 import type { Access } from './auth/access.ts';
 import { GRACE_MS } from './auth/tokens.ts';
+import type { ClientAddresses } from './client-address.ts';
+import type { Connections } from './connections.ts';
 
 export interface GuestLimits {
   /** 0: as many as come. */
   readonly maxPerAddress: number;
   readonly maxPerSubject: number;
 }
+
+const REVOKED = new RivercastError('unauthenticated', 'the API key is not valid any more');
 
 /** A connection that can be told to go. */
 export interface Dismissable {
@@ -28,6 +34,8 @@ export interface Dismissable {
 
 export interface GuestsOptions {
   readonly access: Access;
+  readonly addresses: ClientAddresses;
+  readonly connections: Connections;
   readonly clock: Clock;
   readonly limits: GuestLimits;
 }
@@ -42,20 +50,52 @@ export class Guests {
     this.#options = options;
   }
 
+  /**
+   * One more connection for this request, which may do what `grant` says. Null where it need not be known; else it is
+   * counted until it leaves. Throws RivercastError `limit_reached`. To be called in the turn in which it is opened.
+   */
+  admit(request: IncomingMessage, grant: Grant): Guest | null {
+    const { connections, addresses } = this.#options;
+    connections.demandRoom();
+    return this.#isNeeded ? this.#guest(addresses.of(request), grant) : null;
+  }
+
+  /** A request that takes long: it is not counted, but its time ends as that of a connection. */
+  watch(grant: Grant, request: Dismissable): Guest {
+    const { access } = this.#options;
+    const guest = new Guest('', grant, access, () => this.#staying.delete(guest));
+    guest.stay(request);
+    this.#staying.add(guest);
+    if (access.isRevoked(grant)) guest.dismiss(REVOKED.code, REVOKED.message);
+    return guest;
+  }
+
+  /** Regular work, about once a second: those whose time is over go. */
+  tick(): void {
+    const { access, clock } = this.#options;
+    const hasChanged = access.tick();
+    const overMs = clock.now() - GRACE_MS;
+    for (const guest of this.#staying) {
+      const { expiresMs } = guest.grant;
+      if (expiresMs !== null && expiresMs <= overMs) guest.dismiss('token_expired', 'the token has expired');
+      else if (hasChanged && access.isRevoked(guest.grant)) {
+        guest.dismiss(REVOKED.code, REVOKED.message);
+      }
+    }
+  }
+
   /** Whether anybody has to be known at all. */
-  get isNeeded(): boolean {
+  get #isNeeded(): boolean {
     const { access, limits } = this.#options;
     return !access.isOpen || limits.maxPerAddress > 0 || limits.maxPerSubject > 0;
   }
 
-  /**
-   * One more from this address with this grant, counted until it leaves. Throws RivercastError `limit_reached`.
-   * To be called in the turn in which the connection is opened.
-   */
-  admit(address: string, grant: Grant): Guest {
+  #guest(address: string, grant: Grant): Guest {
     const { limits, access } = this.#options;
     const network = networkOf(address);
     const { subject } = grant;
+    // Its place in the log was looked up since it was let in, which may take a while.
+    if (access.isRevoked(grant)) throw REVOKED;
     if (isFull(this.#perAddress, network, limits.maxPerAddress)) {
       throw new RivercastError(
         'limit_reached',
@@ -77,20 +117,6 @@ export class Guests {
     });
     this.#staying.add(guest);
     return guest;
-  }
-
-  /** Regular work, about once a second: those whose time is over go. */
-  tick(): void {
-    const { access, clock } = this.#options;
-    const hasChanged = access.tick();
-    const overMs = clock.now() - GRACE_MS;
-    for (const guest of this.#staying) {
-      const { expiresMs } = guest.grant;
-      if (expiresMs !== null && expiresMs <= overMs) guest.dismiss('token_expired', 'the token has expired');
-      else if (hasChanged && access.isRevoked(guest.grant)) {
-        guest.dismiss('unauthenticated', 'the API key is not valid any more');
-      }
-    }
   }
 }
 
@@ -141,6 +167,14 @@ export class Guest implements Caller {
     this.#grant = grant;
     return grant;
   }
+}
+
+/** Who is at the other end of a connection, for people: `guest` is null where nobody has to be known. */
+export function peerOf({ guest, socket }: { readonly guest: Guest | null; readonly socket: Socket }): Peer {
+  return {
+    address: guest?.address ?? socket.remoteAddress ?? null,
+    subject: guest?.grant.subject ?? null,
+  };
 }
 
 function isFull(counts: ReadonlyMap<string, number>, key: string, max: number): boolean {

@@ -1,58 +1,38 @@
 /** The listening sockets: one HTTP server per port, all with the same routes and doors, all behind TLS or none. */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { background } from '../background.ts';
-import { Pace } from '../broadcaster/pace.ts';
 import type { Clock } from '../clock.ts';
 import type { HttpConfig, LimitsConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { countRefusal } from '../refusals.ts';
+import {
+  type BrokenOptions,
+  isAnswering,
+  oweAnswer,
+  refuseBrokenOf,
+  refuseHeaders,
+  refuseUpgradeHeaders,
+} from './broken-requests.ts';
 import { Certificate } from './certificate.ts';
 import type { Doors } from './doors.ts';
-import type { LimitName } from './limits.ts';
 import { isEncrypted } from './outflow.ts';
 import { createSecureServer, cutAll, replacePair } from './secure-server.ts';
-import { securityHeaders, securityLines } from './security-headers.ts';
 
 /** How often half-sent requests are looked for, and the part of their time that may be late. */
 const MAX_CHECK_MS = 100;
 const CHECKS_PER_TIMEOUT = 5;
-/** Thousands that came together are late together: so many are refused in a turn of the event loop. */
-const LATE_A_TURN = 20;
-const TOO_MANY_HEADERS = 431;
 /** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
 const BACKLOG = 4096;
 
-/** Node's code for a request that took too long, or its headers. */
-const LATE = 'ERR_HTTP_REQUEST_TIMEOUT';
-/** What is wrong with the head of a request by Node's code for it. */
-const OVERFLOW = 'HPE_HEADER_OVERFLOW';
-const BROKEN_STATUS: Readonly<Record<string, number>> = {
-  [LATE]: 408,
-  [OVERFLOW]: TOO_MANY_HEADERS,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-};
-
-interface ListenOptions {
+interface ListenOptions extends BrokenOptions {
   readonly config: HttpConfig;
   readonly clock: Clock;
   readonly limits: LimitsConfig;
-  /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
-  readonly logger: Logger;
   readonly routes: FastifyInstance;
   readonly doors: Doors;
-  /** Whether the request on this connection may take longer than others. */
-  readonly isStreaming: (socket: Socket) => boolean;
 }
 
 export class Listener {
@@ -139,16 +119,12 @@ function socketsOf(server: Server): Promise<number> {
   return new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0)));
 }
 
-/** What is not answered yet on each connection, in order. */
-const answering = new WeakMap<Socket, Set<ServerResponse>>();
-
 function makeServer(options: ListenOptions, certificate: Certificate | null): Server {
-  const { routes, doors, isStreaming, limits, refused, logger } = options;
-  const late = new Pace(LATE_A_TURN);
+  const { routes, doors, limits, crossed } = options;
   const { handshakeTimeoutMs, requestTimeoutMs, maxHeaders, maxHeaderBytes } = limits;
   const hasTooManyHeaders = ({ rawHeaders }: IncomingMessage): boolean => {
     const isTooMany = rawHeaders.length > 2 * maxHeaders;
-    if (isTooMany) refused('headers');
+    if (isTooMany) crossed('headers');
     return isTooMany;
   };
   const settings = {
@@ -159,7 +135,7 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
     noDelay: true,
   };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    remember(request.socket, response);
+    oweAnswer(request.socket, response);
     if (hasTooManyHeaders(request)) refuseHeaders(request, response);
     else routes.routing(request, response);
   };
@@ -173,79 +149,16 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
   // Node's own bound drops the headers beyond it: an Origin or a key may be among them.
   server.maxHeadersCount = 0;
   server.maxConnections = limits.maxSockets;
-  server.on('drop', () => refused('sockets'));
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code === LATE && isStreaming(socket)) return;
-    if (error.code === OVERFLOW) refused('headers');
-    if (error.code !== LATE) {
-      refuseBroken(error, socket);
-      return;
-    }
-    refused(answering.has(socket) ? 'request_time' : 'handshake_time');
-    const turn = late.step();
-    if (turn === null) refuseBroken(error, socket);
-    else background('refusing who took too long', refuseIn(turn, error, socket), logger);
-  });
+  server.on('drop', () => crossed('sockets'));
+  refuseBrokenOf(server, options);
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
-    if (answering.has(socket)) socket.destroy();
-    else if (hasTooManyHeaders(request)) socket.end(refusal(TOO_MANY_HEADERS, socket));
+    if (isAnswering(socket)) socket.destroy();
+    else if (hasTooManyHeaders(request)) refuseUpgradeHeaders(socket);
     else if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
     else readPlainly(server, request, socket, head);
   });
   return server;
-}
-
-function refuseHeaders(request: IncomingMessage, response: ServerResponse): void {
-  countRefusal('request', `http_${TOO_MANY_HEADERS}`);
-  const headers = { ...securityHeaders(request), Connection: 'close' };
-  response.writeHead(TOO_MANY_HEADERS, headers).end();
-}
-
-/** Of a request that is none: counted, for it is going to be sent. */
-function refusal(status: number, socket: Socket): string {
-  countRefusal('request', `http_${status}`);
-  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Connection: close', ...securityLines(socket)];
-  return `${lines.join('\r\n')}\r\n\r\n`;
-}
-
-function remember(socket: Socket, response: ServerResponse): void {
-  const unanswered = answering.get(socket) ?? new Set();
-  answering.set(socket, unanswered.add(response));
-  response.once('close', () => {
-    unanswered.delete(response);
-    if (unanswered.size === 0) answering.delete(socket);
-  });
-}
-
-/**
- * A request that is none is answered, and that is the end. Those before it that came whole may be stored, or on
- * their way there: what is said about them is said by their own answers.
- */
-function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
-  const unanswered = [...(answering.get(socket) ?? [])];
-  const whole = unanswered.findLast(({ req }) => req.complete);
-  if (!socket.writable) socket.destroy(error);
-  else if (whole !== undefined) endBehind(whole, socket);
-  else {
-    if (unanswered[0]?.headersSent !== true) {
-      const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
-      socket.write(refusal(status, socket));
-    }
-    socket.destroy(error);
-  }
-}
-
-async function refuseIn(turn: Promise<void>, error: NodeJS.ErrnoException, socket: Socket): Promise<void> {
-  await turn;
-  refuseBroken(error, socket);
-}
-
-function endBehind(response: ServerResponse, socket: Socket): void {
-  // Each further byte is as wrong as those before.
-  if (!response.shouldKeepAlive) return;
-  response.shouldKeepAlive = false;
-  response.once('close', () => socket.destroySoon());
 }
 
 /**

@@ -5,6 +5,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import type { Role } from '../config.ts';
 import { ERRORS, type ErrorCode, retryOf } from '../errors.ts';
 import { countRefusal } from '../refusals.ts';
 import { securityLines } from './security-headers.ts';
@@ -22,6 +23,18 @@ export interface Problem {
   readonly detail: string;
   /** More members for the body, such as the cursor to go on from. */
   readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+const MAX_SHOWN_PATH = 200;
+
+/** Of a URL that leads nowhere. */
+export function notFound(url: string): Problem {
+  return { code: 'not_found', detail: `nothing at ${url.split('?', 1)[0]?.slice(0, MAX_SHOWN_PATH)}` };
+}
+
+/** Of what other processes do, and this one does not. `what`: it, denied. */
+export function notHere(what: string, role: Role): Problem {
+  return { code: 'not_found', detail: `${what} here; this process has ROLE=${role}` };
 }
 
 function problemBody({ code, detail, extra }: Problem): string {

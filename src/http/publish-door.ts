@@ -9,7 +9,7 @@ import type { Manager } from '../manager/manager.ts';
 import { Publisher } from '../manager/publisher.ts';
 import type { Rate } from '../manager/rate.ts';
 import { V1Publisher } from '../manager/v1-publisher.ts';
-import { VERSION } from '../version.ts';
+import type { Hello } from '../protocol/v1.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
 import { untilEmpty } from './connections.ts';
 
@@ -22,12 +22,12 @@ export interface PublishDoorOptions {
   readonly manager: Manager;
   readonly maxMessageBytes: number;
   readonly clock: Clock;
-  readonly heartbeatMs: number;
+  readonly hello: Hello;
   readonly idleTimeoutMs: number;
 }
 
-/** A publisher on a connection. */
-export interface Publishing {
+/** A publisher that is connected. */
+export interface Connected {
   readonly format: 'raw' | 'v1';
   /** The one it was opened for; in v1 a message may name another. */
   readonly channel: string;
@@ -35,10 +35,10 @@ export interface Publishing {
 
 export class PublishDoor {
   readonly #options: PublishDoorOptions;
-  readonly #raw = new Map<Connection, string>();
+  readonly #raw = new Map<Connection, Publisher>();
   readonly #answered = new Map<Connection, V1Publisher>();
   /** Publishers that came. */
-  readonly joined: Record<Publishing['format'], number> = { raw: 0, v1: 0 };
+  readonly joined: Record<Connected['format'], number> = { raw: 0, v1: 0 };
 
   constructor(options: PublishDoorOptions) {
     this.#options = options;
@@ -49,15 +49,15 @@ export class PublishDoor {
   }
 
   /** Those who are there. */
-  *publishers(): Generator<Publishing> {
-    for (const channel of this.#raw.values()) yield { format: 'raw', channel };
+  *publishers(): Generator<Connected> {
+    for (const { channel } of this.#raw.values()) yield { format: 'raw', channel };
     for (const { channel } of this.#answered.values()) yield { format: 'v1', channel };
   }
 
   /** `rate`: null where it may publish as fast as it can. */
   openRaw(connection: Connection, channel: string, rate: Rate | null): void {
     const publisher = new Publisher(this.#options.manager, channel, connection, rate);
-    this.#raw.set(connection, channel);
+    this.#raw.set(connection, publisher);
     this.joined.raw += 1;
     const user: ConnectionUser = {
       drained: () => undefined,
@@ -67,7 +67,10 @@ export class PublishDoor {
       },
       visit: () => null,
       receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
-      dismiss: (code, reason) => connection.close(ERRORS[code].close, reason),
+      dismiss: (code, reason) => {
+        connection.close(ERRORS[code].close, reason);
+        publisher.leave();
+      },
       closeReason: '',
     };
     connection.user = user;
@@ -78,9 +81,7 @@ export class PublishDoor {
     channel: string,
     who: { readonly caller: Caller; readonly rate: Rate | null },
   ): void {
-    const { heartbeatMs, ...options } = this.#options;
-    const hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
-    const publisher = new V1Publisher({ ...options, ...who, connection, channel, hello });
+    const publisher = new V1Publisher({ ...this.#options, ...who, connection, channel });
     this.#answered.set(connection, publisher);
     this.joined.v1 += 1;
     const user: ConnectionUser = {
@@ -107,7 +108,10 @@ export class PublishDoor {
    */
   async close(signal: AbortSignal): Promise<void> {
     const { close } = ERRORS.draining;
-    for (const connection of this.#raw.keys()) connection.close(close, STOPPING);
+    for (const [connection, publisher] of this.#raw) {
+      connection.close(close, STOPPING);
+      publisher.leave();
+    }
     for (const publisher of this.#answered.values()) publisher.dismiss('draining', STOPPING);
     const soon = AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]);
     await untilEmpty(this.#answered, soon);

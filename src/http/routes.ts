@@ -6,7 +6,7 @@ import { type ApiOptions, registerApi } from './api.ts';
 import { type ContractsOptions, registerContracts } from './contracts/contracts.ts';
 import { type OpsOptions, registerOps } from './ops/routes.ts';
 import { isEncrypted } from './outflow.ts';
-import { type Problem, sendProblem } from './problem.ts';
+import { notFound, type Problem, sendProblem } from './problem.ts';
 import type { Readiness } from './readiness.ts';
 import { securityHeaders } from './security-headers.ts';
 import { registerSse, type SseOptions } from './sse.ts';
@@ -65,12 +65,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
   registerApi(app, options.api);
   registerSse(app, options.sse);
   if (options.ops !== null) registerOps(app, options.ops);
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, {
-      code: 'not_found',
-      detail: `nothing at ${request.url.split('?', 1)[0]?.slice(0, 200)}`,
-    }),
-  );
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request.url)));
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) =>
     sendProblem(reply, problemOf(error, options.logger)),
   );

@@ -12,7 +12,8 @@ type Headers = Readonly<Record<string, string>>;
 const ALWAYS: Headers = {
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  // Somebody at the console of a browser may try this server from its own first page.
+  'content-security-policy': "default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
 };

@@ -10,7 +10,7 @@ import type { Peer, Transport, WriteOutcome } from '../broadcaster/transport.ts'
 import { CLOSE } from '../protocol/close.ts';
 import { countClose } from '../refusals.ts';
 import type { Staying } from './connections.ts';
-import type { Dismissable, Guest } from './guests.ts';
+import { type Dismissable, type Guest, peerOf } from './guests.ts';
 import { type Outflow, watch, writeShared } from './outflow.ts';
 import { VISITS_PER_HEARTBEAT } from './timer-wheel.ts';
 
@@ -34,11 +34,7 @@ export class SseConnection implements Outflow, Transport, Staying, Dismissable {
   }
 
   get peer(): Peer {
-    const { guest, socket } = this;
-    return {
-      address: guest?.address ?? socket.remoteAddress ?? null,
-      subject: guest?.grant.subject ?? null,
-    };
+    return peerOf(this);
   }
 
   write(bytes: Buffer): WriteOutcome {

@@ -12,19 +12,19 @@ import type { Broadcaster } from '../broadcaster/broadcaster.ts';
 import type { Format } from '../broadcaster/format.ts';
 import { SSE, SSE_V1 } from '../broadcaster/formats/sse.ts';
 import type { Clock } from '../clock.ts';
+import type { Role } from '../config.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
 import { parseCursor } from '../protocol/cursor.ts';
 import { positionEvent, retryField } from '../protocol/sse.ts';
 import type { Start } from '../protocol/start.ts';
 import type { Access } from './auth/access.ts';
-import type { ClientAddresses } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { gapProblem } from './gap.ts';
 import { guard } from './guard.ts';
 import type { Guest, Guests } from './guests.ts';
 import type { OriginPolicy } from './origin.ts';
 import { grantOf, permit } from './permit.ts';
-import { sendProblem } from './problem.ts';
+import { notHere, sendProblem } from './problem.ts';
 import { type Asked as AskedFor, channelOf, onGapOf, refuse, startOf, targetOf, want } from './request.ts';
 import { SseConnection } from './sse-connection.ts';
 
@@ -40,14 +40,12 @@ const MIN_RETRY_MS = 500;
 const MAX_RETRY_MS = 2500;
 
 export interface SseOptions {
-  readonly role: string;
+  readonly role: Role;
   /** Null when this process delivers nothing. */
   readonly broadcaster: Broadcaster | null;
   readonly connections: Connections;
-  readonly maxConnections: number;
   readonly access: Access;
   readonly guests: Guests;
-  readonly addresses: ClientAddresses;
   readonly clock: Clock;
   readonly policy: OriginPolicy;
   readonly defaultChannel: string;
@@ -74,10 +72,7 @@ export function registerSse(app: FastifyInstance, options: SseOptions): void {
     });
     scope.get(PATH, { exposeHeadRoute: false }, async (request, reply) => {
       if (broadcaster !== null) return listen(request, reply, options, broadcaster);
-      return sendProblem(reply, {
-        code: 'not_found',
-        detail: `no events here; this process has ROLE=${role}`,
-      });
+      return sendProblem(reply, notHere('no events', role));
     });
   });
 }
@@ -115,16 +110,9 @@ function enter(
   const { onGap, format } = begin;
   if (options.isDraining()) return comeBack(reply);
   if (gap !== null && onGap === 'fail') return sendProblem(reply, gapProblem(gap));
-  const guest = admit(request, options);
+  const guest = options.guests.admit(request.raw, grantOf(request));
   stream(reply, options, begin.broadcaster, { admission, onGap, guest, format });
   return reply;
-}
-
-/** Throws RivercastError `limit_reached`; null where nobody has to be known one by one. */
-function admit(request: FastifyRequest, options: SseOptions): Guest | null {
-  const { connections, maxConnections, guests, addresses } = options;
-  connections.demandRoom(maxConnections);
-  return guests.isNeeded ? guests.admit(addresses.of(request.raw), grantOf(request)) : null;
 }
 
 function askedOf(request: FastifyRequest, { clock, defaultChannel }: SseOptions): Asked {

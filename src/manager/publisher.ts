@@ -9,6 +9,9 @@ import { isLate, type Manager } from './manager.ts';
 import { costOf, type Pausable, type Share } from './pressure.ts';
 import type { Rate } from './rate.ts';
 
+/** Timers have no room for more than 24 days. */
+const MAX_WAIT_MS = 24 * 3600_000;
+
 export interface PublisherConnection {
   /** Stops and restarts reading from the socket. */
   pause(): void;
@@ -22,9 +25,9 @@ export class Publisher implements Submitter, Pausable {
   readonly isAnswered = false;
   share: Share | null;
   readonly #manager: Manager;
-  readonly #channel: string;
+  readonly channel: string;
   readonly #connection: PublisherConnection;
-  readonly #rate: Rate | null;
+  #rate: Rate | null;
   #unstoredBytes = 0;
   #paused = false;
   /** Set while it has to wait for its rate. */
@@ -33,12 +36,13 @@ export class Publisher implements Submitter, Pausable {
   /** `rate`: null where it may publish as fast as it can. */
   constructor(manager: Manager, channel: string, connection: PublisherConnection, rate: Rate | null = null) {
     this.#manager = manager;
-    this.#channel = channel;
+    this.channel = channel;
     this.#connection = connection;
     this.#rate = rate;
     this.share = manager.shareOf(channel);
-    // Or each that comes when there is no room would bring what one read holds.
+    // Or each that comes when there is no room, or when its subject may not publish, would bring what one read holds.
     this.#pauseIfFull();
+    if (rate !== null) this.#waitFor(rate.waitMs());
   }
 
   get isPaused(): boolean {
@@ -52,7 +56,7 @@ export class Publisher implements Submitter, Pausable {
   publish(type: EntryType, data: Buffer): void {
     const entry = { type, data };
     this.#unstoredBytes += costOf(entry);
-    this.share = this.#manager.submit(this.#channel, entry, this);
+    this.share = this.#manager.submit(this.channel, entry, this);
     if (this.#rate !== null) this.#waitFor(this.#rate.owe());
     this.#pauseIfFull();
   }
@@ -65,7 +69,7 @@ export class Publisher implements Submitter, Pausable {
   failed(entry: NewEntry, error: unknown): void {
     this.#settle(entry);
     if (isLate(error)) return;
-    this.#manager.lost(this.#channel, error);
+    this.#manager.lost(this.channel, error);
     this.#connection.close(ERRORS.log_unavailable.close, 'the log can not store any more');
   }
 
@@ -74,6 +78,14 @@ export class Publisher implements Submitter, Pausable {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#debt === null) this.#connection.resume();
+  }
+
+  /** It is told to go: what it has sent is read and stored, although it came faster than it may. */
+  leave(): void {
+    this.#rate = null;
+    if (this.#debt === null) return;
+    clearTimeout(this.#debt);
+    this.#readOn();
   }
 
   /** The connection is gone. */
@@ -87,10 +99,13 @@ export class Publisher implements Submitter, Pausable {
     if (ms === 0) return;
     if (this.#debt === null) this.#connection.pause();
     else clearTimeout(this.#debt);
-    this.#debt = setTimeout(() => {
-      this.#debt = null;
-      if (!this.#paused) this.#connection.resume();
-    }, ms);
+    this.#debt = setTimeout(() => this.#readOn(), Math.min(ms, MAX_WAIT_MS));
+  }
+
+  /** Its debt is paid. */
+  #readOn(): void {
+    this.#debt = null;
+    if (!this.#paused) this.#connection.resume();
   }
 
   #pauseIfFull(): void {

@@ -103,7 +103,7 @@ export class Rate {
 
   /** Takes a token for one message, and returns 0; or returns how many ms until there is one, and takes none. */
   take(): number {
-    const waitMs = this.#waitMs();
+    const waitMs = this.waitMs();
     if (waitMs === 0) this.#takeAll();
     return waitMs;
   }
@@ -111,10 +111,11 @@ export class Rate {
   /** Takes a token in any case; returns how many ms until the next message may come. */
   owe(): number {
     this.#takeAll();
-    return this.#waitMs();
+    return this.waitMs();
   }
 
-  #waitMs(): number {
+  /** How many ms until the next message may come. */
+  waitMs(): number {
     const now = this.#clock.monotonic();
     return Math.max(this.#own?.waitMs(now) ?? 0, this.#shared?.().waitMs(now) ?? 0);
   }

@@ -12,7 +12,7 @@ import { ERRORS, type ErrorCode, RivercastError, retryOf } from '../errors.ts';
 import { type Caller, denial, type Grant } from '../grant.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log/log.ts';
 import type { EntryId } from '../protocol/id.ts';
-import { type AuthAsk, helloFrame, type Ref } from '../protocol/v1.ts';
+import { type AuthAsk, type Hello, helloFrame, type Ref } from '../protocol/v1.ts';
 import {
   ackText,
   authenticatedText,
@@ -53,7 +53,7 @@ export interface V1PublisherOptions {
   readonly maxMessageBytes: number;
   /** Whoever takes none of its answers for so long is cut off. */
   readonly idleTimeoutMs: number;
-  readonly hello: { readonly server: string; readonly heartbeat: number };
+  readonly hello: Hello;
 }
 
 /** What was asked, from its frame to its answer. The log is given it as it is. */

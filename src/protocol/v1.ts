@@ -78,7 +78,13 @@ export function readSubscriberAsk(text: string): SubscriberAsk {
   }
 }
 
-export function helloFrame(hello: { readonly server: string; readonly heartbeat: number }): string {
+/** What each connection is told first; `heartbeat` in seconds. */
+export interface Hello {
+  readonly server: string;
+  readonly heartbeat: number;
+}
+
+export function helloFrame(hello: Hello): string {
   return JSON.stringify({ type: 'hello', ...hello });
 }
 

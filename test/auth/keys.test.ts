@@ -189,6 +189,36 @@ describe('a key set by its address', () => {
     assert.match(said.at(-1) ?? '', /can be had again/);
   });
 
+  test('with keys that can not be used: nobody has signed with those, and others are good', async (t) => {
+    const provider = new Provider(t);
+    const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
+    const good = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const jwk = (key: KeyObject): object => key.export({ format: 'jwk' });
+    provider.keys = [
+      { ...jwk(weak.publicKey), kid: 'weak' },
+      { kty: 'RSA', kid: 'broken', n: '!!', e: 'AQAB' },
+      { kty: 'EC', crv: 'P-256', kid: 'no point', x: 'AA', y: 'AA' },
+      { ...jwk(good.publicKey), kid: 'good' },
+    ];
+    const { check, shows } = gate(t, { AUTH_JWKS_URL: await provider.listen() });
+    assert.equal(
+      await shows({ alg: 'RS256', key: good.privateKey }),
+      'ok',
+      'found among them without its name',
+    );
+    const [, claims, signature] = (
+      await token({ publish: ['*'] }, { alg: 'RS256', key: good.privateKey })
+    ).split('.');
+    for (const header of [
+      { alg: 'RS256', kid: 'weak' },
+      { alg: 'RS256', kid: 'broken' },
+      { alg: 'ES256', kid: 'no point' },
+    ]) {
+      const head = Buffer.from(JSON.stringify(header)).toString('base64url');
+      assert.equal(await check(`${head}.${claims}.${signature}`), 'unauthenticated', header.kid);
+    }
+  });
+
   test('that never answered: tokens can not be checked, others can', async (t) => {
     const { shows } = gate(t, { AUTH_JWKS_URL: 'http://127.0.0.1:1/', AUTH_HS256_SECRET: SECRET });
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -2,15 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EventStream } from '../support/event-stream.ts';
+import { GatedLog } from '../support/gated-log.ts';
 import { NDJSON } from '../support/history.ts';
 import { post } from '../support/posts.ts';
-import { handshake, RawSocket } from '../support/raw-socket.ts';
+import { clientFrame, handshake, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
-import { REQUIRED, token } from '../support/tokens.ts';
+import { REQUIRED, seconds, token } from '../support/tokens.ts';
 import { V1Client } from '../support/v1-client.ts';
 import { V1PublisherClient } from '../support/v1-publisher.ts';
 import { WebSocketClient } from '../support/websocket-client.ts';
-import { until } from '../support/within.ts';
+import { until, within } from '../support/within.ts';
 
 const FULL = [429, 'limit_reached'];
 
@@ -147,6 +148,57 @@ describe('the rate of publishing', () => {
       await subscriber.next();
     }
     assert.ok(performance.now() - began > 1000, `${performance.now() - began} ms`);
+  });
+
+  test('raw: what was sent when it has to go is stored, whatever it would have to wait', async () => {
+    const going = {
+      'the server stops': (server: TestServer) => void server.stop(),
+      'its token is over': () => undefined,
+    };
+    for (const [why, go] of Object.entries(going)) {
+      const log = new GatedLog();
+      // Within the grace, so that it is over soon.
+      const exp = seconds(why === 'its token is over' ? -3 : 60);
+      const headers = { Authorization: `Bearer ${await token({ publish: ['*'], exp })}` };
+      await using server = await TestServer.start({ ...REQUIRED, PUBLISH_RATE: '10' }, log);
+      await using publisher = await server.publisher('', { headers });
+      const sent = Array.from({ length: 20_000 }, (_, n) => publisher.flushed(`${n}`));
+      await Promise.all(sent);
+      go(server);
+      await within(`the close as ${why}`, publisher.closed);
+      await until(
+        `all is stored as ${why}`,
+        async () => (await log.inner.bounds('local-q')).length === 20_000,
+      );
+    }
+  });
+
+  test('raw: connecting again does not help a subject that has been too fast', async () => {
+    const log = new GatedLog();
+    await using server = await TestServer.start({ ...REQUIRED, PUBLISH_RATE_PER_SUBJECT: '10' }, log);
+    const shown = await token({ sub: 'ann', publish: ['*'] });
+    const many = Buffer.concat(Array.from({ length: 200 }, () => clientFrame(OPCODE.text, 'x')));
+    const begin = async (): Promise<RawSocket> => {
+      const raw = await RawSocket.connect(server.address);
+      raw.write(handshake('/ws/manager', `Authorization: Bearer ${shown}`));
+      await raw.head();
+      raw.write(many);
+      return raw;
+    };
+    await using first = await begin();
+    await until(
+      'what one read brings is taken',
+      async () => (await log.inner.bounds('local-q')).length >= 200,
+    );
+    await using second = await begin();
+    await using third = await begin();
+    await until('they are there', () => server.stats.publishers === 3);
+    // Whoever is read is done with it by the time that another has been answered.
+    const headers = { Authorization: `Bearer ${shown}` };
+    assert.equal((await post(server, 'x', { headers })).status, 429);
+    const { length } = await log.inner.bounds('local-q');
+    assert.ok(length < 300, `${length} stored`);
+    assert.ok(!first.socket.destroyed && !second.socket.destroyed && !third.socket.destroyed);
   });
 
   test('HTTP: a post, and each line of a batch', async () => {

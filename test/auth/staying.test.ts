@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { makeApiKey } from '../../src/api-keys.ts';
 import { EventStream } from '../support/event-stream.ts';
-import { post } from '../support/posts.ts';
+import { GatedLog } from '../support/gated-log.ts';
+import { BATCH_HEAD, chunk, post } from '../support/posts.ts';
+import { RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { REQUIRED, seconds, token } from '../support/tokens.ts';
 import { V1Client } from '../support/v1-client.ts';
 import { V1PublisherClient } from '../support/v1-publisher.ts';
+import { WebSocketClient } from '../support/websocket-client.ts';
 import { until, within } from '../support/within.ts';
 
 const ALL = { sub: 'ann', publish: ['*'], subscribe: ['*'] };
@@ -72,6 +75,20 @@ describe('when its token is over', { concurrency: true }, () => {
       await using again = await EventStream.open(`${server.address}/sse?token=${shown}`);
       return again.status === 401;
     });
+  });
+
+  test('a batch stores no more lines, says why, and ends', async () => {
+    await using server = await TestServer.start(REQUIRED);
+    const shown = await token({ ...ALL, exp: seconds(NEARLY_OVER) });
+    await using raw = await RawSocket.connect(server.address);
+    raw.write(`${BATCH_HEAD.trimEnd()}\r\nAuthorization: Bearer ${shown}\r\n\r\n`);
+    const going = setInterval(() => raw.write(chunk('{"data":1}\n')), 50);
+    await raw.until('"id"');
+    await raw.until('{"error":{"code":"token_expired"');
+    const stored = await lengthOf(server);
+    await within('the end', raw.closed);
+    clearInterval(going);
+    assert.equal(await lengthOf(server), stored);
   });
 
   test('whoever showed a new one in time stays', async () => {
@@ -202,6 +219,23 @@ test('API keys: what each grants; one that is taken out of the file is over at o
   assert.equal(await publish(a.key, 'c'), 401);
   assert.equal(await publish(b.key, 'b'), 201);
   assert.ok(other.isOpen);
+});
+
+test('an API key that is taken back while its place is looked up: it is not let in', async (t) => {
+  const path = join(await tempDir(t), 'keys.json');
+  const a = makeApiKey({ name: 'a', subscribe: ['*'] });
+  await writeFile(path, JSON.stringify([a.item]));
+  const log = new GatedLog();
+  const said: string[] = [];
+  await using server = await TestServer.start({ API_KEYS_FILE: path, LOG_LEVEL: 'info' }, log, said);
+  log.hold('locate');
+  const refused = WebSocketClient.refused(server.url('/ws/broadcast?after=last:5'), bearer(a.key));
+  await until('it is looked up', () => log.running('locate') === 1);
+  await writeFile(`${path}.new`, '[]');
+  await rename(`${path}.new`, path);
+  await until('the keys are read', () => said.some((line) => line.includes('read anew')));
+  log.release('locate');
+  assert.equal((await refused).status, 401);
 });
 
 async function lengthOf(server: TestServer): Promise<number> {

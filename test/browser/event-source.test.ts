@@ -6,6 +6,7 @@ import { TestBrowser } from '../support/browser.ts';
 import { ServerProcess } from '../support/running-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { WebSocketClient } from '../support/websocket-client.ts';
+import { until } from '../support/within.ts';
 
 /** Opens an EventSource that keeps what it gets in `window.seen`. A text: it is the browser's code, not ours. */
 async function listen(page: Page, query: string): Promise<void> {
@@ -34,7 +35,8 @@ async function publish(server: ServerProcess, messages: readonly (string | Buffe
 }
 
 async function untilSeen(page: Page, count: number): Promise<void> {
-  await page.waitForFunction(`seen.length >= ${count}`, undefined, { timeout: 20_000 });
+  // No `waitForFunction`: a page of the server runs no text as code.
+  await until(`${count} are seen`, async () => (await seen(page)).length >= count);
 }
 
 test('a browser resumes by itself after a restart and a kill, and misses and repeats nothing', async (t) => {

@@ -1,23 +1,9 @@
 /** Requests that are broken, or never finished: what they are answered, and that their connections end. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
-import { type Config, loadConfig } from '../../src/config.ts';
-import { Access } from '../../src/http/auth/access.ts';
-import { ClientAddresses } from '../../src/http/client-address.ts';
-import { Connections } from '../../src/http/connections.ts';
-import { Doors, type DoorsOptions } from '../../src/http/doors.ts';
-import { Guests } from '../../src/http/guests.ts';
-import { Incomplete } from '../../src/http/incomplete.ts';
-import { Listener } from '../../src/http/listener.ts';
-import { Publishing } from '../../src/http/publish/publish.ts';
-import { Readiness } from '../../src/http/readiness.ts';
-import { createRoutes } from '../../src/http/routes.ts';
-import { TimerWheel } from '../../src/http/timer-wheel.ts';
+import { loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/logger.ts';
-import { Manager } from '../../src/manager/manager.ts';
-import { Rates } from '../../src/manager/rate.ts';
-import { NO_TRACING } from '../../src/tracing.ts';
+import { startServer } from '../../src/server.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { CHANNEL, NDJSON, PATH } from '../support/history.ts';
 import { answerOn, BATCH_HEAD, chunk, LAST_CHUNK, postText } from '../support/posts.ts';
@@ -26,75 +12,18 @@ import { until, within } from '../support/within.ts';
 
 const ALL = { maxEntries: 10, maxBytes: 1000 };
 const REQUEST_MS = 300;
-const TIMEOUTS = { HANDSHAKE_TIMEOUT_MS: '200', REQUEST_TIMEOUT_MS: `${REQUEST_MS}` };
+const TIMEOUTS = {
+  HANDSHAKE_TIMEOUT_MS: '200',
+  REQUEST_TIMEOUT_MS: `${REQUEST_MS}`,
+  DRAIN_TIMEOUT_MS: '100',
+};
 
-function callersBy(config: Config): Pick<DoorsOptions, 'access' | 'guests' | 'addresses' | 'rates'> {
-  const access = new Access({
-    config: config.auth,
-    clock: systemClock,
-    logger: createLogger({ level: 'silent' }),
-  });
-  const guests = new Guests({ access, clock: systemClock, limits: config.quotas });
-  const addresses = new ClientAddresses(config.http.trustProxy);
-  return { access, guests, addresses, rates: new Rates(systemClock, config.quotas) };
-}
-
-/** What server.ts puts together of a manager, with less patience. */
+/** A server with less patience. */
 async function listen(t: TestContext, log: GatedLog = new GatedLog()): Promise<string> {
   const config = loadConfig({ env: { PORT: '0', STORE: 'memory', ...TIMEOUTS } });
-  const logger = createLogger({ level: 'silent' });
-  const manager = new Manager({ log, clock: systemClock, logger, config: config.manager });
-  const { access, guests, addresses, rates } = callersBy(config);
-  const refused = (): void => undefined;
-  const held = { incomplete: new Incomplete(config.limits.incompleteBytes), refused };
-  const publishing = new Publishing({
-    manager,
-    tracing: NO_TRACING,
-    rates,
-    maxMessageBytes: config.manager.maxMessageBytes,
-    idleTimeoutMs: config.http.idleTimeoutMs,
-    ...held,
-  });
-  const common = { access, clock: systemClock, policy: config.http, isDraining: () => false };
-  const connections = new Connections(new TimerWheel(1));
-  const parts = { connections, manager, broadcaster: null, access, guests, addresses, rates, ...held };
-  const doors = new Doors({ config, clock: systemClock, logger, ...parts });
-  const routes = createRoutes({
-    logger,
-    readiness: new Readiness({ log, appends: true, broadcaster: null }),
-    api: { ...common, log, role: 'manager', history: null, publishing, subscribersOf: () => 0 },
-    sse: {
-      ...common,
-      role: 'manager',
-      broadcaster: null,
-      connections,
-      maxConnections: 10,
-      guests,
-      addresses,
-      defaultChannel: 'local-q',
-      lingerMs: 0,
-    },
-    ops: null,
-    contracts: { role: 'manager', policy: config.http },
-    doorPaths: [],
-    banner: '',
-  });
-  const listener = await Listener.open({
-    clock: systemClock,
-    config: config.http,
-    limits: config.limits,
-    refused,
-    logger,
-    routes,
-    doors,
-    isStreaming: (socket) => publishing.isStreaming(socket),
-  });
-  t.after(async () => {
-    listener.stop();
-    listener.close();
-    await log.close();
-  });
-  return listener.addresses[0] as string;
+  const server = await startServer(config, createLogger({ level: 'silent' }), async () => log);
+  t.after(() => server.stop());
+  return server.addresses[0] as string;
 }
 
 const BROKEN: readonly (readonly [name: string, text: string, status: number])[] = [

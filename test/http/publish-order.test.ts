@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { CHANNEL, NDJSON, scene } from '../support/history.ts';
 import { postText } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
+import { REQUIRED, token } from '../support/tokens.ts';
 import { until, within } from '../support/within.ts';
 
 const START = { id: '0-0', epoch: null, ordinal: null };
@@ -51,6 +52,25 @@ test('a batch whose end comes later than its beginning, together with what is be
     const { entries } = await s.log.inner.read(CHANNEL, START, ALL);
     assert.equal(entries.map(({ data }) => data.toString()).join(), '0,1,2,3,4', `cut at ${cut}`);
   }
+});
+
+test('posts whose token is checked for the first time', async () => {
+  await using s = await scene(0, REQUIRED);
+  // Checking takes some threads of the process, which do not finish in the order in which they begin.
+  for (let round = 0; round < 20; round++) {
+    const shown = await token({ sub: `${round}`, publish: ['*'] });
+    await using raw = await RawSocket.connect(s.address);
+    const post = (n: number): string => postText(`${round} ${n}`, `Authorization: Bearer ${shown}`);
+    raw.write(Array.from({ length: 40 }, (_, n) => post(n)).join(''));
+    await until('they are stored', async () => {
+      return (await s.log.inner.bounds(CHANNEL)).length === (round + 1) * 40;
+    });
+  }
+  const { entries } = await s.log.inner.read(CHANNEL, START, ALL);
+  assert.deepEqual(
+    entries.map(({ data }) => data.toString()),
+    Array.from({ length: 20 * 40 }, (_, n) => `${Math.floor(n / 40)} ${n % 40}`),
+  );
 });
 
 test('a batch that waited for room together with what is behind it', async () => {

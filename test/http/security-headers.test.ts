@@ -8,7 +8,7 @@ import { startTls } from '../support/tls-server.ts';
 const ALWAYS: readonly string[] = [
   'X-Content-Type-Options: nosniff',
   'X-Frame-Options: DENY',
-  "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+  "Content-Security-Policy: default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
   'Cross-Origin-Resource-Policy: same-origin',
   'Referrer-Policy: no-referrer',
 ];

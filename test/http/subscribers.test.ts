@@ -198,6 +198,8 @@ describe('the numbers for people', () => {
     await using server = await TestServer.start({ HEARTBEAT_MS: '100ms', IDLE_TIMEOUT_MS: '20s' });
     await using subscriber = await server.subscriber();
     await using publisher = await server.publisher();
+    const headers = Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`x-${n}`, 'x']));
+    assert.equal((await fetch(`${server.address}/healthz`, { headers })).status, 431);
     await until('a rate is told', async () => {
       publisher.send('x');
       const { body } = await ask(server, '/api/stats');
@@ -208,6 +210,8 @@ describe('the numbers for people', () => {
     assert.deepEqual(body['log'], { up: true });
     const { kinds } = body['connections'] as { kinds: { role: string; count: number }[] };
     assert.equal(kinds.find(({ role }) => role === 'subscriber')?.count, 1);
+    assert.equal((body['limits'] as Record<string, number>)['headers'], 1);
+    assert.equal(body['incompleteBytes'], 0);
     const process = body['process'] as Record<string, number>;
     assert.ok((process['residentBytes'] ?? 0) > 1e7 && (process['cpuSeconds'] ?? 0) > 0);
     assert.ok((await subscriber.take(1)).length === 1);

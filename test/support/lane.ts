@@ -14,8 +14,8 @@ export function laneLimits(maxMessageBytes: number): LaneLimits {
 
 export function limited(
   maxMessageBytes: number,
-): Pick<ConnectionContext, 'limits' | 'incomplete' | 'turns' | 'refused'> {
+): Pick<ConnectionContext, 'limits' | 'incomplete' | 'turns' | 'crossed'> {
   const incomplete = new Incomplete(ROOM_BYTES);
   const turns = new ReadTurns(systemClock);
-  return { limits: laneLimits(maxMessageBytes), incomplete, turns, refused: () => undefined };
+  return { limits: laneLimits(maxMessageBytes), incomplete, turns, crossed: () => undefined };
 }

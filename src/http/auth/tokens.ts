@@ -147,7 +147,7 @@ export class Tokens {
       try {
         return (await jwtVerify(token, key, this.#rulesFor(alg))).payload;
       } catch (error) {
-        if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw reasonOf(error);
+        if (isOfItsClaims(error)) throw reasonOf(error);
       }
     }
     return null;
@@ -166,6 +166,11 @@ function headerOf(token: string): ProtectedHeaderParameters {
   }
 }
 
+/** Of a token, and not of the key that was tried: another one may have signed it. */
+function isOfItsClaims(error: unknown): boolean {
+  return error instanceof errors.JOSEError && !(error instanceof errors.JWSSignatureVerificationFailed);
+}
+
 /** Never more of a token than the name of a claim. */
 function reasonOf(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) return new RivercastError('token_expired', 'the token has expired');
@@ -173,8 +178,9 @@ function reasonOf(error: unknown): unknown {
     const isEarly = error.claim === 'nbf' && error.reason === 'check_failed';
     return refused(isEarly ? 'the token is not valid yet' : `the claim ${error.claim} is not as it must be`);
   }
-  if (error instanceof errors.JOSEError) return refused('no key of this server has signed the token');
-  return error;
+  if (error instanceof RivercastError) return error;
+  // Also when the key it names can not be used: one that is too short, or no point of its curve.
+  return refused('no key of this server has signed the token');
 }
 
 function refused(detail: string): RivercastError {

@@ -22,14 +22,14 @@ import { closes, refusals } from '../../refusals.ts';
 import { VERSION } from '../../version.ts';
 import type { Doors } from '../doors.ts';
 import type { Incomplete } from '../incomplete.ts';
-import type { LimitCounter } from '../limits.ts';
+import type { LimitCounter } from '../limit-counter.ts';
 import type { Listener } from '../listener.ts';
 import type { Publishing } from '../publish/publish.ts';
 import type { Readiness } from '../readiness.ts';
 import { type Listed, listSubscribers, type Order } from './listing.ts';
 import { LoopDelay, processReadings } from './process.ts';
-import { Rates, type Totals } from './rates.ts';
 import { type Survey, survey, Tally } from './survey.ts';
+import { Throughput, type Totals } from './throughput.ts';
 
 /** For so long a look serves all who ask. */
 const FRESH_MS = 200;
@@ -61,7 +61,7 @@ export class Observer {
   readonly #classOf: (channel: string) => string;
   #started: Started | null = null;
   #loopDelay: LoopDelay | null = null;
-  readonly #rates = new Rates();
+  readonly #throughput = new Throughput();
   #trimmed = 0;
   /** The log is asked once at a time, also while it does not answer. */
   #probe: Promise<boolean> | null = null;
@@ -87,7 +87,7 @@ export class Observer {
 
   /** Regular work, about once a second. */
   tick(): void {
-    this.#rates.sample(this.#options.clock.monotonic(), this.#totals());
+    this.#throughput.sample(this.#options.clock.monotonic(), this.#totals());
   }
 
   close(): void {
@@ -105,7 +105,7 @@ export class Observer {
 
   /** What went through, a second, over the last seconds. */
   rates(): { readonly windowSeconds: number; readonly rates: Totals } {
-    return this.#rates.perSecond(this.#options.clock.monotonic(), this.#totals());
+    return this.#throughput.perSecond(this.#options.clock.monotonic(), this.#totals());
   }
 
   /** Null when this process delivers nothing. */

@@ -1,7 +1,7 @@
 /** `GET /api/stats`: the numbers of the process for people, and for a page that shows them. */
 import type { Distribution } from '../../distribution.ts';
 import type { ByLabel, Readings } from '../../readings.ts';
-import type { Totals } from './rates.ts';
+import type { Totals } from './throughput.ts';
 
 interface RatesOf {
   readonly windowSeconds: number;
@@ -28,6 +28,8 @@ export function statsOf(readings: Readings, perSecond: RatesOf): Readonly<Record
     boundBytes: Object.fromEntries(readings.bounds.map(({ labels, value }) => [labels['bound'], value])),
     refusals: readings.refusals,
     closes: readings.closes,
+    limits: readings.limits,
+    incompleteBytes: readings.incompleteBytes,
     process: {
       residentBytes: process.residentBytes,
       heapUsedBytes: process.heapUsedBytes,

@@ -29,10 +29,10 @@ import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
 import { countRefusal } from '../../refusals.ts';
 import type { Cause } from '../../tracing.ts';
 import type { Incomplete } from '../incomplete.ts';
-import type { LimitName } from '../limits.ts';
+import type { LimitName } from '../limit-counter.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf, TOO_FAST } from './refusal.ts';
 import type { Source } from './source.ts';
 
 /** Beyond what its socket takes: as much as the answers to 20,000 lines, for who reads only after sending. */
@@ -42,10 +42,6 @@ const MAX_QUEUED_LINES = 16_384;
 /** From how many answered lines on the queue is moved up. */
 const COMPACT_LINES = 4096;
 const NOTHING = Buffer.alloc(0);
-const TOO_FAST: Refusal = {
-  code: 'rate_limited',
-  detail: 'you publish faster than you may; this is not stored',
-};
 const NO_OBJECT: Refusal = { code: 'bad_request', detail: 'a line must be one JSON object in UTF-8' };
 
 export interface BatchOptions {
@@ -57,7 +53,7 @@ export interface BatchOptions {
   readonly maxMessageBytes: number;
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
+  readonly crossed: (limit: LimitName) => void;
   /** The span of its request. */
   readonly cause: Cause | null;
 }
@@ -89,7 +85,9 @@ export class Batch implements Submitter {
   /** What the body is not read for: its connection is full, or the answers are not taken. */
   #isHeld = false;
   #isUntaken = false;
-  #isLeaving = false;
+  /** What further lines are told. */
+  #leaving: Refusal | null = null;
+  #isDismissed = false;
   #isOver = false;
   #isAnswering = false;
   #tellTaken: () => void = () => undefined;
@@ -104,7 +102,7 @@ export class Batch implements Submitter {
       incomplete: options.incomplete,
       line: (bytes) => this.#take(bytes),
       givenUp: (why) => {
-        options.refused(why === 'too long' ? 'message_bytes' : 'incomplete_bytes');
+        options.crossed(why === 'too long' ? 'message_bytes' : 'incomplete_bytes');
         this.#answerLine(refusalOfLine(why, options.maxMessageBytes));
       },
     });
@@ -133,9 +131,15 @@ export class Batch implements Submitter {
     this.#settle(line, answerOf(refusalOf(error)));
   }
 
-  /** The server is stopping: what was submitted is answered as it fares, and what comes is refused. */
-  leave(): void {
-    this.#isLeaving = true;
+  /** What was submitted is answered as it fares, and what comes is refused. */
+  leave(why: Refusal, how: 'stopping' | 'dismissed' = 'stopping'): void {
+    this.#leaving ??= why;
+    if (how === 'dismissed') this.#isDismissed = true;
+  }
+
+  /** Whether its client may publish no more. */
+  get isDismissed(): boolean {
+    return this.#isDismissed;
   }
 
   /** No more is read; the answer ends with that to the last line that was. */
@@ -189,10 +193,7 @@ export class Batch implements Submitter {
 
   #take(bytes: Buffer): void {
     if (isBlank(bytes)) return;
-    if (this.#isLeaving) {
-      this.#answerLine({ code: 'draining', detail: 'this server is stopping; send this again' });
-      return;
-    }
+    if (this.#leaving !== null) return this.#answerLine(this.#leaving);
     const entry = this.#entryOf(bytes);
     if (entry === null) this.#answerLine(NO_OBJECT);
     else if (entry.type === 'wrong') this.#answerLine({ code: entry.code, detail: entry.message });

@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import { GrowingBuffer } from '../growing-buffer.ts';
 import type { Incomplete } from '../incomplete.ts';
-import type { LimitName } from '../limits.ts';
+import type { LimitName } from '../limit-counter.ts';
 import type { Asked } from '../request.ts';
 
 /** What a request takes beside its body, in objects of Node's and of Fastify's. */
@@ -18,7 +18,7 @@ export interface BodiesOptions {
   readonly maxMessageBytes: number;
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
-  readonly refused: (limit: LimitName) => void;
+  readonly crossed: (limit: LimitName) => void;
 }
 
 export class Bodies {
@@ -73,13 +73,13 @@ export class Bodies {
   }
 
   #tooLarge(): Asked<never> {
-    this.#options.refused('message_bytes');
+    this.#options.crossed('message_bytes');
     const detail = `a message has at most ${this.#options.maxMessageBytes} bytes (MAX_MESSAGE_BYTES)`;
     return { refused: { code: 'too_large', detail } };
   }
 
   #tooMany(): Asked<never> {
-    this.#options.refused('incomplete_bytes');
+    this.#options.crossed('incomplete_bytes');
     const detail = 'too many bytes of unfinished requests are held already; try again';
     return { refused: { code: 'limit_reached', detail } };
   }

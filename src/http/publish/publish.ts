@@ -12,6 +12,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ErrorCode } from '../../errors.ts';
+import type { Grant } from '../../grant.ts';
 import type { AppendResult, NewEntry } from '../../log/log.ts';
 import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
@@ -19,14 +21,15 @@ import { costOf } from '../../manager/pressure.ts';
 import type { Rate, Rates } from '../../manager/rate.ts';
 import type { Cause, Traced, Tracing } from '../../tracing.ts';
 import { untilEmpty } from '../connections.ts';
+import type { Guest, Guests } from '../guests.ts';
 import { grantOf } from '../permit.ts';
 import { sendProblem } from '../problem.ts';
-import type { Asked } from '../request.ts';
+import type { Asked, Refusal } from '../request.ts';
 import { type BatchAsk, type EntryAsk, readPostAsk } from './ask.ts';
 import { Batch } from './batch.ts';
 import { Bodies, type BodiesOptions } from './body.ts';
 import { entryOf } from './entry.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf, TOO_FAST } from './refusal.ts';
 import { Source } from './source.ts';
 
 /** Received and not yet answered, in all. Each takes some KiB beside its body. */
@@ -37,6 +40,7 @@ const POST_BYTES = 2048;
 export interface PublishingOptions extends BodiesOptions {
   readonly manager: Manager;
   readonly rates: Rates;
+  readonly guests: Guests;
   /** A batch whose connection is idle for so long is cut. */
   readonly idleTimeoutMs: number;
   readonly tracing: Tracing;
@@ -51,13 +55,11 @@ const ANSWER_MS = 1000;
 const CHECK_MS = 5;
 const NDJSON = 'application/x-ndjson; charset=utf-8';
 
-const TOO_FAST = {
-  code: 'rate_limited',
-  detail: 'you publish faster than you may; this is not stored',
-} as const;
+const STOPPING: Refusal = { code: 'draining', detail: 'this server is stopping; send this again' };
 
-interface RatedBatch extends BatchAsk {
+interface GrantedBatch extends BatchAsk {
   readonly rate: Rate | null;
+  readonly grant: Grant;
 }
 
 type Route = { Params: { channel: string } };
@@ -94,7 +96,7 @@ export class Publishing {
   /** Stops taking lines of batches; resolves when all of them are answered, or have had time to be. */
   async leave(signal: AbortSignal): Promise<void> {
     this.#isLeaving = true;
-    for (const batch of this.#batches) batch.leave();
+    for (const batch of this.#batches) batch.leave(STOPPING);
     await untilEmpty(this.#batches, AbortSignal.any([signal, AbortSignal.timeout(LEAVE_MS)]));
     for (const batch of this.#batches) batch.end();
   }
@@ -118,7 +120,9 @@ export class Publishing {
     this.#posts += 1;
     const traced = this.#trace(ask, request.raw);
     const answer =
-      ask.kind === 'lines' ? this.#batch({ ...ask, rate }, request, reply) : this.#one(ask, request, reply);
+      ask.kind === 'lines'
+        ? this.#batch({ ...ask, rate, grant: grantOf(request) }, request, reply)
+        : this.#one(ask, request, reply);
     return answer.finally(() => {
       this.#posts -= 1;
       traced?.end(reply.statusCode < 400 ? null : reply.statusCode);
@@ -173,7 +177,11 @@ export class Publishing {
     });
   }
 
-  async #batch(ask: RatedBatch, request: FastifyRequest<Route>, reply: FastifyReply): Promise<FastifyReply> {
+  async #batch(
+    ask: GrantedBatch,
+    request: FastifyRequest<Route>,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
     if (this.#batchPosts >= MAX_BATCHES) {
       const detail = `${MAX_BATCHES} batches are being taken in, or wait to be; try again`;
       return sendProblem(reply, { code: 'limit_reached', detail });
@@ -191,24 +199,27 @@ export class Publishing {
   }
 
   /** Resolves when the answer is whole, or its client gone. */
-  async #answerLines(ask: RatedBatch, request: IncomingMessage, reply: FastifyReply): Promise<void> {
+  async #answerLines(ask: GrantedBatch, request: IncomingMessage, reply: FastifyReply): Promise<void> {
     const source = this.#sourceOf(request.socket);
     const batch = await source.turn(async () => {
       const begun = this.#begin(ask, source, request, reply);
-      await begun.taken;
+      const guest = this.#watch(begun, ask.grant);
+      await begun.taken.finally(() => guest.leave());
       return begun;
     });
     await batch.ended;
     this.#batches.delete(batch);
+    // What its client goes on to send is not read for ever.
+    if (batch.isDismissed) request.socket.destroySoon();
   }
 
   #begin(
-    { channel, rate }: RatedBatch,
+    { channel, rate }: GrantedBatch,
     source: Source,
     request: IncomingMessage,
     reply: FastifyReply,
   ): Batch {
-    const { manager, maxMessageBytes, idleTimeoutMs, incomplete, refused } = this.#options;
+    const { manager, maxMessageBytes, idleTimeoutMs, incomplete, crossed } = this.#options;
     reply.hijack();
     const response = reply.raw;
     response.setTimeout(idleTimeoutMs);
@@ -224,12 +235,22 @@ export class Publishing {
       rate,
       maxMessageBytes,
       incomplete,
-      refused,
+      crossed,
       cause: this.#causeOf(request),
     });
     this.#batches.add(batch);
-    if (this.#isLeaving) batch.leave();
+    if (this.#isLeaving) batch.leave(STOPPING);
     return batch;
+  }
+
+  /** It may go on for days: as on any connection its token ends, and some time later so does the batch. */
+  #watch(batch: Batch, grant: Grant): Guest {
+    const dismiss = (code: ErrorCode, detail: string): void => {
+      if (batch.isDismissed) return;
+      batch.leave({ code, detail }, 'dismissed');
+      setTimeout(() => batch.end(), LEAVE_MS).unref();
+    };
+    return this.#options.guests.watch(grant, { dismiss });
   }
 
   #trace({ channel }: EntryAsk | BatchAsk, request: IncomingMessage): Traced | null {

@@ -4,7 +4,7 @@ const WINDOW = 10;
 
 export type Totals = Readonly<Record<string, number>>;
 
-export class Rates {
+export class Throughput {
   readonly #samples: { readonly atMs: number; readonly totals: Totals }[] = [];
 
   /** Regular work, about once a second. `nowMs`: monotonic. */

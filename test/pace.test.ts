@@ -1,8 +1,8 @@
 /** So many steps a turn, for all together. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Pace } from '../../src/broadcaster/pace.ts';
-import { turn } from '../support/followed-log.ts';
+import { Pace } from '../src/pace.ts';
+import { turn } from './support/followed-log.ts';
 
 test('a few steps are taken at once, more wait for later turns, in order', async () => {
   const pace = new Pace(3);
