@@ -34,7 +34,7 @@ export function addCompletion(program: Command): void {
         2,
       );
     }
-    process.stdout.write(script(program.commands.map(completed)));
+    command.configureOutput().writeOut?.(script(program.commands.map(completed)));
   });
 }
 
