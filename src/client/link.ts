@@ -38,6 +38,8 @@ export interface LinkOptions {
   readonly frame: (frame: Frame) => void;
   /** `error` when it ended for good. */
   readonly changed: (state: LinkState, error: RiverError | null) => void;
+  /** The server closed the connection, with this code. */
+  readonly closed?: (code: number) => void;
   /** Whether something is awaited: then silence for so long as `patienceMs` is a loss. */
   readonly isAwaiting: () => boolean;
   /** In ms, by the heartbeat of the server. */
@@ -182,6 +184,7 @@ export class Link {
   }
 
   #closed(code: number, reason: string): void {
+    this.#options.closed?.(code);
     const final = FINAL[code];
     if (final !== undefined) return this.#refuse(new RiverError(final, reason || `refused: ${final}`));
     if (code === UNAUTHENTICATED) {

@@ -20,6 +20,9 @@ const KEY_LIFE_MS = 9 * 60_000;
 /** An answer that does not come for so long will not come. */
 const PATIENCE_MS = 15_000;
 
+/** The close code of a message that is too large. */
+const TOO_LARGE = 1009;
+
 interface Entry {
   readonly ref: number;
   readonly frame: string;
@@ -36,7 +39,8 @@ export class Publisher {
   readonly #maxQueued: number;
   /** In order, by their refs. */
   readonly #queue = new Map<number, Entry>();
-  readonly #retries = new Set<ReturnType<typeof setTimeout>>();
+  /** While it runs nothing is sent: what was refused for a while comes before what was published since. */
+  #retry: ReturnType<typeof setTimeout> | null = null;
   #ref = 0;
 
   constructor(options: Pick<LinkOptions, 'url' | 'token' | 'WebSocket'>, { maxQueued }: QueueBounds) {
@@ -51,6 +55,9 @@ export class Publisher {
       },
       isAwaiting: () => this.#queue.size > 0,
       patienceMs: () => PATIENCE_MS,
+      closed: (code) => {
+        if (code === TOO_LARGE) this.#refuseLongest();
+      },
     });
   }
 
@@ -79,7 +86,7 @@ export class Publisher {
   }
 
   close(): void {
-    for (const timer of this.#retries) clearTimeout(timer);
+    clearTimeout(this.#retry ?? undefined);
     this.link.close();
   }
 
@@ -88,7 +95,7 @@ export class Publisher {
   }
 
   #send(entry: Entry): void {
-    if (entry.isUnderway) return;
+    if (entry.isUnderway || this.#retry !== null) return;
     const now = Date.now();
     if (entry.sentMs !== null && now - entry.sentMs > KEY_LIFE_MS) {
       const why = 'it was sent too long ago to be sent again: nobody knows whether it is stored';
@@ -114,16 +121,28 @@ export class Publisher {
     if (type === 'ack') this.#settle(ref)?.resolve(id);
     else if (!retry) this.#settle(ref)?.reject(new RiverError(code, message));
     else {
-      const timer = setTimeout(
+      entry.isUnderway = false;
+      this.#retry ??= setTimeout(
         () => {
-          this.#retries.delete(timer);
-          entry.isUnderway = false;
-          if (this.#queue.has(ref)) this.#send(entry);
+          this.#retry = null;
+          this.#sendAll();
         },
         retryAfter * 1000 * (0.5 + Math.random()),
       );
-      this.#retries.add(timer);
     }
+  }
+
+  /** The server ends the connection for a frame that no message fits; it would again, and the longest is too long for certain. */
+  #refuseLongest(): void {
+    const entries = [...this.#queue.values()].filter(({ sentMs }) => sentMs !== null);
+    const longest = entries.reduce<Entry | null>(
+      (a, b) => (a === null || b.frame.length > a.frame.length ? b : a),
+      null,
+    );
+    if (longest === null) return;
+    this.#settle(longest.ref)?.reject(
+      new RiverError('too_large', 'the message is larger than the server takes'),
+    );
   }
 
   #settle(ref: number): Entry | undefined {
