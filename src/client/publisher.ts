@@ -122,14 +122,18 @@ export class Publisher {
     else if (!retry) this.#settle(ref)?.reject(new RiverError(code, message));
     else {
       entry.isUnderway = false;
-      this.#retry ??= setTimeout(
-        () => {
-          this.#retry = null;
-          this.#sendAll();
-        },
-        retryAfter * 1000 * (0.5 + Math.random()),
-      );
+      this.#sendLater(retryAfter);
     }
+  }
+
+  #sendLater(retryAfter: number): void {
+    this.#retry ??= setTimeout(
+      () => {
+        this.#retry = null;
+        this.#sendAll();
+      },
+      retryAfter * 1000 * (0.5 + Math.random()),
+    );
   }
 
   /** The server ends the connection for a frame that no message fits; it would again, and the longest is too long for certain. */
