@@ -23,7 +23,7 @@ import { RivercastError } from '../../errors.ts';
 import type { Grant } from '../../grant.ts';
 import { grantOf } from './claims.ts';
 import type { Jwks } from './jwks.ts';
-import type { PublicKey } from './public-keys.ts';
+import { PUBLIC_ALGORITHMS, type PublicKey } from './public-keys.ts';
 
 /** Clocks of others may be off by so much; an open connection outlives its token by as much. */
 export const GRACE_MS = 5000;
@@ -32,10 +32,6 @@ const MAX_TOKEN_LENGTH = 8192;
 /** Good tokens of requests that come with the same one again and again. */
 const MAX_REMEMBERED = 1000;
 const MAX_REMEMBERED_LENGTH = 2048;
-const PUBLIC_ALGORITHMS = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
-  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
-];
 
 export interface TokensOptions {
   readonly config: AuthConfig;
