@@ -172,8 +172,9 @@ describe('a new token', () => {
   test('one at a time is checked', async () => {
     await using server = await TestServer.start(REQUIRED);
     await using publisher = await V1PublisherClient.open(server, '', bearer(await token(ALL)));
-    const shown = await token(ALL);
-    for (let i = 0; i < 5; i++) publisher.send({ type: 'auth', token: `${shown.slice(0, -1)}_`, ref: i });
+    // Not the last character: some of its bits are not part of the signature.
+    const shown = `${(await token(ALL)).slice(0, -4)}AAAA`;
+    for (let i = 0; i < 5; i++) publisher.send({ type: 'auth', token: shown, ref: i });
     const codes = (await publisher.take(5)).map(({ ref, code }) => [ref, code]);
     assert.deepEqual(codes[0], [0, 'unauthenticated']);
     assert.ok(codes.slice(1).every(([, code]) => code === 'bad_request' || code === 'unauthenticated'));

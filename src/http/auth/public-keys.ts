@@ -18,6 +18,9 @@ const CURVES: Readonly<Record<string, string>> = {
   secp384r1: 'ES384',
   secp521r1: 'ES512',
 };
+const EDWARDS = ['EdDSA', 'Ed25519'];
+/** All that a public key can check. */
+export const PUBLIC_ALGORITHMS: readonly string[] = [...RSA, ...Object.values(CURVES), ...EDWARDS];
 
 /** Keys, or certificates that hold them; several for a rotation. Throws StartError. */
 export function readPublicKeys(path: string): PublicKey[] {
@@ -52,7 +55,7 @@ function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): r
   if (asymmetricKeyType === 'rsa') {
     return (asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_RSA_BITS ? RSA : null;
   }
-  if (asymmetricKeyType === 'ed25519') return ['EdDSA', 'Ed25519'];
+  if (asymmetricKeyType === 'ed25519') return EDWARDS;
   const curve = CURVES[asymmetricKeyDetails?.namedCurve ?? ''];
   return asymmetricKeyType === 'ec' && curve !== undefined ? [curve] : null;
 }

@@ -23,7 +23,7 @@ import { RivercastError } from '../../errors.ts';
 import type { Grant } from '../../grant.ts';
 import { grantOf } from './claims.ts';
 import type { Jwks } from './jwks.ts';
-import type { PublicKey } from './public-keys.ts';
+import { PUBLIC_ALGORITHMS, type PublicKey } from './public-keys.ts';
 
 /** Clocks of others may be off by so much; an open connection outlives its token by as much. */
 export const GRACE_MS = 5000;
@@ -32,10 +32,6 @@ const MAX_TOKEN_LENGTH = 8192;
 /** Good tokens of requests that come with the same one again and again. */
 const MAX_REMEMBERED = 1000;
 const MAX_REMEMBERED_LENGTH = 2048;
-const PUBLIC_ALGORITHMS = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
-  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
-];
 
 export interface TokensOptions {
   readonly config: AuthConfig;
@@ -50,7 +46,7 @@ export class Tokens {
   readonly #options: TokensOptions;
   readonly #secrets: readonly { readonly kid: string | null; readonly key: Uint8Array }[];
   readonly #rules: JWTVerifyOptions;
-  readonly #remembered = new Map<string, Grant>();
+  #remembered = new Map<string, Grant>();
 
   constructor(options: TokensOptions) {
     const { secrets, audience, issuer } = options.config;
@@ -69,23 +65,19 @@ export class Tokens {
    */
   async check(token: string): Promise<Grant> {
     const now = this.#options.clock.now();
-    const known = this.#remembered.get(token);
+    const remembered = this.#remembered;
+    const known = remembered.get(token);
     if (known !== undefined && (known.expiresMs === null || now < known.expiresMs)) return known;
     if (token.length > MAX_TOKEN_LENGTH) throw refused(`a token has at most ${MAX_TOKEN_LENGTH} characters`);
     const grant = grantOf(await this.#claimsOf(token, headerOf(token)));
-    this.#remember(token, grant);
+    // In what counted when it was begun: the keys may have been exchanged meanwhile.
+    remember(remembered, token, grant);
     return grant;
   }
 
   /** Other keys are in use: what was good may be so no more. */
   forget(): void {
-    this.#remembered.clear();
-  }
-
-  #remember(token: string, grant: Grant): void {
-    if (token.length > MAX_REMEMBERED_LENGTH) return;
-    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-    this.#remembered.set(token, grant);
+    this.#remembered = new Map();
   }
 
   async #claimsOf(token: string, { alg, kid }: ProtectedHeaderParameters): Promise<JWTPayload> {
@@ -156,6 +148,12 @@ export class Tokens {
   #rulesFor(alg: string): JWTVerifyOptions {
     return { ...this.#rules, algorithms: [alg], currentDate: new Date(this.#options.clock.now()) };
   }
+}
+
+function remember(remembered: Map<string, Grant>, token: string, grant: Grant): void {
+  if (token.length > MAX_REMEMBERED_LENGTH) return;
+  if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+  remembered.set(token, grant);
 }
 
 function headerOf(token: string): ProtectedHeaderParameters {
