@@ -63,7 +63,7 @@ function nameOf({ file, line }: Block): string {
 
 const isShell = ({ language }: Block): boolean => language === 'sh';
 const isBrowser = ({ language, words }: Block): boolean =>
-  language === 'html' || language === 'jsx' || words.has('browser');
+  language === 'html' || language === 'jsx' || words.has('browser') || words.has('console');
 const isScript = (block: Block): boolean => block.language === 'js' && !isBrowser(block);
 
 describe('what a reader types', { concurrency: 3 }, () => {
@@ -171,8 +171,13 @@ async function runInPage(page: Page, host: PageHost, block: Block): Promise<void
     if (message.type() === 'error') errors.push(message.text());
     said++;
   });
-  host.page = await pageOf(block);
-  await page.goto(host.address);
+  if (block.words.has('console')) {
+    await page.goto(server.address);
+    await page.evaluate(`(async () => {${located(block)}})().then(() => console.log('over'))`);
+  } else {
+    host.page = await pageOf(block);
+    await page.goto(host.address);
+  }
   // What it says by itself, and `over`.
   const enough = block.words.has('endless') ? 2 : 1;
   await until(`${nameOf(block)} says something`, () => errors.length > 0 || said >= enough);

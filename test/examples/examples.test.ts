@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
+import { makeBin } from '../docs/run-shell.ts';
 import { TestBrowser } from '../support/browser.ts';
 import { writeModule } from '../support/own-package.ts';
 import { TestServer } from '../support/running-server.ts';
@@ -155,6 +156,24 @@ describe('the examples', { concurrency: 3 }, () => {
     );
     assert.ok(new Set(seen).has(`${count}`), 'what came while it was away');
     assert.ok(seen.length <= new Set(seen).size + 3, seen.join(' '));
+  });
+
+  test('the log shipper sends each line that is added, and goes on when the file is rotated', async (t) => {
+    const dir = await tempDir(t);
+    const file = join(dir, 'app.log');
+    writeFileSync(file, 'before\n');
+    const env = { PATH: `${await makeBin(dir)}:${process.env['PATH'] ?? ''}`, RIVERCAST_URL: server.address };
+    const child = spawn('examples/ship-log.sh', [file, 'shipped'], { env, stdio: 'inherit', detached: true });
+    t.after(() => process.kill(-(child.pid as number), 'SIGKILL'));
+    await using subscriber = await server.subscriber('?channel=shipped&after=earliest');
+    const next = subscriber.text();
+    // Until tail looks at the file nothing that is added is seen.
+    const adding = setInterval(() => appendFileSync(file, 'added\n'), 50);
+    assert.equal(await next, 'added');
+    clearInterval(adding);
+    renameSync(file, `${file}.1`);
+    writeFileSync(file, 'rotated\n');
+    for (let text = 'added'; text !== 'rotated'; text = await subscriber.text()) assert.equal(text, 'added');
   });
 
   const python = hasWebsockets ? false : 'python3 has no websockets here';

@@ -3,6 +3,7 @@
  *
  *   sh, js            is run, and has to end well: shells by bash, JavaScript by Node
  *   … browser         JavaScript for a page: run in Chromium
+ *   … console         pasted into the browser's console on the server's own page
  *   … endless         goes on for ever: has to say something, and is stopped
  *   … needs=wscat     is run where that command is
  *   … no-run          cannot be run here (installs something, needs another machine); counted
