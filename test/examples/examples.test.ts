@@ -163,7 +163,11 @@ describe('the examples', { concurrency: 3 }, () => {
     const file = join(dir, 'app.log');
     writeFileSync(file, 'before\n');
     const env = { PATH: `${await makeBin(dir)}:${process.env['PATH'] ?? ''}`, RIVERCAST_URL: server.address };
-    const child = spawn('examples/ship-log.sh', [file, 'shipped'], { env, stdio: 'inherit', detached: true });
+    const child = spawn(join('examples', 'ship-log.sh'), [file, 'shipped'], {
+      env,
+      stdio: 'ignore',
+      detached: true,
+    });
     t.after(() => process.kill(-(child.pid as number), 'SIGKILL'));
     await using subscriber = await server.subscriber('?channel=shipped&after=earliest');
     const next = subscriber.text();

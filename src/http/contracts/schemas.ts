@@ -107,7 +107,7 @@ const STATS_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   boundBytes: counts('What the settings allow, by what it bounds'),
   refusals: { type: 'array', description: 'Counters by door and code' },
   closes: list(members({ code: TEXT, count: COUNT })),
-  limits: { type: 'array', description: 'How often each limit was crossed' },
+  limits: counts('How often each limit was crossed'),
   incompleteBytes: { ...COUNT, description: 'Of messages and bodies that are not whole yet' },
   process: { type: 'object', description: 'Memory, CPU, descriptors, and how late the event loop was' },
 };
