@@ -17,6 +17,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.base.json tsconfig.build.json ./
 COPY scripts scripts
+COPY console console
 COPY src src
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund
 

@@ -17,7 +17,7 @@ VERBOSE ?=
 # For fuzz: how many inputs (and SEED, as for chaos).
 INPUTS ?= 200000
 
-SOURCES := $(shell find src scripts -type f)
+SOURCES := $(shell find src scripts console -path console/dist -prune -o -type f -print)
 # Run by `exec`, so that a signal to make reaches the server and not a shell around it.
 SERVE = node dist/cli/main.js serve
 

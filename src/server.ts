@@ -15,6 +15,7 @@ import type { Config, LogConfig } from './config.ts';
 import { Access } from './http/auth/access.ts';
 import { ClientAddresses } from './http/client-address.ts';
 import { Connections } from './http/connections.ts';
+import { type FrontOptions, readConsole } from './http/console.ts';
 import { Doors, type DoorsOptions } from './http/doors.ts';
 import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
@@ -164,7 +165,7 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     contracts: { role, policy: config.http },
     ops: { ...guarded, observer, metrics: config.observability.metrics },
     doorPaths: doors.paths,
-    banner: banner(config),
+    front: frontOf(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
   const listening = { config: config.http, limits: config.limits, crossed: callers.crossed, isStreaming };
@@ -310,6 +311,10 @@ function statsOf(parts: Parts): ServerStats {
     limits: limits.counts,
     ...broadcaster?.stats(),
   };
+}
+
+function frontOf(config: Config): FrontOptions {
+  return { banner: banner(config), console: config.http.console ? readConsole(config.log.stream) : null };
 }
 
 function banner({ role, log }: Config): string {

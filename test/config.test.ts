@@ -35,6 +35,7 @@ describe('defaults', () => {
       idleTimeoutMs: 60_000,
       lingerMs: 30_000,
       compression: false,
+      console: true,
       tls: null,
     });
     assert.equal(config.log.store, 'embedded');

@@ -78,6 +78,7 @@ function httpOf(values: Values, auth: AuthConfig): HttpConfig {
     idleTimeoutMs: values.IDLE_TIMEOUT_MS,
     lingerMs: values.LINGER_MS,
     compression: values.COMPRESSION,
+    console: values.CONSOLE,
     tls: tlsOf(values),
   };
 }

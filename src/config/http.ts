@@ -14,6 +14,7 @@ export interface HttpValues {
   IDLE_TIMEOUT_MS: number;
   LINGER_MS: number;
   COMPRESSION: boolean;
+  CONSOLE: boolean;
 }
 
 export const HTTP_ROWS: Rows<HttpValues> = {
@@ -73,6 +74,14 @@ export const HTTP_ROWS: Rows<HttpValues> = {
     allowed: '`on`, `off`',
     description:
       'Whether subscribers on `/ws/broadcast` that offer `permessage-deflate` are sent compressed messages, each compressed once for all. Costs the process time; gains nothing for messages below 1 KiB or compressed already.',
+    boolean: true,
+  },
+  CONSOLE: {
+    schema: BOOLEAN,
+    initial: 'on',
+    allowed: '`on`, `off`',
+    description:
+      'Whether a browser that opens `/` is shown the console ([console.md](console.md)). Its files are open to all; what it shows takes the permission of whoever looks.',
     boolean: true,
   },
 };

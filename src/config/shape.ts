@@ -69,6 +69,7 @@ export interface HttpConfig {
   readonly idleTimeoutMs: number;
   readonly lingerMs: number;
   readonly compression: boolean;
+  readonly console: boolean;
   /** Null: connections are not encrypted here. */
   readonly tls: TlsFiles | null;
 }

@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
+import { type FrontOptions, registerFront } from './console.ts';
 import { type ContractsOptions, registerContracts } from './contracts/contracts.ts';
 import { type OpsOptions, registerOps } from './ops/routes.ts';
 import { isEncrypted } from './outflow.ts';
@@ -24,7 +25,7 @@ export interface RoutesOptions {
   readonly ops: OpsOptions | null;
   /** Where this process opens WebSockets. */
   readonly doorPaths: readonly string[];
-  readonly banner: string;
+  readonly front: FrontOptions;
 }
 
 export function createRoutes(options: RoutesOptions): FastifyInstance {
@@ -46,7 +47,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
   });
 
   registerContracts(app, options.contracts);
-  app.get('/', async (_request, reply) => reply.type('text/plain; charset=utf-8').send(options.banner));
+  registerFront(app, options.front);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const verdict = await options.readiness.look();

@@ -21,6 +21,25 @@ const ENCRYPTED: Headers = { ...ALWAYS, 'strict-transport-security': 'max-age=31
 const ALWAYS_LINES = linesOf(ALWAYS);
 const ENCRYPTED_LINES = linesOf(ENCRYPTED);
 
+/**
+ * What the console gets instead (console.ts): its own files, its own server, and no way to make markup of a text, which
+ * is what everything that it shows may be.
+ */
+export const CONSOLE_HEADERS: Headers = {
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join('; '),
+};
+
 export function securityHeaders({ socket, headers }: Pick<IncomingMessage, 'socket' | 'headers'>): Headers {
   return isEncrypted(socket) && !isLocal(headers.host) ? ENCRYPTED : ALWAYS;
 }

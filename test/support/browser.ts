@@ -1,6 +1,6 @@
 /** A real browser for a test: the Chromium of the machine, without a window and without a network of its own. */
 import { spawnSync } from 'node:child_process';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 /** It must not look for updates, nor ask anybody anything: the machine may have no network. */
@@ -27,11 +27,16 @@ export class TestBrowser implements AsyncDisposable {
     return new TestBrowser(await chromium.launch({ executablePath: path(), args }));
   }
 
-  /** A page of the server's own origin, on which a script can connect to it. */
+  /** An empty page of the server's own origin, on which a script can connect to it. */
   async page(address: string): Promise<Page> {
     const page = await this.#browser.newPage();
-    await page.goto(address);
+    await page.goto(`${address}/healthz`);
     return page;
+  }
+
+  /** A page that has not been anywhere. */
+  blank(options: BrowserContextOptions = {}): Promise<Page> {
+    return this.#browser.newPage(options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

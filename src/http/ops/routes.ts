@@ -33,7 +33,7 @@ export function registerOps(app: FastifyInstance, options: OpsOptions): void {
       });
     }
     ops.get('/api/stats', async (_request, reply) => {
-      const stats = statsOf(await observer.readings(), observer.rates());
+      const stats = statsOf(await observer.readings(), observer.rates(), observer.measured);
       return reply.header('Cache-Control', 'no-store').send(stats);
     });
     ops.get('/api/subscribers', (request, reply) => list(observer, request, reply));

@@ -1,6 +1,6 @@
 /** `GET /api/stats`: the numbers of the process for people, and for a page that shows them. */
 import type { Distribution } from '../../distribution.ts';
-import type { ByLabel, Readings } from '../../readings.ts';
+import type { ByLabel, Measured, Readings } from '../../readings.ts';
 import type { Totals } from './throughput.ts';
 
 interface RatesOf {
@@ -9,7 +9,11 @@ interface RatesOf {
 }
 
 /** What is sent: null stands for what this process does not do, or can not know. */
-export function statsOf(readings: Readings, perSecond: RatesOf): Readonly<Record<string, unknown>> {
+export function statsOf(
+  readings: Readings,
+  perSecond: RatesOf,
+  measured: Measured,
+): Readonly<Record<string, unknown>> {
   const { process, manager, broadcaster, connections, sockets, isReady, isLogUp } = readings;
   const { version, role, store, startedS, cpuS, openFds, maxFds } = process;
   return {
@@ -23,6 +27,7 @@ export function statsOf(readings: Readings, perSecond: RatesOf): Readonly<Record
     perSecond: { windowSeconds: perSecond.windowSeconds, ...perSecond.rates },
     connections: { sockets, kinds: connections.map(kindOf) },
     lag: broadcaster === null ? null : lagOf(broadcaster.lag),
+    seconds: process.loopDelayMaxS === null ? null : secondsOf(measured),
     manager: manager === null ? null : { ...manager, failures: Object.fromEntries(manager.failures) },
     broadcaster: broadcaster === null ? null : { ...broadcaster, lag: undefined },
     boundBytes: Object.fromEntries(readings.bounds.map(({ labels, value }) => [labels['bound'], value])),
@@ -64,6 +69,13 @@ function lagOf({
     seconds: spreadOf(seconds),
     trimEdge: edge,
   };
+}
+
+/** Since the start, in s: whoever wants those of some time subtracts. */
+function secondsOf({ appendSeconds, deliverySeconds }: Measured): Readonly<Record<string, unknown>> {
+  const timesOf = ({ bounds, counts }: Distribution): { upTo: number | null; times: number }[] =>
+    Array.from(counts, (times, at) => ({ upTo: bounds[at] ?? null, times }));
+  return { append: timesOf(appendSeconds), delivery: timesOf(deliverySeconds) };
 }
 
 /** Subscriptions by how far they are behind: at most so much, and the rest. */

@@ -1,0 +1,110 @@
+/** The channels that the log keeps, and one may see. */
+import { useState } from 'preact/hooks';
+import { count, idTime, moment } from './format.ts';
+import { addressOf } from './route.ts';
+import { ask } from './session.ts';
+import { Store, usePolling, useStore } from './store.ts';
+
+export interface ChannelInfo {
+  readonly channel: string;
+  readonly floor: string | null;
+  readonly tip: string;
+  readonly length: number;
+  readonly subscribers: number;
+}
+
+interface Listed {
+  readonly channels: readonly ChannelInfo[];
+  readonly cursor: string | null;
+}
+
+/** Read page by page, up to so many. */
+const MAX_CHANNELS = 5000;
+const PAGE = 1000;
+const EVERY_MS = 3000;
+
+/** Null: not asked yet. */
+export const channels = new Store<readonly ChannelInfo[] | null>(null);
+
+export async function lookForChannels(): Promise<void> {
+  const found: ChannelInfo[] = [];
+  let after: string | null = null;
+  do {
+    const place: string = after === null ? '' : `&after=${encodeURIComponent(after)}`;
+    const answer = await ask<Listed>(`/api/channels?limit=${PAGE}${place}`);
+    if (!('ok' in answer)) return;
+    found.push(...answer.ok.channels);
+    after = answer.ok.cursor;
+  } while (after !== null && found.length < MAX_CHANNELS);
+  channels.set(found);
+}
+
+export function ChannelsView() {
+  const [needle, setNeedle] = useState('');
+  const all = useStore(channels);
+  usePolling(lookForChannels, EVERY_MS, []);
+  const shown = (all ?? [])
+    .filter(({ channel }) => channel.toLowerCase().includes(needle.toLowerCase()))
+    .toSorted((a, b) => b.length - a.length || (a.channel < b.channel ? -1 : 1));
+  return (
+    <div class="page">
+      <div class="bar">
+        <h1>Channels</h1>
+        <span class="muted">{all === null ? 'looking…' : count(all.length)}</span>
+        <span class="grow" />
+        <input
+          type="search"
+          data-filter
+          aria-label="Filter channels by name"
+          placeholder="Filter by name"
+          value={needle}
+          onInput={(event) => setNeedle(event.currentTarget.value)}
+        />
+      </div>
+      <div class="card table" role="region" aria-label="Channels" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Channel</th>
+              <th scope="col" class="number">
+                Messages kept
+              </th>
+              <th scope="col" class="number">
+                Subscribers
+              </th>
+              <th scope="col">Oldest</th>
+              <th scope="col">Newest</th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((info) => (
+              <ChannelLine key={info.channel} {...info} />
+            ))}
+          </tbody>
+        </table>
+        {all !== null && shown.length === 0 && (
+          <p class="empty">No channel {needle === '' ? 'yet' : 'has that in its name'}.</p>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function ChannelLine({ channel, floor, tip, length, subscribers }: ChannelInfo) {
+  return (
+    <tr>
+      <th scope="row">
+        <a href={addressOf('messages', channel)}>{channel}</a>
+      </th>
+      <td class="number">{count(length)}</td>
+      <td class="number">{count(subscribers)}</td>
+      <td>{timeOf(floor)}</td>
+      <td>{timeOf(tip)}</td>
+    </tr>
+  );
+}
+
+function timeOf(id: string | null): string {
+  const ms = idTime(id);
+  return ms === null ? '–' : moment(ms);
+}

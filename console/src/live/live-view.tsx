@@ -1,0 +1,203 @@
+/** The messages of a channel as they come, what happens to the connection, and a form to publish. */
+import { useEffect, useState } from 'preact/hooks';
+import { count, moment, rate } from '../format.ts';
+import { addressOf, DEFAULT_CHANNEL } from '../route.ts';
+import { useStore } from '../store.ts';
+import type { Feed, Row } from './feed.ts';
+import { Inspector } from './inspector.tsx';
+import { MessageList } from './message-list.tsx';
+import { PublishForm } from './publish-form.tsx';
+import { LiveSession } from './session.ts';
+import { StartPicker } from './start-picker.tsx';
+
+/** So that a quiet channel is not an empty page. */
+const FIRST_START = 'last:100';
+const RATE_MS = 500;
+
+export interface LiveViewOptions {
+  /** Null: whichever it is. */
+  readonly channel: string | null;
+  /** It goes on while another view is looked at. */
+  readonly isShown: boolean;
+}
+
+export function LiveView({ channel, isShown }: LiveViewOptions) {
+  const [session] = useState(() => new LiveSession(channel ?? DEFAULT_CHANNEL));
+  const [selected, setSelected] = useState<Row | null>(null);
+  const standing = useStore(session.standing);
+  const follow = (name: string, after: string): void => {
+    setSelected(null);
+    session.follow(name, after);
+    location.hash = addressOf('messages', name);
+  };
+  useEffect(() => {
+    const { channel: current, after } = session.standing.get();
+    if (after !== '' && (channel === null || channel === current)) return;
+    setSelected(null);
+    session.follow(channel ?? DEFAULT_CHANNEL, FIRST_START);
+  }, [channel]);
+  useEffect(() => () => session.close(), []);
+  return (
+    <div class="live" hidden={!isShown}>
+      <h1 class="hidden">Messages</h1>
+      <div class="bar">
+        <StartPicker channel={standing.channel} after={standing.after || FIRST_START} onFollow={follow} />
+        <span class="grow" />
+        <State session={session} />
+      </div>
+      <div class="stream card">
+        <Tools session={session} isShown={isShown} onClear={() => setSelected(null)} />
+        <MessageList feed={session.feed} isShown={isShown} selected={selected} onSelect={setSelected} />
+      </div>
+      <aside aria-label="Message, publish, connection">
+        {selected !== null && (
+          <Inspector
+            row={selected}
+            onClose={() => setSelected(null)}
+            onFollow={(after) => follow(standing.channel, after)}
+          />
+        )}
+        <PublishForm session={session} />
+        <Journal session={session} />
+      </aside>
+    </div>
+  );
+}
+
+const STATES = {
+  connecting: ['warn', 'Connecting'],
+  live: ['good', 'Live'],
+  paused: ['good', 'Catching up'],
+  ended: ['bad', 'Ended'],
+} as const;
+
+function State({ session }: { readonly session: LiveSession }) {
+  const { state, isCut } = useStore(session.standing);
+  const [tone, label] = isCut && state !== 'live' ? (['bad', 'Cut'] as const) : STATES[state];
+  return (
+    <>
+      <span class={`state ${tone}`} role="status">
+        <i class="dot" />
+        {label}
+      </span>
+      <button
+        type="button"
+        class={isCut ? 'primary' : ''}
+        aria-label={isCut ? 'Mend the connection' : 'Cut the connection'}
+        title="See what a resume does: nothing gets through until it is mended"
+        onClick={() => (isCut ? session.mend() : session.cut())}
+      >
+        {isCut ? 'Mend' : 'Cut'}
+        <span class="wide">&nbsp;the connection</span>
+      </button>
+    </>
+  );
+}
+
+interface ToolsOptions {
+  readonly session: LiveSession;
+  readonly isShown: boolean;
+  readonly onClear: () => void;
+}
+
+function Tools({ session: { feed }, isShown, onClear }: ToolsOptions) {
+  const [needle, setNeedle] = useState('');
+  const { perSecond, shown, size, isPaused, waiting } = useCounts(feed, isShown);
+  const find = (text: string): void => {
+    setNeedle(text);
+    feed.filter(text);
+  };
+  return (
+    <div class="tools">
+      <input
+        type="search"
+        data-filter
+        aria-label="Filter messages"
+        aria-keyshortcuts="/"
+        placeholder="Filter  ( / )"
+        value={needle}
+        onInput={(event) => find(event.currentTarget.value)}
+      />
+      <button type="button" class={`pause ${isPaused ? 'primary' : ''}`} onClick={() => feed.toggle()}>
+        {isPaused ? (waiting > 0 ? `Resume, ${count(waiting)} new` : 'Resume') : 'Pause'}
+      </button>
+      <button
+        type="button"
+        onClick={() => {
+          feed.clear();
+          onClear();
+        }}
+      >
+        Clear
+      </button>
+      <span class="grow" />
+      <span class="muted numbers">
+        {needle === '' ? '' : `${count(shown)} of `}
+        {count(size)} <span class="wide">held</span>
+      </span>
+      <span class="numbers">
+        <b>{rate(perSecond)}</b>/s
+      </span>
+    </div>
+  );
+}
+
+interface Counts {
+  readonly perSecond: number;
+  readonly shown: number;
+  readonly size: number;
+  readonly isPaused: boolean;
+  readonly waiting: number;
+}
+
+/** Numbers that change with every frame can not be read: twice a second they can. What somebody does is seen at once. */
+function useCounts(feed: Feed, isShown: boolean): Counts {
+  const [perSecond, setPerSecond] = useState(0);
+  const [, redraw] = useState<unknown>(null);
+  useEffect(() => {
+    if (!isShown) return undefined;
+    let last = { atMs: performance.now(), received: feed.received };
+    let wasPaused = feed.isPaused;
+    const timer = setInterval(() => {
+      const now = { atMs: performance.now(), received: feed.received };
+      setPerSecond(Math.max(0, ((now.received - last.received) / (now.atMs - last.atMs)) * 1000));
+      last = now;
+      redraw({});
+    }, RATE_MS);
+    const stop = feed.listen(() => {
+      if (feed.isPaused === wasPaused) return;
+      wasPaused = feed.isPaused;
+      redraw({});
+    });
+    return () => {
+      clearInterval(timer);
+      stop();
+    };
+  }, [feed, isShown]);
+  return {
+    perSecond,
+    shown: feed.shown.length,
+    size: feed.size,
+    isPaused: feed.isPaused,
+    waiting: feed.waiting,
+  };
+}
+
+function Journal({ session }: { readonly session: LiveSession }) {
+  const notes = useStore(session.notes);
+  return (
+    <section class="card journal" aria-label="Connection">
+      <header>
+        <h2>Connection</h2>
+      </header>
+      <ol aria-live="polite">
+        {notes.toReversed().map(({ no, atMs, tone, text }) => (
+          <li key={no} class={tone}>
+            <span class="time">{moment(atMs)}</span>
+            <span>{text}</span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

@@ -1,0 +1,104 @@
+/** The console, by a person in a real browser: what they see, what it asks for, and what it must never do. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { TestBrowser } from '../support/browser.ts';
+import { ConsolePage } from '../support/console-page.ts';
+import { TestServer } from '../support/running-server.ts';
+import { REQUIRED, token } from '../support/tokens.ts';
+import { V1PublisherClient } from '../support/v1-publisher.ts';
+
+/** As markup it would run, or ask for something; as a text it is seen. */
+const HOSTILE = `<img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>`;
+const VIEWS = ['channels', 'subscribers', 'server'] as const;
+
+describe('a page that somebody opens', () => {
+  let browser: TestBrowser;
+  before(async () => {
+    browser = await TestBrowser.start();
+  });
+  after(() => browser[Symbol.asyncDispose]());
+
+  test('publishes and shows what came, asks nobody else, and has no faults in either theme', async () => {
+    await using server = await TestServer.start();
+    await using publisher = await V1PublisherClient.open(server);
+    await publisher.published(HOSTILE, { channel: 'local-q' });
+    for (const scheme of ['light', 'dark'] as const) {
+      const shown = await ConsolePage.open(browser, server.address, { scheme });
+      const { page } = shown;
+      await page.getByText(HOSTILE).waitFor();
+      await page.getByLabel('Content', { exact: true }).fill(`{"theme": "${scheme}", "of": [1, null]}`);
+      await page.getByRole('button', { name: 'Publish', exact: true }).click();
+      await page.getByText('Stored as').waitFor();
+      await page
+        .getByRole('option')
+        .filter({ hasText: `{"theme":"${scheme}"` })
+        .click();
+      await page.getByText(`"theme": "${scheme}"`).first().waitFor();
+      assert.deepEqual(await shown.violations(), [], `messages, ${scheme}`);
+      for (const view of VIEWS) {
+        await page.goto(`${server.address}/#/${view}`);
+        await page
+          .getByRole('link', { name: view, exact: false })
+          .and(page.locator('[aria-current]'))
+          .waitFor();
+        await page
+          .getByText({ channels: 'local-q', subscribers: '127.0.0.1', server: 'answers' }[view])
+          .last()
+          .waitFor();
+        assert.deepEqual(await shown.violations(), [], `${view}, ${scheme}`);
+      }
+      assert.equal(await page.evaluate('document.documentElement.dataset.theme'), scheme);
+      assert.equal(await page.title(), 'Server · Rivercast');
+      assert.deepEqual(shown.complaints, []);
+      const { host } = new URL(server.address);
+      assert.deepEqual(
+        shown.requests.filter((url) => new URL(url).host !== host),
+        [],
+      );
+      await page.close();
+    }
+  });
+
+  test('shows a resume and a gap: nothing is missed by a cut, and what is gone is told', async () => {
+    await using server = await TestServer.start();
+    await using publisher = await V1PublisherClient.open(server);
+    const first = await publisher.published('before', { channel: 'cut' });
+    const { page, complaints } = await ConsolePage.open(browser, `${server.address}/#/messages/cut`, {
+      scheme: 'light',
+    });
+    await page.getByRole('option').filter({ hasText: 'before' }).waitFor();
+    await page.getByRole('button', { name: 'Cut the connection' }).click();
+    await page.getByText('Cut after').waitFor();
+    for (let i = 0; i < 20; i += 1) await publisher.published(`meanwhile ${i}`, { channel: 'cut' });
+    assert.equal(await page.getByText('meanwhile 19').count(), 0);
+    await page.getByRole('button', { name: 'Mend the connection' }).click();
+    await page.getByText('Caught up: 20 messages that were stored meanwhile, none missing').waitFor();
+    await page.getByLabel('Where to start').selectOption('cursor');
+    await page.getByLabel('The cursor').fill(`${first}@another.7`);
+    await page.getByRole('button', { name: 'Follow', exact: true }).click();
+    await page.getByRole('option').filter({ hasText: 'can not be had any more (reset)' }).waitFor();
+    await page.getByRole('option').filter({ hasText: 'meanwhile 19' }).waitFor();
+    assert.deepEqual(complaints, []);
+  });
+
+  test('is asked for a token where one is needed, and shows what that may see', async () => {
+    await using server = await TestServer.start(REQUIRED);
+    const admin = await token({ sub: 'ann', publish: ['*'], subscribe: ['*'], admin: ['*'] });
+    const reader = await token({ sub: 'bob', subscribe: ['local-q'] });
+    for (const [shown, tabs] of [
+      [admin, 4],
+      [reader, 2],
+    ] as const) {
+      const { page } = await ConsolePage.open(browser, server.address, { scheme: 'light' });
+      await page.getByLabel('Token').fill('no token');
+      await page.getByRole('button', { name: 'Enter' }).click();
+      await page.getByRole('alert').waitFor();
+      await page.getByLabel('Token').fill(shown);
+      await page.getByRole('button', { name: 'Enter' }).click();
+      await page.getByText('Live').first().waitFor();
+      assert.equal(await page.getByRole('navigation').getByRole('link').count(), tabs);
+      assert.equal(await page.evaluate('localStorage.length'), 0);
+      await page.close();
+    }
+  });
+});
