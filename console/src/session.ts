@@ -5,6 +5,8 @@
 import { Store } from './store.ts';
 
 const KEY = 'rivercast.token';
+/** Not for this token, or kept from everybody by a proxy. */
+const HIDDEN: readonly number[] = [401, 403, 404];
 
 export type Entry =
   | { readonly at: 'checking' }
@@ -45,7 +47,7 @@ export async function enter(): Promise<void> {
   const channels = await ask('/api/channels?limit=1');
   if ('ok' in channels) {
     const stats = await ask('/api/stats');
-    entry.set({ at: 'inside', seesServer: 'ok' in stats || (stats.status !== 401 && stats.status !== 403) });
+    entry.set({ at: 'inside', seesServer: 'ok' in stats || !HIDDEN.includes(stats.status) });
   } else if (channels.status === 401) {
     refuse(token === null ? null : channels.detail);
   } else {

@@ -1,6 +1,7 @@
 /**
- * `npm run console:shots [folder]`: every view of the console, light and dark, at the width of a desktop and of a phone, while
- * 5,000 messages a second come. Says how many frames a second there were, and what axe found.
+ * `npm run console:shots -- [folder] [docs]`: every view of the console, light and dark, at the width of a desktop and of a phone, while
+ * 5,000 messages a second come. Says how many frames a second there were, and what axe found. With `docs` only the two
+ * pictures of docs/console.md.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,6 +14,8 @@ const CHANNEL = 'prices';
 const PER_SECOND = 5000;
 const EVERY_MS = 10;
 const FRAMES_S = 5;
+/** For the documentation: small. */
+const DOCS = { width: 1100, height: 540 } as const;
 const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } } as const;
 const OTHERS = ['chat:lobby', 'game:4711', 'local-q', 'news', 'orders.eu', 'sensors/hall-2'];
 const NAMES = ['ACME', 'BOLT', 'CRUX', 'DYNE', 'EMBR', 'FLUX', 'GLYF', 'HALO'];
@@ -31,9 +34,11 @@ let sent = 0;
 const load = setInterval(() => publish(((performance.now() - began) / 1000) * PER_SECOND - sent), EVERY_MS);
 
 await using browser = await TestBrowser.start();
-for (const scheme of ['light', 'dark'] as const) {
+const isForDocs = process.argv[3] === 'docs';
+for (const scheme of isForDocs ? [] : (['light', 'dark'] as const)) {
   for (const size of ['desktop', 'phone'] as const) await tour(scheme, size);
 }
+for (const scheme of ['light', 'dark'] as const) await illustrate(scheme);
 clearInterval(load);
 await follower.close();
 console.log(`pictures are in ${folder}`);
@@ -68,6 +73,15 @@ async function tour(scheme: Scheme, size: keyof typeof SIZES): Promise<void> {
     await shoot(view);
   }
   for (const complaint of shown.complaints) console.log(`  the browser says: ${complaint}`);
+  await page.close();
+}
+
+async function illustrate(scheme: Scheme): Promise<void> {
+  const view = scheme === 'light' ? `messages/${CHANNEL}` : 'server';
+  const { page } = await ConsolePage.open(browser, `${server.address}/#/${view}`, { scheme, ...DOCS });
+  await page.waitForTimeout(20_000);
+  if (scheme === 'light') await page.locator('.row').nth(10).click();
+  await page.screenshot({ path: join(folder, `console-${scheme}.png`) });
   await page.close();
 }
 

@@ -39,6 +39,11 @@ const SPREAD: JsonSchema = {
   description: 'Subscriptions by how far they are behind: at most so much; null: the rest',
 };
 
+const TIMES: JsonSchema = {
+  ...list(members({ upTo: { type: ['number', 'null'] }, times: COUNT })),
+  description: 'How often it took at most so many seconds, since the start; null: longer',
+};
+
 const GAP_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   floor: { ...orNull('EntryId'), description: 'The first id still kept; null: nothing is' },
   lost: {
@@ -96,6 +101,7 @@ const STATS_MEMBERS: Readonly<Record<string, JsonSchema>> = {
     seconds: SPREAD,
     trimEdge: members({ worstRatio: NUMBER, near: COUNT }),
   }),
+  seconds: nullable({ append: TIMES, delivery: TIMES }),
   manager: {
     type: ['object', 'null'],
     description: 'What was taken in; null: nothing is, by ROLE. Counters since the start',
