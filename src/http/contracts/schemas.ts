@@ -111,8 +111,6 @@ const STATS_MEMBERS: Readonly<Record<string, JsonSchema>> = {
     description: 'What was delivered; null: nothing is, by ROLE. Counters since the start',
   },
   boundBytes: counts('What the settings allow, by what it bounds'),
-  incompleteBytes: { ...COUNT, description: 'Held for what clients have begun and not finished' },
-  limits: counts('How often each limit of what a client may cost was crossed'),
   refusals: { type: 'array', description: 'Counters by door and code' },
   closes: list(members({ code: TEXT, count: COUNT })),
   limits: counts('How often each limit was crossed'),
