@@ -12,6 +12,15 @@ export {
   type Role,
   type Store,
 } from './config.ts';
+export {
+  type AttachedServer,
+  type AttachOptions,
+  type CreateOptions,
+  createServer,
+  type Published,
+  type PublishOptions,
+  type Settings,
+} from './create-server.ts';
 export { ERRORS, type ErrorCode, type ErrorRow, RivercastError, StartError } from './errors.ts';
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts';
 export { type RunningServer, type ServerStats, startServer } from './server.ts';

@@ -17,11 +17,13 @@ import { ClientAddresses } from './http/client-address.ts';
 import { Connections } from './http/connections.ts';
 import { type FrontOptions, readConsole } from './http/console.ts';
 import { Doors, type DoorsOptions } from './http/doors.ts';
+import type { Entrance } from './http/entrance.ts';
+import { Front } from './http/front.ts';
 import { Guests } from './http/guests.ts';
 import { History } from './http/history/history.ts';
 import { Incomplete } from './http/incomplete.ts';
 import { LimitCounter, type LimitCounts, type LimitName } from './http/limit-counter.ts';
-import { Listener } from './http/listener.ts';
+import { Listener, type ListenOptions } from './http/listener.ts';
 import { Observer } from './http/ops/observer.ts';
 import { Publishing } from './http/publish/publish.ts';
 import { Readiness } from './http/readiness.ts';
@@ -84,7 +86,7 @@ interface Parts {
   readonly readiness: Readiness;
   readonly connections: Connections;
   readonly doors: Doors;
-  readonly listener: Listener;
+  readonly entrance: Entrance;
   readonly observer: Observer;
   readonly limits: LimitCounter;
   readonly incomplete: Incomplete;
@@ -104,6 +106,28 @@ export async function startServer(
   logger: Logger,
   open: typeof openLog = openLog,
 ): Promise<RunningServer> {
+  const { running } = await startBehind({ config, logger, open, enter: (inside) => Listener.open(inside) });
+  return running;
+}
+
+export interface StartOptions<Way extends Entrance> {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly open: typeof openLog;
+  /** Opens the way in, once everything behind it is there. */
+  readonly enter: (inside: ListenOptions) => Promise<Way>;
+}
+
+export interface Started<Way extends Entrance> {
+  readonly running: RunningServer;
+  readonly entrance: Way;
+  /** Null when this process takes nothing in. */
+  readonly manager: Manager | null;
+}
+
+/** The server behind an entrance of the caller's choice. Rejects with StartError when it cannot start. */
+export async function startBehind<Way extends Entrance>(options: StartOptions<Way>): Promise<Started<Way>> {
+  const { config, logger, open, enter } = options;
   const clock: Clock = systemClock;
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {
@@ -111,22 +135,37 @@ export async function startServer(
   });
   const log = await open(logFor(config), { clock, logger, onFailure: (error) => fail(error) });
   try {
-    const parts = await assemble(config, logger, clock, log);
+    let entrance: Way | null = null;
+    const parts = await assemble({ config, logger, clock, log }, async (inside) => {
+      entrance = await enter(inside);
+      return entrance;
+    });
     let stopping: Promise<boolean> | null = null;
-    return {
-      addresses: parts.listener.addresses,
+    const running: RunningServer = {
+      addresses: parts.entrance.addresses,
       stats: () => statsOf(parts),
       failed,
-      reload: () => parts.listener.reload(),
+      reload: () => parts.entrance.reload(),
       stop: () => (stopping ??= stop(parts)),
     };
+    return { running, entrance: entrance as unknown as Way, manager: parts.manager };
   } catch (error) {
     await log.close();
     throw error;
   }
 }
 
-async function assemble(config: Config, logger: Logger, clock: Clock, log: Log): Promise<Parts> {
+interface Given {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+async function assemble(
+  { config, logger, clock, log }: Given,
+  enter: (inside: ListenOptions) => Promise<Entrance>,
+): Promise<Parts> {
   const { role } = config;
   const { heartbeatMs } = config.http;
   const measured = new Measured();
@@ -168,16 +207,18 @@ async function assemble(config: Config, logger: Logger, clock: Clock, log: Log):
     front: frontOf(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
-  const listening = { config: config.http, limits: config.limits, crossed: callers.crossed, isStreaming };
-  const listener = await Listener.open({ ...listening, clock, logger, routes, doors });
+  await routes.ready();
+  const met = { limits: config.limits, crossed: callers.crossed };
+  const front = new Front({ ...met, routes, doors });
+  const entrance = await enter({ ...met, config: config.http, clock, logger, front, isStreaming });
   const ticking = [wheel, guests, rates, manager, broadcaster, observer];
   const ticker = setInterval(() => {
     for (const one of ticking) one?.tick();
   }, tickMs);
   const sweeper = manager === null ? null : new Sweeper({ log, logger, everyMs: config.log.sweepMs });
-  observer.start({ listener, sweeper });
+  observer.start({ entrance, sweeper });
   const made = { ...callers, manager, publishing, broadcaster, sweeper, readiness, observer };
-  return { config, logger, log, ...made, connections, doors, listener, ticker, limits };
+  return { config, logger, log, ...made, connections, doors, entrance, ticker, limits };
 }
 
 function tracingOf({ observability }: Config, logger: Logger): Tracing {
@@ -261,13 +302,13 @@ function publishingOf(
 }
 
 async function stop(parts: Parts): Promise<boolean> {
-  const { config, logger, log, manager, publishing, broadcaster, connections, doors, listener } = parts;
+  const { config, logger, log, manager, publishing, broadcaster, connections, doors, entrance } = parts;
   const { delayMs, spreadMs, timeoutMs } = config.drain;
   parts.readiness.leave();
   if (delayMs > 0) await delay(delayMs);
   const storing = AbortSignal.timeout(timeoutMs * (1 - FAREWELL_SHARE));
   const ending = AbortSignal.timeout(spreadMs + timeoutMs);
-  listener.stop();
+  entrance.stop();
   const swept = parts.sweeper?.close();
   await Promise.all([doors.closePublishers(storing), publishing?.leave(storing)]);
   const stored = (await manager?.drain(storing)) ?? true;
@@ -283,7 +324,7 @@ async function stop(parts: Parts): Promise<boolean> {
   await connections.closed(AbortSignal.any([ending, AbortSignal.timeout(FAREWELL_MS)]));
   clearInterval(parts.ticker);
   parts.observer.close();
-  listener.close();
+  entrance.close();
   await broadcaster?.close();
   parts.access.close();
   await log.close();

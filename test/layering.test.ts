@@ -17,7 +17,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/': ['protocol/', 'leaf', 'log/log.ts', 'manager/', 'broadcaster/'],
   'server.ts': ['protocol/', 'leaf', 'log/', 'manager/', 'broadcaster/', 'http/'],
   'cli/': ['leaf', 'server.ts', 'client/'],
-  'index.ts': ['leaf', 'server.ts'],
+  'create-server.ts': ['protocol/', 'leaf', 'log/open.ts', 'manager/', 'http/', 'server.ts'],
+  'index.ts': ['leaf', 'server.ts', 'create-server.ts'],
   leaf: ['leaf', 'protocol/close.ts'],
 };
 const LEAVES = [
@@ -48,7 +49,7 @@ const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   ws: ['http/', 'cli/'],
   fastify: ['http/'],
   '@fastify/swagger': ['http/contracts/'],
-  'node:http': ['http/'],
+  'node:http': ['http/', 'create-server.ts'],
   'node:https': ['http/'],
   zod: ['config.ts', 'config/'],
   jose: ['http/', 'cli/'],

@@ -2,23 +2,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import type { FastifyInstance } from 'fastify';
 import { background } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { HttpConfig, LimitsConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import {
-  type BrokenOptions,
-  isAnswering,
-  oweAnswer,
-  refuseBrokenOf,
-  refuseHeaders,
-  refuseUpgradeHeaders,
-} from './broken-requests.ts';
+import { type BrokenOptions, oweAnswer, refuseBrokenOf } from './broken-requests.ts';
 import { Certificate } from './certificate.ts';
-import type { Doors } from './doors.ts';
-import { isEncrypted } from './outflow.ts';
+import type { Entrance } from './entrance.ts';
+import type { Front } from './front.ts';
 import { createSecureServer, cutAll, replacePair } from './secure-server.ts';
 
 /** How often half-sent requests are looked for, and the part of their time that may be late. */
@@ -27,15 +19,14 @@ const CHECKS_PER_TIMEOUT = 5;
 /** Reconnecting clients come all at once; the kernel caps this at net.core.somaxconn. */
 const BACKLOG = 4096;
 
-interface ListenOptions extends BrokenOptions {
+export interface ListenOptions extends BrokenOptions {
   readonly config: HttpConfig;
   readonly clock: Clock;
   readonly limits: LimitsConfig;
-  readonly routes: FastifyInstance;
-  readonly doors: Doors;
+  readonly front: Front;
 }
 
-export class Listener {
+export class Listener implements Entrance {
   readonly #servers: readonly Server[];
   readonly #certificate: Certificate | null;
   readonly #logger: Logger;
@@ -54,7 +45,6 @@ export class Listener {
   /** Listens on every port; all but the first are best effort. Rejects with StartError. */
   static async open(options: ListenOptions): Promise<Listener> {
     const { config, clock, logger } = options;
-    await options.routes.ready();
     const files = config.tls;
     const certificate = files === null ? null : await Certificate.open({ files, clock, logger });
     try {
@@ -120,13 +110,8 @@ function socketsOf(server: Server): Promise<number> {
 }
 
 function makeServer(options: ListenOptions, certificate: Certificate | null): Server {
-  const { routes, doors, limits, crossed } = options;
-  const { handshakeTimeoutMs, requestTimeoutMs, maxHeaders, maxHeaderBytes } = limits;
-  const hasTooManyHeaders = ({ rawHeaders }: IncomingMessage): boolean => {
-    const isTooMany = rawHeaders.length > 2 * maxHeaders;
-    if (isTooMany) crossed('headers');
-    return isTooMany;
-  };
+  const { front, limits, crossed } = options;
+  const { handshakeTimeoutMs, requestTimeoutMs, maxHeaderBytes } = limits;
   const settings = {
     headersTimeout: handshakeTimeoutMs,
     requestTimeout: requestTimeoutMs,
@@ -136,8 +121,7 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
   };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     oweAnswer(request.socket, response);
-    if (hasTooManyHeaders(request)) refuseHeaders(request, response);
-    else routes.routing(request, response);
+    front.answer(request, response);
   };
   const server =
     certificate === null
@@ -151,28 +135,10 @@ function makeServer(options: ListenOptions, certificate: Certificate | null): Se
   server.maxConnections = limits.maxSockets;
   server.on('drop', () => crossed('sockets'));
   refuseBrokenOf(server, options);
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    // Sent before the answer to a request in front of it was out: what comes would not be in order.
-    if (isAnswering(socket)) socket.destroy();
-    else if (hasTooManyHeaders(request)) refuseUpgradeHeaders(socket);
-    else if (request.headers.upgrade?.toLowerCase() === 'websocket') doors.upgrade(request, socket, head);
-    else readPlainly(server, request, socket, head);
-  });
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
+    front.upgrade(server, request, socket, head),
+  );
   return server;
-}
-
-/**
- * An upgrade to something else (HTTP clients offer h2c) may be ignored. Node has taken the request for the last one
- * in HTTP, and so without a body: it is read again, as if nothing had been offered.
- */
-function readPlainly(server: Server, request: IncomingMessage, socket: Socket, head: Buffer): void {
-  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];
-  for (let i = 0; i < request.rawHeaders.length; i += 2) {
-    const name = request.rawHeaders[i] as string;
-    if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${request.rawHeaders[i + 1]}`);
-  }
-  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
-  server.emit(isEncrypted(socket) ? 'secureConnection' : 'connection', socket);
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -33,9 +33,14 @@ export interface Target {
 /** What a whole URI begins with, which a target may be (RFC 9112 3.2.2). */
 const ORIGIN_PATTERN = /^https?:\/\/[^/?#]*/i;
 
+/** The request's target without the origin that may stand in front of it. */
+export function pathAndQueryOf({ url = '/' }: Pick<IncomingMessage, 'url'>): string {
+  return url.replace(ORIGIN_PATTERN, '');
+}
+
 /** The request's target, cut at the question mark; a target that is no path is found at no door. */
 export function targetOf(request: IncomingMessage): Target {
-  const url = (request.url ?? '/').replace(ORIGIN_PATTERN, '');
+  const url = pathAndQueryOf(request);
   const mark = url.indexOf('?');
   if (mark === -1) return { path: url, query: new URLSearchParams() };
   return { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };

@@ -8,6 +8,7 @@ import type { Role } from '../../config.ts';
 import { accessOf } from '../cors.ts';
 import type { OriginPolicy } from '../origin.ts';
 import { isEncrypted } from '../outflow.ts';
+import { prefixOf } from '../prefix.ts';
 import { sendProblem } from '../problem.ts';
 import { asyncApiDocument } from './asyncapi.ts';
 import { type OpenApiDocument, openApiDocument } from './openapi.ts';
@@ -89,5 +90,5 @@ function originOf(request: FastifyRequest): string {
   const { host = '' } = request.headers;
   const scheme = isEncrypted(request.raw.socket) ? 'https' : 'http';
   const isTold = HOST_PATTERN.test(host) && URL.canParse(`${scheme}://${host}`);
-  return `${scheme}://${isTold ? host : UNKNOWN_HOST}`;
+  return `${scheme}://${isTold ? host : UNKNOWN_HOST}${prefixOf(request.raw)}`;
 }

@@ -21,9 +21,9 @@ import {
 import { closes, refusals } from '../../refusals.ts';
 import { VERSION } from '../../version.ts';
 import type { Doors } from '../doors.ts';
+import type { Entrance } from '../entrance.ts';
 import type { Incomplete } from '../incomplete.ts';
 import type { LimitCounter } from '../limit-counter.ts';
-import type { Listener } from '../listener.ts';
 import type { Publishing } from '../publish/publish.ts';
 import type { Readiness } from '../readiness.ts';
 import { type Listed, listSubscribers, type Order } from './listing.ts';
@@ -51,7 +51,7 @@ export interface ObserverOptions {
 
 /** What comes to be when the server begins to be reached. */
 export interface Started {
-  readonly listener: Listener;
+  readonly entrance: Entrance;
   readonly sweeper: Sweeper | null;
 }
 
@@ -118,7 +118,7 @@ export class Observer {
     const { config, readiness, limits, incomplete } = this.#options;
     const [taken, open, verdict, isLogUp, seen] = await Promise.all([
       processReadings(),
-      this.#started?.listener.sockets() ?? 0,
+      this.#started?.entrance.sockets() ?? 0,
       readiness.look(),
       this.#isLogUp(),
       this.#survey(),
