@@ -87,6 +87,12 @@ describe('the examples', { concurrency: 3 }, () => {
     return lines[0] as string;
   }
 
+  async function open(address: string): Promise<Page> {
+    const page = await browser.blank();
+    await page.goto(address);
+    return page;
+  }
+
   async function show(page: Page, text: string): Promise<void> {
     await page.waitForFunction(`document.body.innerText.includes(${JSON.stringify(text)})`, undefined, {
       timeout: 20_000,
@@ -96,7 +102,7 @@ describe('the examples', { concurrency: 3 }, () => {
 
   test('the chat shows what each says to both, as text, and to whoever comes later', async (t) => {
     const address = `${await pages(t)}chat.html?server=${server.address}`;
-    const [ann, bob] = await Promise.all([browser.page(address), browser.page(address)]);
+    const [ann, bob] = await Promise.all([open(address), open(address)]);
     await ann.fill('[name=name]', 'ann');
     await ann.fill('[name=text]', '<img src=x onerror="alert(1)">');
     await ann.click('button');
@@ -112,7 +118,7 @@ describe('the examples', { concurrency: 3 }, () => {
   });
 
   test('the ticker shows the newest price of each', async (t) => {
-    const page = await browser.page(`${await pages(t)}ticker.html?server=${server.address}`);
+    const page = await open(`${await pages(t)}ticker.html?server=${server.address}`);
     await runExample(t, 'prices.js', server.address);
     await show(page, 'CHARLIE');
     const prices = 'document.querySelector("#rows").innerText';
@@ -122,7 +128,7 @@ describe('the examples', { concurrency: 3 }, () => {
   });
 
   test('the dashboard counts each order once, those that came while it was away among them', async (t) => {
-    const page = await browser.page(`${await pages(t)}dashboard.html?server=${server.address}`);
+    const page = await open(`${await pages(t)}dashboard.html?server=${server.address}`);
     await publish('orders', { amount: 1 }, { amount: 2.5 });
     await show(page, '3.50');
     await page.reload();
