@@ -23,7 +23,7 @@ test('a browser is sent compressed messages, raw and v1, the same as were publis
   for (const payload of PAYLOADS) publisher.send(payload);
   await publisher.close();
   await using browser = await TestBrowser.start();
-  const page = await browser.page(server.address);
+  const page = await browser.page(`${server.address}/healthz`);
   const count = PAYLOADS.length;
   // A text: it is the browser's code, not ours.
   const seen = await page.evaluate(`(async () => {

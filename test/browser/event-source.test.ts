@@ -42,7 +42,7 @@ async function untilSeen(page: Page, count: number): Promise<void> {
 test('a browser resumes by itself after a restart and a kill, and misses and repeats nothing', async (t) => {
   const server = await ServerProcess.start(t, { DATA_DIR: await tempDir(t) });
   await using browser = await TestBrowser.start();
-  const page = await browser.page(server.address);
+  const page = await browser.page(`${server.address}/healthz`);
   await listen(page, '?after=earliest');
   const sent: string[] = [];
   for (const signal of ['SIGTERM', 'SIGKILL', null] as const) {
@@ -64,7 +64,7 @@ test('a browser resumes by itself after a restart and a kill, and misses and rep
 test('a browser shows line breaks, empty and binary messages as what they are', async (t) => {
   const server = await ServerProcess.start(t, { STORE: 'memory' });
   await using browser = await TestBrowser.start();
-  const page = await browser.page(server.address);
+  const page = await browser.page(`${server.address}/healthz`);
   await listen(page, '?after=earliest');
   await publish(server, ['a\nb', 'a\r\nb', 'a\rb', '', ' ', 'data: x', '\ufeffé', Buffer.from([0, 255])]);
   await untilSeen(page, 8);

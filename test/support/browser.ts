@@ -27,10 +27,10 @@ export class TestBrowser implements AsyncDisposable {
     return new TestBrowser(await chromium.launch({ executablePath: path(), args }));
   }
 
-  /** An empty page of the server's own origin, on which a script can connect to it. */
+  /** A page on which a script can connect to the server, where its origin may. */
   async page(address: string): Promise<Page> {
     const page = await this.#browser.newPage();
-    await page.goto(`${address}/healthz`);
+    await page.goto(address);
     return page;
   }
 
