@@ -71,7 +71,8 @@ export async function ask(remote: Remote, path: string, init: RequestInit = {}):
   if (response.ok) return response;
   const text = await response.text();
   const { detail } = parse(text) as { readonly detail?: unknown };
-  const why = typeof detail === 'string' ? detail : text.slice(0, 200);
+  if (typeof detail !== 'string' && response.status === 404) throw notOurs(remote);
+  const why = typeof detail === 'string' ? detail : text.slice(0, 200).split('\n', 1)[0];
   throw new StartError(
     `${shown(addressOf(remote, path))} refused: ${response.status} ${why}`.trimEnd(),
     response.status === 400 ? 2 : 1,
@@ -103,7 +104,9 @@ export async function mustBeThere(remote: Remote, door: '/ws/manager' | '/ws/bro
   if (response.status >= 429 || response.status === 426) return;
   const { detail } = parse(text) as { readonly detail?: unknown };
   if (typeof detail !== 'string') throw notOurs(remote);
-  throw new StartError(`${shown(remote.base)} refused: ${response.status} ${detail}`);
+  const roles = door === '/ws/manager' ? 'all or manager' : 'all or broadcaster';
+  const hint = response.status === 404 ? `; a server that has it runs with ROLE=${roles}` : '';
+  throw new StartError(`${shown(remote.base)} refused: ${response.status} ${detail}${hint}`);
 }
 
 /** The client of this server. `maxQueued`: how many messages may wait to be stored. */

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { mustBeThere, remoteOf } from '../../src/cli/remote.ts';
 import { MAIN, runCli, startCli } from '../support/cli.ts';
 import { ask, page, scene } from '../support/history.ts';
 import { post } from '../support/posts.ts';
@@ -66,7 +69,7 @@ describe('rivercast tail', { concurrency: 3 }, () => {
     assert.deepEqual(failed, { code: 1, stdout: '', stderr: says });
   });
 
-  test('asked wrongly, or of a server that has no such door', async (t) => {
+  test('asked wrongly', async (t) => {
     await using s = await scene(1);
     const wrong: readonly (readonly [string[], number, RegExp])[] = [
       [['--after', 'nonsense'], 2, /after must be latest, earliest/],
@@ -98,4 +101,19 @@ describe('rivercast tail', { concurrency: 3 }, () => {
     assert.deepEqual([stdout, stderr], [`${'x'.repeat(50)}0\n0\n`, '']);
     await until('its connection is gone', () => server.stats.connections === 0);
   });
+});
+
+test('a server that is none of ours, or has no such door, is not waited for', async () => {
+  let answer = '<p>hello';
+  const stranger = createServer((_request, response) => response.writeHead(404).end(answer));
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+  const remote = remoteOf({ url: `ws://127.0.0.1:${(stranger.address() as AddressInfo).port}/` });
+  await assert.rejects(mustBeThere(remote, '/ws/broadcast'), /is no Rivercast server/);
+  answer = '{"detail":"nothing at /ws/broadcast"}';
+  await assert.rejects(mustBeThere(remote, '/ws/broadcast'), /ROLE=all or broadcaster/);
+  stranger.close();
+  stranger.closeAllConnections();
+});
+  const other = remoteOf({ url: locked.address });
+  await assert.rejects(mustBeThere(other, '/ws/manager'), /refused: 401/);
 });
