@@ -1,0 +1,103 @@
+/**
+ * The package as its users get it: packed, installed into an empty folder, and used from there as a command, as a
+ * server inside of a program and as the client. Says how large it is, and how long a cold start takes.
+ *
+ *   node scripts/try-package.mjs        needs dist/ and the registry (or npm's cache)
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const READY_MS = 15_000;
+const folder = mkdtempSync(join(tmpdir(), 'rivercast-package-'));
+const bin = join(folder, 'node_modules', '.bin', 'rivercast');
+const run = (command, ...args) => execFileSync(command, args, { cwd: folder, encoding: 'utf8' });
+
+/** In the folder, a module: what its users would write. */
+const PROGRAM = `
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { createServer } from 'rivercast';
+import { connect } from 'rivercast/client';
+import { WebSocket } from 'ws';
+
+const river = await createServer({ store: 'memory', drainSeconds: 0 });
+const server = http.createServer((request, response) => response.end('mine'));
+river.attach(server, { prefix: '/live' });
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+const client = connect('http://127.0.0.1:' + server.address().port + '/live', { WebSocket });
+const id = await client.publish('scores', { home: 1 });
+for await (const message of client.subscribe('scores', { after: 'earliest' })) {
+  assert.deepEqual([message.id, message.data], [id, { home: 1 }]);
+  break;
+}
+client.close();
+await river.close();
+server.close();
+console.log('over');
+`;
+
+/** From the start of the command until the first message that somebody published has come. */
+async function coldStart() {
+  const began = performance.now();
+  const env = { ...process.env, PORT: '0', STORE: 'memory', LOG_LEVEL: 'info', DRAIN_SECONDS: '0' };
+  const child = spawn(bin, ['serve'], { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] });
+  try {
+    const address = await addressOf(child);
+    const listensMs = performance.now() - began;
+    const events = await fetch(`${address}/sse`);
+    const stored = await fetch(`${address}/api/channels/local-q/messages`, { method: 'POST', body: 'first' });
+    assert.equal(stored.status, 201);
+    let text = '';
+    for await (const bytes of events.body) {
+      text += Buffer.from(bytes).toString();
+      if (text.includes('data: first')) break;
+    }
+    return { listensMs, firstMs: performance.now() - began };
+  } finally {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+  }
+}
+
+function addressOf(child) {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    setTimeout(() => reject(new Error(`not started in time: ${text}`)), READY_MS).unref();
+    child.once('exit', (code) => reject(new Error(`ended with ${code}: ${text}`)));
+    child.stderr.on('data', (bytes) => {
+      text += bytes;
+      const address = /http:\/\/127\.0\.0\.1:\d+/.exec(text)?.[0];
+      if (address !== undefined) resolve(address);
+    });
+  });
+}
+
+try {
+  const [packed] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+      encoding: 'utf8',
+    }),
+  );
+  writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}');
+  run('npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--silent', `./${packed.filename}`);
+  const packages = run('npm', 'ls', '--all', '--parseable').trim().split('\n').length - 2;
+  const kib = Number(run('du', '-sk', 'node_modules').split('\t')[0]);
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+  assert.equal(run(bin, '--version').trim(), version);
+  writeFileSync(join(folder, 'program.js'), PROGRAM);
+  assert.match(run('node', 'program.js'), /over/);
+  const { listensMs, firstMs } = await coldStart();
+  console.log(
+    [
+      `packed ${Math.round(packed.size / 1024)} KiB, ${packed.entryCount} files`,
+      `installed ${(kib / 1024).toFixed(1)} MiB with ${packages} packages below it`,
+      `rivercast serve listens after ${Math.round(listensMs)} ms; the first message passed after ${Math.round(firstMs)} ms`,
+    ].join('\n'),
+  );
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
