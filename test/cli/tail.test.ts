@@ -114,6 +114,3 @@ test('a server that is none of ours, or has no such door, is not waited for', as
   stranger.close();
   stranger.closeAllConnections();
 });
-  const other = remoteOf({ url: locked.address });
-  await assert.rejects(mustBeThere(other, '/ws/manager'), /refused: 401/);
-});
