@@ -62,7 +62,7 @@ export class Publisher {
   }
 
   /** Resolves with the id once it is stored; rejects with RiverError. */
-  publish(channel: string, data: unknown, { key = crypto.randomUUID() }: PublishOptions): Promise<string> {
+  publish(channel: string, data: unknown, { key = randomKey() }: PublishOptions): Promise<string> {
     return new Promise((resolve, reject) => {
       if (this.#queue.size >= this.#maxQueued) {
         throw new RiverError('queue_full', `${this.#maxQueued} messages wait to be stored already`, true);
@@ -158,6 +158,11 @@ export class Publisher {
   #fail(error: RiverError): void {
     for (const { ref } of [...this.#queue.values()]) this.#settle(ref)?.reject(error);
   }
+}
+
+/** Not `randomUUID`: pages that came over plain HTTP from elsewhere than loopback have none. */
+function randomKey(): string {
+  return base64Of(crypto.getRandomValues(new Uint8Array(18)));
 }
 
 function base64Of(bytes: Uint8Array): string {
