@@ -15,7 +15,7 @@ import type { Config, LogConfig } from './config.ts';
 import { Access } from './http/auth/access.ts';
 import { ClientAddresses } from './http/client-address.ts';
 import { Connections } from './http/connections.ts';
-import { type FrontOptions, readConsole } from './http/console.ts';
+import { type FirstPageOptions, readConsole } from './http/console.ts';
 import { Doors, type DoorsOptions } from './http/doors.ts';
 import type { Entrance } from './http/entrance.ts';
 import { Front } from './http/front.ts';
@@ -204,7 +204,7 @@ async function assemble(
     contracts: { role, policy: config.http },
     ops: { ...guarded, observer, metrics: config.observability.metrics },
     doorPaths: doors.paths,
-    front: frontOf(config),
+    firstPage: firstPageOf(config),
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
   await routes.ready();
@@ -354,7 +354,7 @@ function statsOf(parts: Parts): ServerStats {
   };
 }
 
-function frontOf(config: Config): FrontOptions {
+function firstPageOf(config: Config): FirstPageOptions {
   return { banner: banner(config), console: config.http.console ? readConsole(config.log.stream) : null };
 }
 

@@ -5,6 +5,8 @@
 import { Store } from './store.ts';
 
 const KEY = 'rivercast.token';
+/** Below which path the server is, in somebody else's; mostly nothing. */
+export const PREFIX = document.documentElement.dataset['prefix'] ?? '';
 /** Not for this token, or kept from everybody by a proxy. */
 const HIDDEN: readonly number[] = [401, 403, 404];
 
@@ -30,7 +32,7 @@ export function shownToken(): string | null {
 export async function ask<Body>(path: string, also: readonly number[] = []): Promise<Answer<Body>> {
   const headers: Record<string, string> = token === null ? {} : { Authorization: `Bearer ${token}` };
   try {
-    const answer = await fetch(path, { headers: { ...headers, Accept: 'application/json' } });
+    const answer = await fetch(`${PREFIX}${path}`, { headers: { ...headers, Accept: 'application/json' } });
     const body = (await answer.json()) as Body & { readonly detail?: string };
     if (answer.ok || also.includes(answer.status)) return { ok: body };
     const detail = body.detail ?? answer.statusText;

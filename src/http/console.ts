@@ -9,6 +9,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { prefixOf } from './prefix.ts';
 import { CONSOLE_HEADERS } from './security-headers.ts';
 
 const FOLDER = fileURLToPath(new URL('../console/', import.meta.url));
@@ -16,6 +17,8 @@ const PAGE = 'index.html';
 const ASSETS = 'console';
 /** Where the page is told the name of the default channel. */
 const CHANNEL_PLACE = '%RIVERCAST_CHANNEL%';
+/** And below which path it is. */
+const PREFIX_PLACE = '%RIVERCAST_PREFIX%';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -32,12 +35,13 @@ interface Asset {
 }
 
 export interface ConsoleFiles {
-  readonly page: Asset;
+  /** Below a prefix of somebody else's server, or at its root. */
+  readonly page: (prefix: string) => Asset;
   /** By their names, each of which has the hash of what it names. */
   readonly assets: ReadonlyMap<string, Asset>;
 }
 
-export interface FrontOptions {
+export interface FirstPageOptions {
   /** For who does not want a page. */
   readonly banner: string;
   /** Null: there is no console here. */
@@ -53,15 +57,26 @@ export function readConsole(channel: string, folder: string = FOLDER): ConsoleFi
   const page = readFileSync(join(folder, PAGE), 'utf8').replace(CHANNEL_PLACE, () =>
     escapeAttribute(channel),
   );
-  return { page: assetOf(PAGE, Buffer.from(page), gzipSync(page)), assets: new Map(assets) };
+  const made = new Map<string, Asset>();
+  return {
+    page: (prefix) => {
+      const known = made.get(prefix);
+      if (known !== undefined) return known;
+      const text = page.replaceAll('"./console/', `"${prefix}/console/`).replace(PREFIX_PLACE, () => prefix);
+      const asset = assetOf(PAGE, Buffer.from(text), gzipSync(text));
+      made.set(prefix, asset);
+      return asset;
+    },
+    assets: new Map(assets),
+  };
 }
 
-export function registerFront(app: FastifyInstance, { banner, console }: FrontOptions): void {
+export function registerFirstPage(app: FastifyInstance, { banner, console }: FirstPageOptions): void {
   app.get('/', async (request, reply) => {
     if (console === null) return reply.type('text/plain; charset=utf-8').send(banner);
     reply.header('Vary', 'Accept, Accept-Encoding');
     if (!wantsPage(request.headers.accept)) return reply.type('text/plain; charset=utf-8').send(banner);
-    return send(console.page, 'no-cache', request, reply);
+    return send(console.page(prefixOf(request.raw)), 'no-cache', request, reply);
   });
   if (console === null) return;
   app.get<{ Params: { name: string } }>('/console/:name', async (request, reply) => {

@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
-import { type FrontOptions, registerFront } from './console.ts';
+import { type FirstPageOptions, registerFirstPage } from './console.ts';
 import { type ContractsOptions, registerContracts } from './contracts/contracts.ts';
 import { type OpsOptions, registerOps } from './ops/routes.ts';
 import { isEncrypted } from './outflow.ts';
@@ -25,7 +25,7 @@ export interface RoutesOptions {
   readonly ops: OpsOptions | null;
   /** Where this process opens WebSockets. */
   readonly doorPaths: readonly string[];
-  readonly front: FrontOptions;
+  readonly firstPage: FirstPageOptions;
 }
 
 export function createRoutes(options: RoutesOptions): FastifyInstance {
@@ -47,7 +47,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
   });
 
   registerContracts(app, options.contracts);
-  registerFront(app, options.front);
+  registerFirstPage(app, options.firstPage);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const verdict = await options.readiness.look();

@@ -1,6 +1,9 @@
 /** The files of the console, as the server gives them. */
 import assert from 'node:assert/strict';
+import { createServer as createHttp } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
+import { createServer } from '../../src/create-server.ts';
 import { TestServer } from '../support/running-server.ts';
 import { REQUIRED } from '../support/tokens.ts';
 
@@ -58,6 +61,26 @@ describe('the front page', () => {
       assert.equal((await fetch(`${server.address}${path}`, { headers: HTML })).status, 200);
     }
   });
+});
+
+test('below a path of another server it names its files and its server by that path', async (t) => {
+  const host = createHttp();
+  await new Promise<void>((resolve) => {
+    host.listen(0, '127.0.0.1', resolve);
+  });
+  const river = await createServer({ store: 'memory', logLevel: 'silent', drainSeconds: 0 });
+  t.after(async () => {
+    await river.close();
+    host.close();
+    host.closeAllConnections();
+  });
+  river.attach(host, { prefix: '/live' });
+  const origin = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
+  const page = await (await fetch(`${origin}/live/`, { headers: HTML })).text();
+  assert.match(page, /data-prefix="\/live"/);
+  const paths = [...page.matchAll(/"(\/live\/console\/[^"]+)"/g)].map(([, path]) => path as string);
+  assert.equal(paths.length, 3);
+  for (const path of paths) assert.equal((await fetch(`${origin}${path}`)).status, 200);
 });
 
 describe('its files', () => {
