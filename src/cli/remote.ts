@@ -4,7 +4,7 @@
  */
 import { type Command, Option } from 'commander';
 import { CHANNEL_RULE, isChannelName } from '../channels.ts';
-import { connect, type River, RiverError, type SocketClass } from '../client/index.ts';
+import { connect, type River, RiverError } from '../client/index.ts';
 import { redactUrl } from '../config/values.ts';
 import { StartError } from '../errors.ts';
 import { GatheringSocket } from './gathering-socket.ts';
@@ -112,7 +112,7 @@ export async function mustBeThere(remote: Remote, door: '/ws/manager' | '/ws/bro
 /** The client of this server. `maxQueued`: how many messages may wait to be stored. */
 export function riverOf({ base, token }: Remote, maxQueued: number): River {
   return connect(base.href, {
-    WebSocket: GatheringSocket as unknown as SocketClass,
+    WebSocket: GatheringSocket,
     maxQueued,
     ...(token === undefined ? {} : { token: () => token }),
   });

@@ -156,7 +156,7 @@ export class Link {
 
   #follow(socket: Socket, token: string | null): void {
     let status = 0;
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: { readonly data: unknown }) => {
       this.#heardMs = Date.now();
       const frame = JSON.parse(data as string) as Frame;
       if (frame.type === 'hello') this.#greeted(frame, token);
@@ -164,10 +164,10 @@ export class Link {
       else this.#options.frame(frame);
     };
     // Outside of browsers a refusal comes with its status, in the words of `ws`.
-    socket.onerror = ({ message }) => {
+    socket.onerror = ({ message }: { readonly message?: string }) => {
       status = Number(/response: (\d+)/.exec(message ?? '')?.[1] ?? 0);
     };
-    socket.onclose = ({ code, reason }) => {
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) => {
       this.#socket = null;
       this.#closed(status >= 400 && status < 500 ? 4000 + status : code, reason);
     };

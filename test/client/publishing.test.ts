@@ -9,7 +9,7 @@ import { dataOf, page } from '../support/history.ts';
 import { TestServer } from '../support/running-server.ts';
 import { within } from '../support/within.ts';
 
-const Class = WebSocket as unknown as SocketClass;
+const Class: SocketClass = WebSocket;
 
 test('what is refused for a while is sent again in its order, and before what comes then', async () => {
   const log = new GatedLog();

@@ -18,7 +18,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 import { REQUIRED, seconds, token } from '../support/tokens.ts';
 import { until, within } from '../support/within.ts';
 
-const Class = WebSocket as unknown as SocketClass;
+const Class: SocketClass = WebSocket;
 
 interface Scene {
   readonly server: TestServer;

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { WebSocket } from 'ws';
-import { connect, type SocketClass, stored } from '../../src/client/index.ts';
+import { connect, stored } from '../../src/client/index.ts';
 
 /** `url`: of the module. */
 export interface PageBlock {
@@ -16,7 +16,7 @@ export interface PageBlock {
 
 const BLOCK_MS = 15_000;
 const { address, blocks } = workerData as { address: string; blocks: readonly PageBlock[] };
-const river = connect(address, { WebSocket: WebSocket as unknown as SocketClass });
+const river = connect(address, { WebSocket });
 Object.assign(globalThis, { connect, stored, river });
 
 let spoke: (() => void) | undefined;

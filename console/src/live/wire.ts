@@ -41,6 +41,6 @@ export class Wire {
       }
     };
     // The same at run time: the types of the DOM say more of the events than the client needs.
-    return Cuttable as unknown as SocketClass;
+    return Cuttable;
   }
 }
