@@ -48,7 +48,7 @@ interface Host extends Partial<Target> {
   readonly location?: { readonly href: string };
 }
 
-export const host: Host = globalThis as unknown as Host;
+export const host: Host = globalThis;
 
 /**
  * Calls `back` whenever a try may succeed that did not before: the network is there again, or somebody looks at the page, whose
