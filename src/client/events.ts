@@ -2,7 +2,6 @@
  * Where WebSockets are blocked (a proxy that lets only plain HTTP through): subscriptions by server-sent events, one stream
  * each. The browser's EventSource comes back by itself; only when it has given up is it made again.
  */
-import { RiverError } from './error.ts';
 import type { EventStream, EventStreamClass } from './host.ts';
 import type { Frame } from './link.ts';
 import type { Subscription } from './subscription.ts';
@@ -38,12 +37,6 @@ export class EventHub {
     this.#streams.delete(subscription);
   }
 
-  close(): void {
-    for (const subscription of [...this.#streams.keys()]) {
-      subscription.end(new RiverError('closed', 'the client was closed'));
-    }
-  }
-
   async #open(subscription: Subscription<unknown>): Promise<void> {
     const { channel, after } = subscription;
     const token = await this.#token?.();
@@ -54,14 +47,17 @@ export class EventHub {
     if (typeof token === 'string') query.set('token', token);
     const stream = new this.#Class(`${this.#url}/sse?${query.toString()}`);
     this.#streams.set(subscription, stream);
-    stream.onopen = () => subscription.take({ type: 'subscribed', cursor: subscription.after ?? null });
     stream.onerror = () => {
       subscription.lost();
       if (stream.readyState === GIVEN_UP) this.#again(subscription);
     };
     stream.addEventListener('message', (event) => subscription.take(messageOf(event)));
+    // The first that comes says where it starts: a position, or the gap before it.
+    stream.addEventListener('cursor', ({ data }) => begin(subscription, JSON.parse(data) as Place));
     stream.addEventListener('gap', ({ data }) => {
-      subscription.take({ ...(JSON.parse(data) as object), type: 'gap' });
+      const gap = JSON.parse(data) as Place;
+      begin(subscription, gap);
+      subscription.take({ ...gap, type: 'gap' });
     });
   }
 
@@ -69,6 +65,14 @@ export class EventHub {
     this.leave(subscription);
     setTimeout(() => this.join(subscription), AGAIN_MS * (0.5 + Math.random() / 2));
   }
+}
+
+interface Place {
+  readonly cursor: string;
+}
+
+function begin(subscription: Subscription<unknown>, { cursor }: Place): void {
+  subscription.take({ type: subscription.state === 'connecting' ? 'subscribed' : 'cursor', cursor });
 }
 
 function messageOf({ data, lastEventId }: Event): Frame {

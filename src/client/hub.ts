@@ -36,7 +36,9 @@ export class Hub implements Carrier {
       },
       frame: (frame) => this.#route(frame),
       changed: (state, error) => {
-        if (state === 'open' || state === 'connecting' || this.#isBlocked) return;
+        if (state === 'open' || state === 'connecting') return;
+        // Events go on without it, unless it is over.
+        if (this.#isBlocked && state !== 'ended') return;
         for (const subscription of [...this.#subscriptions.values()]) {
           if (state === 'ended') subscription.end(error);
           else subscription.lost();

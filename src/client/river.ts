@@ -6,6 +6,7 @@
  *   for await (const message of river.subscribe('scores')) console.log(message.data);
  *   await river.publish('scores', { goal: 1 });
  */
+import { RiverError } from './error.ts';
 import { EventHub } from './events.ts';
 import { host, type SocketClass } from './host.ts';
 import { Hub } from './hub.ts';
@@ -38,7 +39,7 @@ export function connect(url: string, options: ConnectOptions = {}): River {
 export class River {
   readonly #url: string;
   readonly #options: ConnectOptions;
-  readonly #hubs: Hub[] = [];
+  #hubs: Hub[] = [];
   readonly #events: EventHub;
   #publisher: Publisher | null = null;
   #isClosed = false;
@@ -64,7 +65,8 @@ export class River {
     };
     const subscription = new Subscription<Data>(channel, options, carrier);
     const hub = this.#hubFor(channel);
-    hub.add(subscription);
+    if (this.#isClosed) subscription.end(new RiverError('closed', 'the client was closed'));
+    else hub.add(subscription);
     if ('onMessage' in options) listen(subscription, options);
     return subscription;
   }
@@ -74,6 +76,8 @@ export class River {
    * known to be stored, once. A string is sent as text, bytes as they are, anything else as JSON.
    */
   publish(channel: string, data: unknown, options: PublishOptions = {}): Promise<string> {
+    // One that was refused for good: this one may have another token.
+    if (this.#publisher?.link.state === 'ended' && !this.#isClosed) this.#publisher = null;
     this.#publisher ??= this.#makePublisher();
     return this.#publisher.publish(channel, data, options);
   }
@@ -82,17 +86,16 @@ export class River {
   close(): void {
     this.#isClosed = true;
     for (const hub of this.#hubs) hub.close();
-    this.#events.close();
     (this.#publisher ??= this.#makePublisher()).close();
   }
 
   #hubFor(channel: string): Hub {
+    this.#hubs = this.#hubs.filter(({ link }) => link.state !== 'ended');
     let hub = this.#hubs.find((one) => one.hasRoomFor(channel));
     if (hub === undefined) {
       hub = new Hub(this.#linkOf(`${this.#url}/ws/broadcast?channel=`), this.#events);
       this.#hubs.push(hub);
     }
-    if (this.#isClosed) hub.close();
     return hub;
   }
 

@@ -119,6 +119,8 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
   #joined({ cursor = null, epoch = null }: Frame): void {
     // Whoever began with `latest` has from here on something to lose.
     this.#cursor = cursor;
+    // A first visit that gets nothing has a place to come back to all the same.
+    if (this.#last === null && cursor !== null && this.#store?.load() === null) this.#store.save(cursor);
     if (this.#last !== null && this.#last.epoch === null) this.#last = { ...this.#last, epoch };
     this.#become('live');
   }

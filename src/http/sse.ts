@@ -15,7 +15,7 @@ import type { Clock } from '../clock.ts';
 import type { Role } from '../config.ts';
 import { ERRORS, RivercastError } from '../errors.ts';
 import { parseCursor } from '../protocol/cursor.ts';
-import { positionEvent, retryField } from '../protocol/sse.ts';
+import { retryField } from '../protocol/sse.ts';
 import type { Start } from '../protocol/start.ts';
 import type { Access } from './auth/access.ts';
 import type { Connections } from './connections.ts';
@@ -172,13 +172,14 @@ function stream(
     subscriber.detach();
   });
   writeHead(reply);
-  subscriber.write(Buffer.from(`${retryField(retryMs())}${startId(admission)}`));
+  subscriber.write(Buffer.concat([Buffer.from(retryField(retryMs())), startOfStream(admission, format)]));
   broadcaster.subscribe(subscriber, admission, onGap === 'fail' ? 'close' : 'skip');
 }
 
 /** The first id is where it starts; after a gap it is the event of the gap that moves it. */
-function startId({ cursor, gap, tail }: Admission): string {
-  return gap === null ? positionEvent(cursor ?? tail.ring.end) : '';
+function startOfStream({ cursor, gap, tail }: Admission, format: Format): Buffer {
+  const position = gap === null ? format.position(tail.channel, cursor ?? tail.ring.end) : null;
+  return position ?? Buffer.alloc(0);
 }
 
 function writeHead(reply: FastifyReply): void {

@@ -6,6 +6,7 @@
  *   binary       id: <cursor>   event: binary   data: base64
  *   gap          id: <cursor>   event: gap      data: what is lost, as JSON
  *   position     id: <cursor>   (an id without data moves the browser's cursor, and no event is fired)
+ *   cursor       id: <cursor>   event: cursor   data: the position as JSON, in place of the last
  */
 import { type Cursor, formatCursor } from './cursor.ts';
 import { gapMembers, type ToldGap } from './gap-json.ts';
@@ -26,6 +27,12 @@ export function binaryEvent(cursor: string, data: Buffer): string {
 export function gapEvent(gap: ToldGap): string {
   const members = gapMembers(gap);
   return `id: ${members.cursor}\nevent: gap\ndata: ${JSON.stringify(members)}\n\n`;
+}
+
+/** The same as an event, for readers that are to know where they are. */
+export function cursorEvent(cursor: Cursor): string {
+  const text = formatCursor(cursor);
+  return `id: ${text}\nevent: cursor\ndata: {"cursor":"${text}"}\n\n`;
 }
 
 export function positionEvent(cursor: Cursor): string {

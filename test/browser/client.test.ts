@@ -90,7 +90,9 @@ test('where WebSockets are blocked messages come by events, and by a WebSocket o
     });
     Object.assign(globalThis, { seen: [], unblock: () => { isBlocked = false; } });
     globalThis.listen = (url) => {
-      connect(url, { WebSocket }).subscribe('c', { after: 'earliest', onMessage: ({ data, id }) => seen.push([id, data]) });
+      const river = connect(url, { WebSocket });
+      river.subscribe('c', { after: 'earliest', onMessage: ({ data, id }) => seen.push([id, data]) });
+      globalThis.quiet = river.subscribe('quiet', { onMessage: () => undefined });
     };
   `);
   await using browser = await TestBrowser.start();
@@ -99,7 +101,11 @@ test('where WebSockets are blocked messages come by events, and by a WebSocket o
   for (const data of sent.slice(0, 2)) await publish(server, data);
   await page.evaluate(`listen('${server.address}')`);
   await seen(page, 2);
-  assert.ok(server.stats.connections === 1 && server.stats.subscriptions === 1);
+  await until('both are followed', () => server.stats.connections === 2 && server.stats.subscriptions === 2);
+  // Whoever begins with `latest` knows where that is, before any message.
+  await until('its place is known', async () =>
+    /^\d+-\d+/.test((await page.evaluate<string | null>('quiet.after ?? null')) ?? ''),
+  );
   for (const data of sent.slice(2)) await publish(server, data);
   await seen(page, 4);
   await page.evaluate('unblock()');
@@ -121,16 +127,26 @@ test('a cursor is kept from one visit to the next', async () => {
     globalThis.seen = [];
     globalThis.listen = (url) => {
       const after = stored('place');
-      if (after.load() === null) after.save('0-0');
       connect(url).subscribe('c', { after, onMessage: ({ data, id }) => seen.push([id, data]) });
     };
   `);
   await using browser = await TestBrowser.start();
   const page = await browser.page(site.address);
   await publish(server, 1);
-  await page.evaluate(`localStorage.setItem('place', '0-0'); listen('${server.address}')`);
+  await page.evaluate(`listen('${server.address}')`);
+  await until('it is there', () => server.stats.subscriptions === 1);
+  // The first visit sees nothing, and the second all that came since it began.
+  const place = (): Promise<string | null> => page.evaluate(`localStorage.getItem('place')`);
+  await until('its place is kept', async () => (await place()) !== null);
+  const first = await place();
+  await page.reload();
   await publish(server, 2);
-  await seen(page, 2);
+  await page.evaluate(`listen('${server.address}')`);
+  assert.deepEqual(
+    (await seen(page, 1)).map(([, data]) => data),
+    [2],
+  );
+  await until('its place is kept', async () => (await place()) !== first);
   await page.reload();
   await publish(server, 3);
   await page.evaluate(`listen('${server.address}')`);

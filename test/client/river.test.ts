@@ -206,6 +206,7 @@ describe('when the connection is lost', () => {
     await assert.rejects(publishing, { code: 'closed' });
     await assert.rejects(waiting, /ended/);
     await assert.rejects(river.publish('c', 3), { code: 'closed' });
+    await assert.rejects(reader(river.subscribe('c'))(1), { code: 'closed' });
     await until('nobody is there', () => server.stats.connections === 0);
   });
 });
@@ -285,6 +286,10 @@ describe('tokens', () => {
     const { river } = await scene(t, REQUIRED, { token: source });
     await assert.rejects(within('the end', river.publish('c', 'x')), { code: 'unauthenticated' });
     assert.equal(asked, 2);
+    // What is asked later is tried anew: there may be another token by then.
+    await assert.rejects(within('the end', river.publish('c', 'x')), { code: 'unauthenticated' });
+    await assert.rejects(within('the end', reader(river.subscribe('c'))(1)), { code: 'unauthenticated' });
+    await assert.rejects(within('the end', reader(river.subscribe('c'))(1)), { code: 'unauthenticated' });
   });
 
   test('what it does not allow is told by its code', async (t) => {

@@ -6,15 +6,17 @@ import type { Gap } from '../../log/log.ts';
 import { type Cursor, formatCursor } from '../../protocol/cursor.ts';
 import type { EntryId } from '../../protocol/id.ts';
 import { messageJson } from '../../protocol/message-json.ts';
-import { binaryEvent, gapEvent, positionEvent, textEvent } from '../../protocol/sse.ts';
+import { binaryEvent, cursorEvent, gapEvent, positionEvent, textEvent } from '../../protocol/sse.ts';
 import type { Encodable, Encoding, Format } from '../format.ts';
 
 class SseFormat implements Format {
   readonly name = 'sse';
   readonly #eventOf: (block: Encodable, index: number) => string;
+  readonly #positionOf: (cursor: Cursor) => string;
 
-  constructor(eventOf: (block: Encodable, index: number) => string) {
+  constructor(eventOf: (block: Encodable, index: number) => string, positionOf: (cursor: Cursor) => string) {
     this.#eventOf = eventOf;
+    this.#positionOf = positionOf;
   }
 
   encode(block: Encodable, from: number, to: number): Encoding {
@@ -37,12 +39,12 @@ class SseFormat implements Format {
   }
 
   position(_channel: string, cursor: Cursor): Buffer {
-    return Buffer.from(positionEvent(cursor));
+    return Buffer.from(this.#positionOf(cursor));
   }
 }
 
-export const SSE: Format = new SseFormat(payloadEvent);
-export const SSE_V1: Format = new SseFormat(messageEvent);
+export const SSE: Format = new SseFormat(payloadEvent, positionEvent);
+export const SSE_V1: Format = new SseFormat(messageEvent, cursorEvent);
 
 function payloadEvent(block: Encodable, index: number): string {
   const cursor = formatCursor(block.cursorAt(index));
