@@ -17,7 +17,6 @@ const SOURCES = [
   'console/vite.config.mjs',
   'console/src',
   'src/client',
-  'src/protocol',
   'package-lock.json',
 ];
 

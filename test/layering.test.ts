@@ -10,7 +10,7 @@ import { test } from 'node:test';
 /** A path below src, or a folder (ending in `/`), → what it may import from src besides its own folder. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'protocol/': [],
-  'client/': ['protocol/'],
+  'client/': [],
   'log/': ['protocol/', 'leaf'],
   'manager/': ['protocol/', 'leaf', 'log/log.ts'],
   'broadcaster/': ['protocol/', 'leaf', 'log/log.ts'],

@@ -9,7 +9,7 @@ import { isChannelName } from '../channels.ts';
 import { StartError } from '../errors.ts';
 import { addExamples } from './examples.ts';
 import { MAX_QUEUED, Outbox, type Outgoing } from './outbox.ts';
-import { readAll, summaryOf } from './publish.ts';
+import { exitCodeOf, readAll, summaryOf } from './publish.ts';
 import { LINE_END, Records } from './records.ts';
 import { addServer, checkChannel, mustBeThere, remoteOf, riverOf, type ServerFlags } from './remote.ts';
 import { counted, say } from './terminal.ts';
@@ -75,7 +75,7 @@ async function importAll(file: string | undefined, flags: ImportFlags): Promise<
   if (stopped !== null) say(`to go on: --skip ${records.count}`);
   if (process.stderr.isTTY) say(summaryOf(outbox));
   if (outbox.failed > 0) return 1;
-  return stopped === null ? 0 : 130;
+  return exitCodeOf(stopped);
 }
 
 function explained(error: unknown, { stored, unsettled }: Outbox): unknown {

@@ -92,7 +92,13 @@ async function publish(channel: string, data: readonly string[], flags: PublishF
   }
   if (process.stderr.isTTY) say(summaryOf(outbox));
   if (outbox.failed > 0) return 1;
-  return stopped === null ? 0 : stopped === 'SIGINT' ? 130 : 143;
+  return exitCodeOf(stopped);
+}
+
+/** As a shell has it for what a signal ended. */
+export function exitCodeOf(stopped: NodeJS.Signals | null): number {
+  if (stopped === null) return 0;
+  return stopped === 'SIGINT' ? 130 : 143;
 }
 
 function timeoutOf({ timeout }: PublishFlags, otherwise: number): number {
