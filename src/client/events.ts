@@ -17,6 +17,8 @@ export class EventHub {
   readonly #token: TokenSource | undefined;
   readonly #Class: EventStreamClass | undefined;
   readonly #streams = new Map<Subscription<unknown>, EventStream>();
+  /** Those that are to have a stream: what opens late for another is closed. */
+  readonly #wanted = new Set<Subscription<unknown>>();
 
   constructor(url: string, token: TokenSource | undefined, Class: EventStreamClass | undefined) {
     this.#url = url;
@@ -29,17 +31,24 @@ export class EventHub {
   }
 
   join(subscription: Subscription<unknown>): void {
+    this.#wanted.add(subscription);
     this.#open(subscription).catch(() => this.#again(subscription));
   }
 
   leave(subscription: Subscription<unknown>): void {
+    this.#wanted.delete(subscription);
+    this.#cut(subscription);
+  }
+
+  #cut(subscription: Subscription<unknown>): void {
     this.#streams.get(subscription)?.close();
     this.#streams.delete(subscription);
   }
 
   async #open(subscription: Subscription<unknown>): Promise<void> {
     const { channel, after } = subscription;
-    const token = await this.#token?.();
+    const token = (await this.#token?.())?.trim();
+    if (!this.#wanted.has(subscription)) return;
     if (this.#Class === undefined || subscription.state !== 'connecting' || this.#streams.has(subscription))
       return;
     const query = new URLSearchParams({ channel, format: 'v1' });
@@ -48,6 +57,7 @@ export class EventHub {
     const stream = new this.#Class(`${this.#url}/sse?${query.toString()}`);
     this.#streams.set(subscription, stream);
     stream.onerror = () => {
+      if (this.#streams.get(subscription) !== stream) return;
       subscription.lost();
       if (stream.readyState === GIVEN_UP) this.#again(subscription);
     };
@@ -62,8 +72,13 @@ export class EventHub {
   }
 
   #again(subscription: Subscription<unknown>): void {
-    this.leave(subscription);
-    setTimeout(() => this.join(subscription), AGAIN_MS * (0.5 + Math.random() / 2));
+    this.#cut(subscription);
+    setTimeout(
+      () => {
+        if (this.#wanted.has(subscription)) this.join(subscription);
+      },
+      AGAIN_MS * (0.5 + Math.random() / 2),
+    );
   }
 }
 

@@ -9,6 +9,8 @@ import type { Carrier, Subscription } from './subscription.ts';
 
 /** So many tries that never came to a hello, and WebSockets are taken to be blocked. */
 const BLOCKED_TRIES = 2;
+/** The code of a connection that ended without a word, or never came to be. */
+const LOST = 1006;
 /** The server allows as many unless told otherwise. */
 const MAX_CHANNELS = 100;
 
@@ -46,7 +48,12 @@ export class Hub implements Carrier {
         this.#fallBack();
       },
       // Each channel that is sent nothing is told where it stands once a heartbeat.
-      isAwaiting: () => [...this.#subscriptions.values()].some(({ state }) => state === 'live'),
+      isAwaiting: () =>
+        this.#asked.size > 0 || [...this.#subscriptions.values()].some(({ state }) => state === 'live'),
+      closed: (code) => {
+        // Whoever is told why it may not come is not blocked.
+        if (code !== LOST) this.#hasOpened = true;
+      },
       patienceMs: (heartbeatMs) => heartbeatMs * 2 + 1000,
     });
   }
@@ -66,6 +73,7 @@ export class Hub implements Carrier {
     if (state !== 'connecting') return;
     if (this.#isBlocked) this.#events.join(subscription);
     else if (this.link.send({ type: 'subscribe', channel, after, ref: ++this.#ref })) {
+      if (this.#asked.size === 0) this.link.touch();
       this.#asked.set(this.#ref, subscription);
     }
   }
@@ -73,12 +81,14 @@ export class Hub implements Carrier {
   leave(subscription: Subscription<unknown>): void {
     const { channel } = subscription;
     if (this.#isBlocked) this.#events.leave(subscription);
-    else this.link.send({ type: 'unsubscribe', channel });
+    else this.link.send({ type: 'unsubscribe', channel, ref: ++this.#ref });
   }
 
   gone(subscription: Subscription<unknown>): void {
     const { channel, state } = subscription;
-    if (state === 'live' || this.#isBlocked) this.leave(subscription);
+    // Also when it is not known yet to be followed: its channel must be free for the next who asks.
+    const isAsked = [...this.#asked.values()].includes(subscription);
+    if (state === 'live' || isAsked || this.#isBlocked) this.leave(subscription);
     this.#subscriptions.delete(channel);
     if (this.#subscriptions.size === 0) this.link.spare();
   }
@@ -106,6 +116,8 @@ export class Hub implements Carrier {
 
   #route(frame: Frame): void {
     const { ref = 0, channel = '' } = frame;
+    // About one that was left meanwhile.
+    if (frame.type === 'error' && ref !== 0 && !this.#asked.has(ref)) return;
     const subscription = this.#asked.get(ref) ?? this.#subscriptions.get(channel);
     this.#asked.delete(ref);
     if (subscription === undefined) return;

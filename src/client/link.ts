@@ -56,6 +56,7 @@ const CONNECT_MS = 15_000;
 /** Closes that come again however often one tries; 4401 only when it came with a token that was new. */
 const FINAL: Readonly<Record<number, string>> = { 4400: 'bad_request', 4403: 'forbidden' };
 const UNAUTHENTICATED = 4401;
+const NEVER: ReadonlySet<string> = new Set(['SyntaxError', 'SecurityError']);
 const RESTARTING = 1012;
 
 export class Link {
@@ -72,6 +73,8 @@ export class Link {
   #renewal: ReturnType<typeof setTimeout> | undefined;
   #unwatch: (() => void) | null = null;
   #wasRefused = false;
+  /** Of the try under way: what comes of an earlier one is nobody's any more. */
+  #attempt = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -92,6 +95,11 @@ export class Link {
   /** False: it is not open. */
   send(frame: object): boolean {
     return this.sendText(JSON.stringify(frame));
+  }
+
+  /** Something is awaited from now on: silence before it does not count. */
+  touch(): void {
+    this.#heardMs = Date.now();
   }
 
   sendText(text: string): boolean {
@@ -138,20 +146,28 @@ export class Link {
   async #connect(): Promise<void> {
     const { url, token } = this.#options;
     this.#timer = setTimeout(() => this.#lost(), CONNECT_MS);
+    const attempt = ++this.#attempt;
     let shown: string | null = null;
     try {
-      shown = (await token?.()) ?? null;
-      if (this.state !== 'connecting' || this.#socket !== null) return;
+      // As it comes from a file or an answer, with a line end behind it.
+      shown = (await token?.())?.trim() ?? null;
+      if (this.state !== 'connecting' || attempt !== this.#attempt) return;
       const Class = this.#options.WebSocket ?? host.WebSocket;
       if (Class === undefined)
         throw new RiverError('bad_request', 'there is no WebSocket here; pass one to connect()');
       this.#socket = new Class(url, shown === null ? [PROTOCOL] : [PROTOCOL, `access_token.${shown}`]);
     } catch (error) {
-      if (error instanceof RiverError) this.#refuse(error);
-      else this.#lost();
+      if (this.state === 'connecting' && attempt === this.#attempt) this.#failed(error as Error);
       return;
     }
     this.#follow(this.#socket, shown);
+  }
+
+  #failed(error: Error): void {
+    if (error instanceof RiverError) this.#refuse(error);
+    // An address or a token that can be none, or an unencrypted address on an encrypted page: no try will help.
+    else if (NEVER.has(error.name)) this.#refuse(new RiverError('bad_request', error.message));
+    else this.#lost();
   }
 
   #follow(socket: Socket, token: string | null): void {
@@ -161,7 +177,11 @@ export class Link {
       const frame = JSON.parse(data as string) as Frame;
       if (frame.type === 'hello') this.#greeted(frame, token);
       else if (frame.type === 'authenticated') this.#wasRefused = false;
-      else this.#options.frame(frame);
+      else {
+        // A server that greets and closes is as good as none: only one that does something is worth a quick return.
+        if (frame.type !== 'error') this.failures = 0;
+        this.#options.frame(frame);
+      }
     };
     // Outside of browsers a refusal comes with its status, in the words of `ws`.
     socket.onerror = ({ message }: { readonly message?: string }) => {
@@ -174,13 +194,12 @@ export class Link {
   }
 
   #greeted({ heartbeat = 25 }: Frame, token: string | null): void {
-    this.failures = 0;
     this.#heartbeatMs = heartbeat * 1000;
     this.#on('opened');
     this.#wasRefused = false;
     if (token !== null) this.#renewLater(token);
     this.#options.opened();
-    this.#listen();
+    if (this.state === 'open') this.#listen();
   }
 
   #closed(code: number, reason: string): void {
@@ -196,7 +215,8 @@ export class Link {
       this.failures = 0;
       return this.#on('lost', 0);
     }
-    if (code === RESTARTING) return this.#on('lost', Math.random() * RESTART_WAIT_MS);
+    if (code === RESTARTING && this.state === 'open')
+      return this.#on('lost', Math.random() * RESTART_WAIT_MS);
     this.#lost();
   }
 
@@ -222,6 +242,7 @@ export class Link {
 
   #renewLater(token: string): void {
     const ms = renewalMs(token, Date.now());
+    clearTimeout(this.#renewal);
     if (ms === null) return;
     this.#renewal = setTimeout(() => {
       this.#renew().catch(() => undefined);

@@ -56,8 +56,8 @@ export interface SubscribeOptions<Data> {
 }
 
 export interface ListenOptions<Data> extends SubscribeOptions<Data> {
-  /** Called for one message at a time; a promise is waited for. What it throws ends the subscription. */
-  readonly onMessage: (message: Message<Data>) => void | Promise<void>;
+  /** Called for one message at a time; a promise is waited for. What it throws ends the subscription, which `onState` is told; without that it is written to the console. */
+  readonly onMessage: (message: Message<Data>) => unknown;
 }
 
 /** Whether `a` is no later than `b`; both are ids. */

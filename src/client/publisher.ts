@@ -78,6 +78,7 @@ export class Publisher {
         sentMs: null,
         isUnderway: false,
       };
+      if (this.#queue.size === 0) this.link.touch();
       this.#queue.set(ref, entry);
       this.link.need();
       if (this.link.state === 'ended') this.#fail(new RiverError('closed', 'the client was closed'));

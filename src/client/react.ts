@@ -41,11 +41,13 @@ export function useChannel<Data = unknown>(
 ): ChannelView<Data> {
   const [view, setView] = useState<ChannelView<Data>>(NOTHING);
   const { after } = options;
+  // A store is mostly made anew for each render, too.
+  const place = typeof after === 'object' ? 'stored' : after;
   useEffect(() => {
     setView(NOTHING);
     return follow(river, channel, options, setView);
     // The rest of the options is mostly written anew for each render.
-  }, [river, channel, after]);
+  }, [river, channel, place]);
   return view;
 }
 

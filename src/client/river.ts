@@ -67,7 +67,7 @@ export class River {
     const hub = this.#hubFor(channel);
     if (this.#isClosed) subscription.end(new RiverError('closed', 'the client was closed'));
     else hub.add(subscription);
-    if ('onMessage' in options) listen(subscription, options);
+    if ('onMessage' in options && options.onMessage !== undefined) listen(subscription, options);
     return subscription;
   }
 
@@ -111,15 +111,18 @@ export class River {
   }
 }
 
-function listen<Data>(subscription: Subscription<Data>, { onMessage }: ListenOptions<Data>): void {
+function listen<Data>(subscription: Subscription<Data>, { onMessage, onState }: ListenOptions<Data>): void {
   const run = async (): Promise<void> => {
     for await (const message of subscription) {
       const done = onMessage(message);
-      if (done !== undefined) await done;
+      if (done instanceof Promise) await done;
     }
   };
-  // Told by `onState`, as every end is.
-  run().catch((error: Error) => subscription.end(error));
+  run().catch((error: Error) => {
+    subscription.end(error);
+    // An end that nobody asked to be told of must not look like a channel where nothing happens.
+    if (onState === undefined) console.error(error);
+  });
 }
 
 /** With a scheme of WebSockets, and nothing behind the host but a path without its last slash. */

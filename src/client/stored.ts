@@ -9,16 +9,26 @@ const SAVE_MS = 250;
 export function stored(key: string): CursorStore {
   let waiting: string | null = null;
   const write = (): void => {
-    if (waiting !== null) host.localStorage?.setItem(key, waiting);
+    const cursor = waiting;
     waiting = null;
+    if (cursor !== null) quietly(() => host.localStorage?.setItem(key, cursor));
   };
   // A page that goes has no time for timers.
   host.addEventListener?.('pagehide', write);
   return {
-    load: () => host.localStorage?.getItem(key) ?? null,
+    load: () => quietly(() => host.localStorage?.getItem(key)) ?? null,
     save: (cursor) => {
       if (waiting === null) setTimeout(write, SAVE_MS);
       waiting = cursor;
     },
   };
+}
+
+/** A page may not be allowed to keep anything, or have kept too much. */
+function quietly<T>(use: () => T): T | undefined {
+  try {
+    return use();
+  } catch {
+    return undefined;
+  }
 }

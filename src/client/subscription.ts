@@ -83,8 +83,8 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
     if (this.state === 'ended') return;
     this.#error = error;
     this.#carrier.gone(this);
-    this.#become('ended');
     this.#wake?.();
+    this.#become('ended');
   }
 
   /** Once only: what one reader takes another does not get. */
@@ -176,6 +176,11 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
   #become(state: SubscriptionState): void {
     if (state === this.state) return;
     this.state = state;
-    this.#options.onState?.(state, this.#error);
+    try {
+      this.#options.onState?.(state, this.#error);
+    } catch (error) {
+      // Other subscriptions of the connection are told behind this one.
+      console.error(error);
+    }
   }
 }

@@ -14,9 +14,10 @@ const MAX_WAIT_MS = 2_000_000_000;
 export function renewalMs(token: string, nowMs: number): number | null {
   try {
     const part = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
-    const { exp } = JSON.parse(atob(part)) as { exp?: unknown };
+    const { exp, iat } = JSON.parse(atob(part)) as { exp?: unknown; iat?: unknown };
     if (typeof exp !== 'number') return null;
-    const leftMs = exp * 1000 - nowMs;
+    // It was made just now; by its own times, since the clock here may be wrong.
+    const leftMs = exp * 1000 - (typeof iat === 'number' ? iat * 1000 : nowMs);
     return Math.max(1000, Math.min(MAX_WAIT_MS, Math.max(leftMs - AHEAD_MS, leftMs * LIFE_SHARE)));
   } catch {
     return null;

@@ -195,6 +195,37 @@ describe('when the connection is lost', () => {
     assert.equal(new Set(await Promise.all(waiting)).size, 3);
   });
 
+  test('a channel that is left before its answer came can be followed again at once', async (t) => {
+    const { river, server } = await scene(t);
+    river.subscribe('a', { onMessage: () => undefined });
+    await until('it is connected', () => server.stats.subscriptions === 1);
+    const first = river.subscribe('b');
+    first.unsubscribe();
+    const take = reader(river.subscribe('b', { after: 'earliest' }));
+    await river.publish('b', 1);
+    assert.deepEqual(await take(1), [1]);
+    await until('nobody is followed twice', () => server.stats.subscriptions === 2);
+  });
+
+  test('a callback that throws costs nobody else anything', async (t) => {
+    const { river, proxy, server } = await scene(t);
+    t.mock.method(console, 'error', () => undefined);
+    const bad = (): never => {
+      throw new Error('of the application');
+    };
+    river.subscribe('a', { onMessage: () => undefined, onState: bad });
+    const take = reader(river.subscribe('b', { after: 'earliest' }));
+    await until('both are followed', () => server.stats.subscriptions === 2);
+    proxy.cut();
+    await river.publish('b', 1);
+    assert.deepEqual(await take(1), [1]);
+    river.subscribe('b', { after: 'earliest', onMessage: bad });
+    await until(
+      'it is told',
+      () => (console.error as unknown as { mock: { callCount(): number } }).mock.callCount() >= 2,
+    );
+  });
+
   test('closed, it ends everything and connects no more', async (t) => {
     const { river, proxy, server } = await scene(t);
     const take = reader(river.subscribe('c'));
