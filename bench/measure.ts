@@ -15,6 +15,8 @@ export interface Cell {
   readonly subscribers: number;
   readonly bytes: number;
   readonly messages: number;
+  /** So many more before it counts, where the cost of one that runs is asked for and not that of one that starts. */
+  readonly warmUp?: number;
 }
 
 export interface Saturated {
@@ -97,10 +99,10 @@ function reach(load: Load, messages: number, timeoutMs: number = REACH_TIMEOUT_M
   return load.subscribers.call('reach', { group: GROUP, messages, timeoutMs });
 }
 
-async function burst(load: Load, { messages, bytes }: Cell): Promise<Delivered> {
+async function burst(load: Load, { messages, bytes, warmUp = 0 }: Cell): Promise<Delivered> {
   const [reached, { startedUs }] = await Promise.all([
-    reach(load, messages),
-    load.publisher.call('burst', { messages, bytes, first: 0 }),
+    reach(load, warmUp + messages),
+    load.publisher.call('burst', { messages, bytes, first: warmUp }),
   ]);
   return { startedUs, reached };
 }
@@ -122,18 +124,19 @@ async function windowed(load: Load, { messages, bytes }: Cell, window: number): 
 
 async function saturated(
   { pids, load }: Subject,
-  { messages, subscribers }: Cell,
+  { messages, subscribers, bytes, warmUp = 0 }: Cell,
   deliver: () => Promise<Delivered>,
 ): Promise<Saturated> {
+  if (warmUp > 0) await burst(load, { subscribers, messages: warmUp, bytes });
   const { answer, cpuSeconds } = await withCpu([...pids, ...load.pids], deliver);
   const report = await load.subscribers.call('report', { group: GROUP });
-  reachedOrThrow(answer.reached, report, messages);
+  reachedOrThrow(answer.reached, report, warmUp + messages);
   const seconds = (answer.reached.atUs - answer.startedUs) / 1e6;
   const [server = Number.NaN, redis = Number.NaN, receiving = Number.NaN, publishing = Number.NaN] =
     cpuSeconds.map((cpu) => cpu / seconds);
   return {
     perSecond: (messages * subscribers) / seconds,
-    wrong: wrongDelivery(report, messages),
+    wrong: wrongDelivery(report, warmUp + messages),
     serverBusy: server,
     redisBusy: redis,
     loadBusy: receiving + publishing,

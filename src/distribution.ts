@@ -1,6 +1,6 @@
 /**
  * How observed values are spread: counts by upper bounds, their sum, and nothing else. To observe one takes a few
- * nanoseconds and allocates nothing, so that it may stand beside a write to a socket.
+ * nanoseconds and allocates nothing, so that it may stand on the way of every block and pass.
  */
 
 /** Whoever measures something tells it here. */

@@ -153,7 +153,6 @@ const DELIVERY: Readonly<Record<string, Row>> = {
   rivercast_writes_total: given(counter, 'Writes to subscribers.', ({ sent }) =>
     each(sent, ({ writes }) => writes),
   ),
-  rivercast_write_bytes: spread('Bytes of a write to a subscriber.', (m) => m.writeBytes),
   rivercast_block_entries: spread('Entries of a block that came from the log.', (m) => m.blockEntries),
   rivercast_delivery_seconds: spread(
     'From the time in the id of the oldest entry of a pass to the end of the pass: all who read have been written it.',

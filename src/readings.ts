@@ -1,7 +1,7 @@
 /**
  * The numbers of the process at one moment, as whoever shows them reads them (metrics.ts, http/ops/stats.ts), and what is
  * observed while things happen. They are read from plain numbers that those who do something keep; only what a sum can
- * not tell, how values are spread, is observed: once per batch, block, write or pass.
+ * not tell, how values are spread, is observed: once per batch, block or pass, never per subscriber.
  */
 import { Distribution } from './distribution.ts';
 import type { Refused } from './refusals.ts';
@@ -101,7 +101,6 @@ export interface LagReadings {
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const COUNTS = [1, 4, 16, 64, 256, 1024, 4096, 10_000];
-const BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576];
 const LAG_ENTRIES = [0, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 const LAG_SECONDS = [0, 0.01, 0.1, 1, 5, 10, 30, 60, 300, 3600, 86_400];
 
@@ -110,7 +109,6 @@ export class Measured {
   readonly appendSeconds: Distribution = new Distribution(SECONDS);
   readonly batchEntries: Distribution = new Distribution(COUNTS);
   readonly blockEntries: Distribution = new Distribution(COUNTS);
-  readonly writeBytes: Distribution = new Distribution(BYTES);
   readonly deliverySeconds: Distribution = new Distribution(SECONDS);
   readonly passSeconds: Distribution = new Distribution(SECONDS);
   readonly loopDelaySeconds: Distribution = new Distribution(SECONDS);

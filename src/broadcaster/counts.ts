@@ -43,12 +43,10 @@ export function noCounts(): Counts {
   };
 }
 
-/** What is measured once per block, write or pass. */
+/** What is measured once per block or pass. */
 export interface DeliveryMeasures {
   /** Entries of a block that came. */
   readonly blockEntries: Measure;
-  /** Bytes of a write to a subscriber. */
-  readonly writeBytes: Measure;
   /** From the time in the id of the oldest entry that a pass delivers to the end of the pass. */
   readonly deliverySeconds: Measure;
   /** From its arrival in this process to the end of the pass. */
@@ -57,7 +55,6 @@ export interface DeliveryMeasures {
 
 export const NO_DELIVERY_MEASURES: DeliveryMeasures = {
   blockEntries: UNMEASURED,
-  writeBytes: UNMEASURED,
   deliverySeconds: UNMEASURED,
   passSeconds: UNMEASURED,
 };

@@ -15,7 +15,7 @@ import type { Gap, GapReason } from '../log/log.ts';
 import { CLOSE, cursorReason } from '../protocol/close.ts';
 import { formatCursor } from '../protocol/cursor.ts';
 import type { Tracing } from '../tracing.ts';
-import type { Counts, DeliveryMeasures, Sent } from './counts.ts';
+import type { Counts, Sent } from './counts.ts';
 import type { Format } from './format.ts';
 import type { Passes, Pumpable } from './passes.ts';
 import type { Lag } from './slow-reader.ts';
@@ -31,7 +31,6 @@ export interface SubscriberContext {
   readonly turns: Turns;
   readonly passes: Passes;
   readonly counts: Counts;
-  readonly measures: DeliveryMeasures;
   readonly tracing: Tracing;
   /** It takes no more entries. */
   readonly gone: (subscriber: Subscriber) => void;
@@ -225,7 +224,6 @@ export class Subscriber implements Outlet, Stallable, Pumpable {
     sent.writes += 1;
     sent.bytes += bytes;
     sent.entries += entries;
-    this.#context.measures.writeBytes.observe(bytes);
   }
 
   #endAll(): void {

@@ -8,6 +8,7 @@ import { compareIds, idMs } from '../protocol/id.ts';
 import { NO_TRACING, type Traced } from '../tracing.ts';
 import { type Item, itemsOf, type Keeper } from './block.ts';
 import type { Budget, Holding } from './budget.ts';
+import type { DeliveryMeasures } from './counts.ts';
 import type { Passing } from './passes.ts';
 import { Ring } from './ring.ts';
 import type { Runs } from './runs.ts';
@@ -28,6 +29,7 @@ export interface Fetcher {
 /** What all tails of a process share. */
 export interface TailContext extends SubscriberContext {
   readonly budget: Budget;
+  readonly measures: DeliveryMeasures;
   readonly runs: Runs;
   readonly catchUp: Fetcher;
 }
