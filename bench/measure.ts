@@ -1,11 +1,13 @@
 /**
  * One measurement, whoever is measured: all of a number of messages to all subscribers as fast as it goes
- * (`saturate`), or at a fixed rate (`pace`). Server and load are started fresh and ended again.
+ * (`saturate`, and `saturateInRounds` for what a delivery costs), or at a fixed rate (`pace`). Server and load are
+ * started fresh and ended again.
  *
  * Saturation is a fixed number of messages, timed until the slowest subscriber has the last one. Servers that
  * push back get them all at once. One that does not (`window`) gets only so many ahead of its slowest subscriber
  * as do it good: it would drop what it cannot send, or fill the memory with it.
  */
+import { median } from './answer.ts';
 import type { GroupReport, ReachAnswer } from './load/calls.ts';
 import { connectGroup, type Load, reachedOrThrow, startLoad, withCpu, wrongDelivery } from './load/load.ts';
 import { Histogram } from './support/histogram.ts';
@@ -15,8 +17,6 @@ export interface Cell {
   readonly subscribers: number;
   readonly bytes: number;
   readonly messages: number;
-  /** So many more before it counts, where the cost of one that runs is asked for and not that of one that starts. */
-  readonly warmUp?: number;
 }
 
 export interface Saturated {
@@ -36,6 +36,20 @@ export interface Paced {
   readonly maxMs: number;
   /** How late the latest message left. */
   readonly maxLateMs: number;
+  readonly wrong: string | null;
+}
+
+/** A server that is saturated again and again. */
+export interface Rounds extends Cell {
+  /** Messages before it counts: of one that has just started a delivery costs half as much again. */
+  readonly warmUp: number;
+  readonly rounds: number;
+}
+
+export interface RoundCost {
+  /** CPU of the server a delivery: the median of the rounds, since whatever else a machine does hits some of them. */
+  readonly ns: number;
+  readonly perSecond: number;
   readonly wrong: string | null;
 }
 
@@ -76,6 +90,44 @@ export async function saturate(target: Target, cell: Cell): Promise<Saturated> {
   }
 }
 
+export async function saturateInRounds(target: Target, ask: Rounds): Promise<RoundCost> {
+  const running = await target.start();
+  const load = startLoad();
+  try {
+    const { subscribers: count, bytes, messages, warmUp, rounds } = ask;
+    await connectGroup(load.subscribers, { ...running.subscribe, count, messageBytes: bytes });
+    await load.publisher.call('connect', running.publish);
+    await round(load, running.pid, { ...ask, messages: warmUp }, 0);
+    const costs: Omit<RoundCost, 'wrong'>[] = [];
+    for (let i = 0; i < rounds; i++) costs.push(await round(load, running.pid, ask, warmUp + i * messages));
+    const report = await load.subscribers.call('report', { group: GROUP });
+    return {
+      ns: median(costs.map((cost) => cost.ns)),
+      perSecond: median(costs.map((cost) => cost.perSecond)),
+      wrong: wrongDelivery(report, warmUp + rounds * messages),
+    };
+  } finally {
+    await load.stop();
+    await running.stop();
+  }
+}
+
+async function round(
+  load: Load,
+  pid: number,
+  { subscribers, messages, bytes }: Cell,
+  first: number,
+): Promise<Omit<RoundCost, 'wrong'>> {
+  const { answer, cpuSeconds } = await withCpu([pid], () => burst(load, { messages, bytes }, first));
+  const { reached, startedUs } = answer;
+  reachedOrThrow(reached, await load.subscribers.call('report', { group: GROUP }), first + messages);
+  const deliveries = messages * subscribers;
+  return {
+    ns: ((cpuSeconds[0] ?? Number.NaN) * 1e9) / deliveries,
+    perSecond: (deliveries * 1e6) / (reached.atUs - startedUs),
+  };
+}
+
 export async function saturateFloor(cell: Cell, writeBytes: number): Promise<Saturated> {
   const floor = await startFloor();
   const load = startLoad();
@@ -99,10 +151,14 @@ function reach(load: Load, messages: number, timeoutMs: number = REACH_TIMEOUT_M
   return load.subscribers.call('reach', { group: GROUP, messages, timeoutMs });
 }
 
-async function burst(load: Load, { messages, bytes, warmUp = 0 }: Cell): Promise<Delivered> {
+async function burst(
+  load: Load,
+  { messages, bytes }: Omit<Cell, 'subscribers'>,
+  first: number = 0,
+): Promise<Delivered> {
   const [reached, { startedUs }] = await Promise.all([
-    reach(load, warmUp + messages),
-    load.publisher.call('burst', { messages, bytes, first: warmUp }),
+    reach(load, first + messages),
+    load.publisher.call('burst', { messages, bytes, first }),
   ]);
   return { startedUs, reached };
 }
@@ -124,19 +180,18 @@ async function windowed(load: Load, { messages, bytes }: Cell, window: number): 
 
 async function saturated(
   { pids, load }: Subject,
-  { messages, subscribers, bytes, warmUp = 0 }: Cell,
+  { messages, subscribers }: Cell,
   deliver: () => Promise<Delivered>,
 ): Promise<Saturated> {
-  if (warmUp > 0) await burst(load, { subscribers, messages: warmUp, bytes });
   const { answer, cpuSeconds } = await withCpu([...pids, ...load.pids], deliver);
   const report = await load.subscribers.call('report', { group: GROUP });
-  reachedOrThrow(answer.reached, report, warmUp + messages);
+  reachedOrThrow(answer.reached, report, messages);
   const seconds = (answer.reached.atUs - answer.startedUs) / 1e6;
   const [server = Number.NaN, redis = Number.NaN, receiving = Number.NaN, publishing = Number.NaN] =
     cpuSeconds.map((cpu) => cpu / seconds);
   return {
     perSecond: (messages * subscribers) / seconds,
-    wrong: wrongDelivery(report, warmUp + messages),
+    wrong: wrongDelivery(report, messages),
     serverBusy: server,
     redisBusy: redis,
     loadBusy: receiving + publishing,

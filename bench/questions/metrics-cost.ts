@@ -2,18 +2,17 @@
  * What does it cost that the server counts what it does, and is asked for it every second?
  *
  * The same server with its metrics and without, by turns, in pairs: the order within a pair changes from one to the
- * next, and what counts is the median of the ratios of the pairs, since a machine is not equally fast all the time.
- * Under load, where a write holds many messages, and at a rate where each delivery is a write of its own.
+ * next, and what counts is the median of the ratios of the pairs, since a machine is not equally fast all the time;
+ * what a server of a pair costs is the median of rounds, for the same reason. Under load, where a write holds many messages, and at a rate where each delivery is a write of its own.
  */
 import { type Answer, type Bench, median, short, times } from '../answer.ts';
-import { pace, saturate } from '../measure.ts';
+import { pace, saturateInRounds } from '../measure.ts';
 import { startRivercast, type Target } from '../targets.ts';
 
-/** Some five seconds, after one that is not counted: a run of two differs by a tenth from the next. */
-const SATURATED = { subscribers: 1000, bytes: 128, messages: 100_000, warmUp: 20_000 };
+/** A round takes more than a second, so that each is asked for its metrics. */
+const SATURATED = { subscribers: 1000, bytes: 128, messages: 30_000, warmUp: 50_000, rounds: 7 };
 const STEADY = { subscribers: 1000, bytes: 128, perSecond: 100, seconds: 5 };
 const PAIRS = 7;
-const QUICK_SHARE = 0.2;
 const SCRAPE_MS = 1000;
 const MUST = 1.05;
 
@@ -59,11 +58,10 @@ const OFF: Target = {
 };
 
 async function costOf(target: Target, quick: boolean): Promise<Cost> {
-  const share = quick ? QUICK_SHARE : 1;
-  const saturated = await saturate(target, { ...SATURATED, messages: SATURATED.messages * share });
+  const saturated = await saturateInRounds(target, { ...SATURATED, rounds: quick ? 1 : SATURATED.rounds });
   const steady = await pace(target, { ...STEADY, seconds: quick ? 2 : STEADY.seconds });
   return {
-    saturatedNs: (saturated.serverBusy / saturated.perSecond) * 1e9,
+    saturatedNs: saturated.ns,
     steadyUs: steady.cpuUsPerDelivery,
     perSecond: saturated.perSecond,
     p99Ms: steady.p99Ms,
