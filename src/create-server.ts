@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 import { CHANNEL_RULE, isChannelName } from './channels.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { RivercastError } from './errors.ts';
-import { Attachments, type Plugin } from './http/attachments.ts';
+import { Attachments, type Plugin } from './http/listen/attachments.ts';
 import { openLog } from './log/open.ts';
 import { createLogger, type Logger } from './logger.ts';
 import type { Manager } from './manager/manager.ts';

@@ -1,14 +1,14 @@
 /** The routes below `/api`. */
 import type { FastifyInstance } from 'fastify';
 import type { Role } from '../config.ts';
-import { type ChannelInfoOptions, sendChannelInfo } from './channel-info.ts';
-import { sendChannelList } from './channel-list.ts';
-import { type GuardOptions, guard } from './guard.ts';
+import { type GuardOptions, guard } from './auth/guard.ts';
+import { permit } from './auth/permit.ts';
+import { type ChannelInfoOptions, sendChannelInfo } from './channels/channel-info.ts';
+import { sendChannelList } from './channels/channel-list.ts';
+import { type TrimOptions, trim } from './channels/trim.ts';
 import type { History } from './history/history.ts';
-import { permit } from './permit.ts';
 import { notFound, notHere, sendProblem } from './problem.ts';
 import type { Publishing } from './publish/publish.ts';
-import { type TrimOptions, trim } from './trim.ts';
 
 export interface ApiOptions extends GuardOptions, ChannelInfoOptions, TrimOptions {
   readonly role: Role;

@@ -9,7 +9,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { prefixOf } from './prefix.ts';
+import { prefixOf } from './listen/prefix.ts';
 import { CONSOLE_HEADERS } from './security-headers.ts';
 
 const FOLDER = fileURLToPath(new URL('../console/', import.meta.url));

@@ -3,14 +3,14 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ApiOptions, registerApi } from './api.ts';
+import { isEncrypted } from './connections/outflow.ts';
 import { type FirstPageOptions, registerFirstPage } from './console.ts';
 import { type ContractsOptions, registerContracts } from './contracts/contracts.ts';
+import type { Readiness } from './ops/readiness.ts';
 import { type OpsOptions, registerOps } from './ops/routes.ts';
-import { isEncrypted } from './outflow.ts';
 import { notFound, type Problem, sendProblem } from './problem.ts';
-import type { Readiness } from './readiness.ts';
 import { securityHeaders } from './security-headers.ts';
-import { registerSse, type SseOptions } from './sse.ts';
+import { registerSse, type SseOptions } from './sse/sse.ts';
 
 /** Above the longest channel name, so that one that is too long is told so, even percent-encoded. */
 const MAX_PARAM_LENGTH = 1024;

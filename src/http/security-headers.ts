@@ -4,7 +4,7 @@
  * does not touch), and pass its URL, which may bear a token, on to nobody. Over TLS also: never come without again.
  */
 import type { IncomingMessage } from 'node:http';
-import { isEncrypted } from './outflow.ts';
+import { isEncrypted } from './connections/outflow.ts';
 
 type Headers = Readonly<Record<string, string>>;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config.ts';
-import { ClientAddresses } from '../../src/http/client-address.ts';
+import { ClientAddresses } from '../../src/http/auth/client-address.ts';
 
 function request(remoteAddress: string | undefined, forwarded?: string): IncomingMessage {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };

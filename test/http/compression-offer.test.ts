@@ -1,7 +1,7 @@
 /** Which offers of compression are agreed to, and what the handshake says of it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { agreesToDeflate, DEFLATE_AGREED } from '../../src/http/deflate.ts';
+import { agreesToDeflate, DEFLATE_AGREED } from '../../src/http/ws/deflate.ts';
 import { handshake, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 

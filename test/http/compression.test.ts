@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { constants, deflateRawSync } from 'node:zlib';
-import { Inflater } from '../../src/http/deflate.ts';
+import { Inflater } from '../../src/http/ws/deflate.ts';
 import { turn } from '../support/followed-log.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { clientFrame, closeOf, handshake, OPCODE, RawSocket } from '../support/raw-socket.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { describe, test } from 'node:test';
-import { isHostAllowed } from '../../src/http/origin.ts';
+import { isHostAllowed } from '../../src/http/auth/origin.ts';
 import { ask, CHANNEL, PATH, scene } from '../support/history.ts';
 import { post } from '../support/posts.ts';
 import { TestServer } from '../support/running-server.ts';

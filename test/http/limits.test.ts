@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LimitName } from '../../src/http/limit-counter.ts';
+import type { LimitName } from '../../src/http/limits/limit-counter.ts';
 import { clientFrame, closeOf, type Frame, handshake, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 import { until, within } from '../support/within.ts';

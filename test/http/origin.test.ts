@@ -1,7 +1,7 @@
 /** Which web pages may connect, as a table. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { isOriginAllowed } from '../../src/http/origin.ts';
+import { isOriginAllowed } from '../../src/http/auth/origin.ts';
 
 type Row = readonly [origin: string | undefined, host: string | undefined, allowed: boolean];
 

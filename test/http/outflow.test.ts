@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { connect, createServer, type TLSSocket } from 'node:tls';
-import { type Outflow, watch, writeShared } from '../../src/http/outflow.ts';
+import { type Outflow, watch, writeShared } from '../../src/http/connections/outflow.ts';
 import { trusted } from '../support/secure.ts';
 import { tlsFiles } from '../support/tls-server.ts';
 import { until, within } from '../support/within.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
-import { Connection, type ConnectionContext, type ConnectionUser } from '../../src/http/connection.ts';
-import type { Inflater } from '../../src/http/deflate.ts';
-import { type ReasonedSocket, WsServer } from '../../src/http/ws-server.ts';
+import { Connection, type ConnectionContext, type ConnectionUser } from '../../src/http/ws/connection.ts';
+import type { Inflater } from '../../src/http/ws/deflate.ts';
+import { type ReasonedSocket, WsServer } from '../../src/http/ws/ws-server.ts';
 import { ManualClock } from '../support/clock.ts';
 import { limited } from '../support/lane.ts';
 import { clientFrame, closeOf, OPCODE, type RawSocket } from '../support/raw-socket.ts';

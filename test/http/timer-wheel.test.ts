@@ -1,7 +1,7 @@
 /** One timer for all connections: everybody once a round. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TimerWheel, type Visited } from '../../src/http/timer-wheel.ts';
+import { TimerWheel, type Visited } from '../../src/http/connections/timer-wheel.ts';
 
 class Visitor implements Visited {
   wheelSlot = -1;

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect as secureConnect, type TLSSocket } from 'node:tls';
-import { createSecureServer, cutAll } from '../../src/http/secure-server.ts';
+import { createSecureServer, cutAll } from '../../src/http/listen/secure-server.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { answerOn, post, postText } from '../support/posts.ts';

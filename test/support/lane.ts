@@ -1,9 +1,9 @@
 /** What a connection needs to know of its limits, with none that a test would meet by chance. */
 import { systemClock } from '../../src/clock.ts';
-import type { ConnectionContext } from '../../src/http/connection.ts';
-import type { LaneLimits } from '../../src/http/fast-lane.ts';
-import { Incomplete } from '../../src/http/incomplete.ts';
-import { ReadTurns } from '../../src/http/read-turns.ts';
+import { Incomplete } from '../../src/http/limits/incomplete.ts';
+import type { ConnectionContext } from '../../src/http/ws/connection.ts';
+import type { LaneLimits } from '../../src/http/ws/fast-lane.ts';
+import { ReadTurns } from '../../src/http/ws/read-turns.ts';
 
 const MANY = 1_000_000;
 const ROOM_BYTES = 64 * 1024 * 1024;

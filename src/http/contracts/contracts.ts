@@ -5,10 +5,10 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Role } from '../../config.ts';
-import { accessOf } from '../cors.ts';
-import type { OriginPolicy } from '../origin.ts';
-import { isEncrypted } from '../outflow.ts';
-import { prefixOf } from '../prefix.ts';
+import { accessOf } from '../auth/cors.ts';
+import type { OriginPolicy } from '../auth/origin.ts';
+import { isEncrypted } from '../connections/outflow.ts';
+import { prefixOf } from '../listen/prefix.ts';
 import { sendProblem } from '../problem.ts';
 import { asyncApiDocument } from './asyncapi.ts';
 import { type OpenApiDocument, openApiDocument } from './openapi.ts';

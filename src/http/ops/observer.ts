@@ -20,14 +20,14 @@ import {
 } from '../../readings.ts';
 import { closes, refusals } from '../../refusals.ts';
 import { VERSION } from '../../version.ts';
-import type { Doors } from '../doors.ts';
-import type { Entrance } from '../entrance.ts';
-import type { Incomplete } from '../incomplete.ts';
-import type { LimitCounter } from '../limit-counter.ts';
+import type { Incomplete } from '../limits/incomplete.ts';
+import type { LimitCounter } from '../limits/limit-counter.ts';
+import type { Entrance } from '../listen/entrance.ts';
 import type { Publishing } from '../publish/publish.ts';
-import type { Readiness } from '../readiness.ts';
+import type { Doors } from '../ws/doors.ts';
 import { type Listed, listSubscribers, type Order } from './listing.ts';
 import { LoopDelay, processReadings } from './process.ts';
+import type { Readiness } from './readiness.ts';
 import { type Survey, survey, Tally } from './survey.ts';
 import { Throughput, type Totals } from './throughput.ts';
 

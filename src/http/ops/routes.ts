@@ -4,8 +4,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { METRICS_CONTENT_TYPE, metricsText } from '../../metrics.ts';
-import { type GuardOptions, guard } from '../guard.ts';
-import { permitAdmin } from '../permit.ts';
+import { type GuardOptions, guard } from '../auth/guard.ts';
+import { permitAdmin } from '../auth/permit.ts';
 import { sendProblem } from '../problem.ts';
 import { type Asked, refuse, targetOf } from '../request.ts';
 import { MAX_LISTED, type Order } from './listing.ts';

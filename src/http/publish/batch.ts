@@ -28,8 +28,8 @@ import {
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
 import { countRefusal } from '../../refusals.ts';
 import type { Cause } from '../../tracing.ts';
-import type { Incomplete } from '../incomplete.ts';
-import type { LimitName } from '../limit-counter.ts';
+import type { Incomplete } from '../limits/incomplete.ts';
+import type { LimitName } from '../limits/limit-counter.ts';
 import type { Refusal } from '../request.ts';
 import { type GivenUp, Lines } from './lines.ts';
 import { refusalOf, TOO_FAST } from './refusal.ts';

@@ -4,9 +4,9 @@
  * many slow uploads can not fill the memory, and none waits for another.
  */
 import type { IncomingMessage } from 'node:http';
-import { GrowingBuffer } from '../growing-buffer.ts';
-import type { Incomplete } from '../incomplete.ts';
-import type { LimitName } from '../limit-counter.ts';
+import { GrowingBuffer } from '../limits/growing-buffer.ts';
+import type { Incomplete } from '../limits/incomplete.ts';
+import type { LimitName } from '../limits/limit-counter.ts';
 import type { Asked } from '../request.ts';
 
 /** What a request takes beside its body, in objects of Node's and of Fastify's. */

@@ -2,8 +2,8 @@
  * A stream of bytes cut into lines as it comes. Only a line that has begun and not ended is kept; one that is too
  * long, or begun while too much of others is kept already, is given up: its other bytes are passed over.
  */
-import { GrowingBuffer } from '../growing-buffer.ts';
-import type { Incomplete } from '../incomplete.ts';
+import { GrowingBuffer } from '../limits/growing-buffer.ts';
+import type { Incomplete } from '../limits/incomplete.ts';
 
 /** Why a line was given up. */
 export type GivenUp = 'too long' | 'no room';

@@ -4,8 +4,8 @@
  *
  * Nothing is looked at unless somebody asks; of many who ask at once all get one answer.
  */
-import type { Broadcaster } from '../broadcaster/broadcaster.ts';
-import type { Log } from '../log/log.ts';
+import type { Broadcaster } from '../../broadcaster/broadcaster.ts';
+import type { Log } from '../../log/log.ts';
 
 /** `/readyz` must fail within 2 s of trouble, also when the log does not answer at all. */
 const CHECK_TIMEOUT_MS = 1500;

@@ -4,12 +4,12 @@
  */
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { background } from '../background.ts';
-import type { Logger } from '../logger.ts';
-import { Pace } from '../pace.ts';
-import { countRefusal } from '../refusals.ts';
-import type { LimitName } from './limit-counter.ts';
-import { securityHeaders, securityLines } from './security-headers.ts';
+import { background } from '../../background.ts';
+import type { Logger } from '../../logger.ts';
+import { Pace } from '../../pace.ts';
+import { countRefusal } from '../../refusals.ts';
+import type { LimitName } from '../limits/limit-counter.ts';
+import { securityHeaders, securityLines } from '../security-headers.ts';
 
 const TOO_MANY_HEADERS = 431;
 /** Thousands that came together are late together: so many are refused in a turn of the event loop. */

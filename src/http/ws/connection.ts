@@ -13,19 +13,19 @@
  */
 import type { Socket } from 'node:net';
 import { type RawData, WebSocket } from 'ws';
-import type { Peer, Transport, WriteOutcome } from '../broadcaster/transport.ts';
-import type { Clock } from '../clock.ts';
-import { ERRORS, type ErrorCode } from '../errors.ts';
-import { CLOSE, closeReason } from '../protocol/close.ts';
-import { holdsOnlyPongs, PING_FRAME } from '../protocol/websocket-frame.ts';
+import type { Peer, Transport, WriteOutcome } from '../../broadcaster/transport.ts';
+import type { Clock } from '../../clock.ts';
+import { ERRORS, type ErrorCode } from '../../errors.ts';
+import { CLOSE, closeReason } from '../../protocol/close.ts';
+import { holdsOnlyPongs, PING_FRAME } from '../../protocol/websocket-frame.ts';
+import { type Dismissable, type Guest, peerOf } from '../connections/guests.ts';
+import { type Outflow, watch, writeShared } from '../connections/outflow.ts';
+import { VISITS_PER_HEARTBEAT, type Visited } from '../connections/timer-wheel.ts';
+import type { Incomplete } from '../limits/incomplete.ts';
+import type { LimitName } from '../limits/limit-counter.ts';
 import { Inflater } from './deflate.ts';
 import { FastLane, type LaneLimits, type LaneRefusal } from './fast-lane.ts';
-import { type Dismissable, type Guest, peerOf } from './guests.ts';
-import type { Incomplete } from './incomplete.ts';
-import type { LimitName } from './limit-counter.ts';
-import { type Outflow, watch, writeShared } from './outflow.ts';
 import type { ReadTurns } from './read-turns.ts';
-import { VISITS_PER_HEARTBEAT, type Visited } from './timer-wheel.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
 
 const NOTHING = Buffer.alloc(0);

@@ -8,11 +8,11 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { background } from '../background.ts';
-import type { Clock } from '../clock.ts';
-import type { TlsFiles } from '../config.ts';
-import { StartError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import { background } from '../../background.ts';
+import type { Clock } from '../../clock.ts';
+import type { TlsFiles } from '../../config.ts';
+import { StartError } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
 
 const LOOK_MS = 1000;
 const DAY_MS = 24 * 3600 * 1000;

@@ -6,11 +6,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import type { LimitsConfig } from '../config.ts';
+import type { LimitsConfig } from '../../config.ts';
+import { isEncrypted } from '../connections/outflow.ts';
+import type { LimitName } from '../limits/limit-counter.ts';
+import type { Doors } from '../ws/doors.ts';
 import { isAnswering, refuseHeaders, refuseUpgradeHeaders } from './broken-requests.ts';
-import type { Doors } from './doors.ts';
-import type { LimitName } from './limit-counter.ts';
-import { isEncrypted } from './outflow.ts';
 
 export interface FrontOptions {
   readonly limits: LimitsConfig;

@@ -9,10 +9,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
-import { CLOSE } from '../protocol/close.ts';
-import { countClose } from '../refusals.ts';
+import { CLOSE } from '../../protocol/close.ts';
+import { countClose } from '../../refusals.ts';
+import { refuseUpgrade } from '../problem.ts';
 import { DEFLATE_AGREED, extensionsWith, type Inflater } from './deflate.ts';
-import { refuseUpgrade } from './problem.ts';
 
 /** One-byte fragments and chunks cost far more memory than they carry. */
 const MAX_FRAGMENTS = 128;

@@ -3,12 +3,12 @@
  * it is that comes. What that one may do is asked by each route (permit.ts).
  */
 import type { FastifyInstance } from 'fastify';
-import type { Access } from './auth/access.ts';
+import { sendProblem } from '../problem.ts';
+import { targetOf } from '../request.ts';
+import type { Access } from './access.ts';
 import { accessOf, PREFLIGHT } from './cors.ts';
 import type { OriginPolicy } from './origin.ts';
 import { setGrant } from './permit.ts';
-import { sendProblem } from './problem.ts';
-import { targetOf } from './request.ts';
 
 export interface GuardOptions {
   readonly policy: OriginPolicy;

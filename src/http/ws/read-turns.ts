@@ -3,7 +3,7 @@
  * small frames is read from its socket by the megabyte; whoever is being read when the time is over is not read any
  * more, and a few at a time go on in later turns, in which everybody else has theirs first.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../clock.ts';
 
 const TURN_MS = 1;
 /** Each may have all of the time of its turn. */

@@ -1,8 +1,8 @@
 /** `GET /api/channels/:channel`: what a channel holds, and how many follow it here. */
 import type { FastifyReply } from 'fastify';
-import type { Log } from '../log/log.ts';
-import { sendProblem } from './problem.ts';
-import { pathChannelOf } from './request.ts';
+import type { Log } from '../../log/log.ts';
+import { sendProblem } from '../problem.ts';
+import { pathChannelOf } from '../request.ts';
 
 export interface ChannelInfoOptions {
   readonly log: Log;

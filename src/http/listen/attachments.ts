@@ -8,11 +8,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { pathAndQueryOf } from '../request.ts';
 import { oweAnswer } from './broken-requests.ts';
 import type { Entrance } from './entrance.ts';
 import { type Front, isForWebSocket, readPlainly } from './front.ts';
 import { setPrefix } from './prefix.ts';
-import { pathAndQueryOf } from './request.ts';
 
 const DOORS: readonly string[] = ['/ws/manager', '/ws/broadcast', '/ws/broadcaster', '/sse', '/api/channels'];
 const CHANNELS = '/api/channels/';

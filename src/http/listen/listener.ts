@@ -2,11 +2,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { background } from '../background.ts';
-import type { Clock } from '../clock.ts';
-import type { HttpConfig, LimitsConfig } from '../config.ts';
-import { StartError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import { background } from '../../background.ts';
+import type { Clock } from '../../clock.ts';
+import type { HttpConfig, LimitsConfig } from '../../config.ts';
+import { StartError } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
 import { type BrokenOptions, oweAnswer, refuseBrokenOf } from './broken-requests.ts';
 import { Certificate } from './certificate.ts';
 import type { Entrance } from './entrance.ts';

@@ -2,7 +2,7 @@
  * At most so many frames of a kind a second. The clock is looked at only when a share is used up; so a flood may
  * have the shares of two seconds at once, and never more.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../clock.ts';
 
 const SECOND_MS = 1000;
 

@@ -10,13 +10,13 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
-import type { Peer } from '../broadcaster/transport.ts';
-import type { Clock } from '../clock.ts';
-import { type ErrorCode, RivercastError } from '../errors.ts';
-import type { Caller, Grant } from '../grant.ts';
-import type { Access } from './auth/access.ts';
-import { GRACE_MS } from './auth/tokens.ts';
-import type { ClientAddresses } from './client-address.ts';
+import type { Peer } from '../../broadcaster/transport.ts';
+import type { Clock } from '../../clock.ts';
+import { type ErrorCode, RivercastError } from '../../errors.ts';
+import type { Caller, Grant } from '../../grant.ts';
+import type { Access } from '../auth/access.ts';
+import type { ClientAddresses } from '../auth/client-address.ts';
+import { GRACE_MS } from '../auth/tokens.ts';
 import type { Connections } from './connections.ts';
 
 export interface GuestLimits {

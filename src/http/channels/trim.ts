@@ -1,12 +1,12 @@
 /** `DELETE /api/channels/:channel/messages?before=`: removes what a channel holds before a place. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log/log.ts';
-import { type EntryId, idAfter } from '../protocol/id.ts';
-import { START_FORMS, type Start } from '../protocol/start.ts';
-import { lastBefore } from './history/read.ts';
-import { sendProblem } from './problem.ts';
-import { type Asked, pathChannelOf, placeOf, refuse, targetOf } from './request.ts';
+import type { Clock } from '../../clock.ts';
+import type { Log } from '../../log/log.ts';
+import { type EntryId, idAfter } from '../../protocol/id.ts';
+import { START_FORMS, type Start } from '../../protocol/start.ts';
+import { lastBefore } from '../history/read.ts';
+import { sendProblem } from '../problem.ts';
+import { type Asked, pathChannelOf, placeOf, refuse, targetOf } from '../request.ts';
 
 export interface TrimOptions {
   readonly log: Log;

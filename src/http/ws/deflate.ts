@@ -5,7 +5,7 @@
  */
 import { constants, inflateRawSync } from 'node:zlib';
 import * as ws from 'ws';
-import { CLOSE } from '../protocol/close.ts';
+import { CLOSE } from '../../protocol/close.ts';
 
 const NAME = 'permessage-deflate';
 const FLUSH_MARK: Buffer = Buffer.from([0, 0, 0xff, 0xff]);

@@ -5,14 +5,14 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Subscriber } from '../broadcaster/subscriber.ts';
-import type { Peer, Transport, WriteOutcome } from '../broadcaster/transport.ts';
-import { CLOSE } from '../protocol/close.ts';
-import { countClose } from '../refusals.ts';
-import type { Staying } from './connections.ts';
-import { type Dismissable, type Guest, peerOf } from './guests.ts';
-import { type Outflow, watch, writeShared } from './outflow.ts';
-import { VISITS_PER_HEARTBEAT } from './timer-wheel.ts';
+import type { Subscriber } from '../../broadcaster/subscriber.ts';
+import type { Peer, Transport, WriteOutcome } from '../../broadcaster/transport.ts';
+import { CLOSE } from '../../protocol/close.ts';
+import { countClose } from '../../refusals.ts';
+import type { Staying } from '../connections/connections.ts';
+import { type Dismissable, type Guest, peerOf } from '../connections/guests.ts';
+import { type Outflow, watch, writeShared } from '../connections/outflow.ts';
+import { VISITS_PER_HEARTBEAT } from '../connections/timer-wheel.ts';
 
 export class SseConnection implements Outflow, Transport, Staying, Dismissable {
   readonly socket: Socket;

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, isIPv6 } from 'node:net';
-import type { AddressRange } from '../config.ts';
+import type { AddressRange } from '../../config.ts';
 
 const MAPPED = '::ffff:';
 const PORT = /^(?:\[([^\]]+)\]|([0-9.]+))(?::[0-9]+)?$/;

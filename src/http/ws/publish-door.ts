@@ -2,16 +2,16 @@
  * The publishers' connections: each speaks for itself to the manager, raw or in `rivercast.v1`. At a stop they are
  * told to go elsewhere, those that are answered once everything they asked for is.
  */
-import type { Clock } from '../clock.ts';
-import { ERRORS } from '../errors.ts';
-import type { Caller } from '../grant.ts';
-import type { Manager } from '../manager/manager.ts';
-import { Publisher } from '../manager/publisher.ts';
-import type { Rate } from '../manager/rate.ts';
-import { V1Publisher } from '../manager/v1-publisher.ts';
-import type { Hello } from '../protocol/v1.ts';
+import type { Clock } from '../../clock.ts';
+import { ERRORS } from '../../errors.ts';
+import type { Caller } from '../../grant.ts';
+import type { Manager } from '../../manager/manager.ts';
+import { Publisher } from '../../manager/publisher.ts';
+import type { Rate } from '../../manager/rate.ts';
+import { V1Publisher } from '../../manager/v1-publisher.ts';
+import type { Hello } from '../../protocol/v1.ts';
+import { untilEmpty } from '../connections/connections.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
-import { untilEmpty } from './connections.ts';
 
 /** How long a publisher may take to answer a close; what a raw one sends until then is stored. */
 export const PUBLISHER_CLOSE_MS = 2000;

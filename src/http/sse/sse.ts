@@ -7,25 +7,25 @@
  * resumes is an event.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Admission } from '../broadcaster/admission.ts';
-import type { Broadcaster } from '../broadcaster/broadcaster.ts';
-import type { Format } from '../broadcaster/format.ts';
-import { SSE, SSE_V1 } from '../broadcaster/formats/sse.ts';
-import type { Clock } from '../clock.ts';
-import type { Role } from '../config.ts';
-import { ERRORS, RivercastError } from '../errors.ts';
-import { parseCursor } from '../protocol/cursor.ts';
-import { retryField } from '../protocol/sse.ts';
-import type { Start } from '../protocol/start.ts';
-import type { Access } from './auth/access.ts';
-import type { Connections } from './connections.ts';
-import { gapProblem } from './gap.ts';
-import { guard } from './guard.ts';
-import type { Guest, Guests } from './guests.ts';
-import type { OriginPolicy } from './origin.ts';
-import { grantOf, permit } from './permit.ts';
-import { notHere, sendProblem } from './problem.ts';
-import { type Asked as AskedFor, channelOf, onGapOf, refuse, startOf, targetOf, want } from './request.ts';
+import type { Admission } from '../../broadcaster/admission.ts';
+import type { Broadcaster } from '../../broadcaster/broadcaster.ts';
+import type { Format } from '../../broadcaster/format.ts';
+import { SSE, SSE_V1 } from '../../broadcaster/formats/sse.ts';
+import type { Clock } from '../../clock.ts';
+import type { Role } from '../../config.ts';
+import { ERRORS, RivercastError } from '../../errors.ts';
+import { parseCursor } from '../../protocol/cursor.ts';
+import { retryField } from '../../protocol/sse.ts';
+import type { Start } from '../../protocol/start.ts';
+import type { Access } from '../auth/access.ts';
+import { guard } from '../auth/guard.ts';
+import type { OriginPolicy } from '../auth/origin.ts';
+import { grantOf, permit } from '../auth/permit.ts';
+import type { Connections } from '../connections/connections.ts';
+import type { Guest, Guests } from '../connections/guests.ts';
+import { gapProblem } from '../gap.ts';
+import { notHere, sendProblem } from '../problem.ts';
+import { type Asked as AskedFor, channelOf, onGapOf, refuse, startOf, targetOf, want } from '../request.ts';
 import { SseConnection } from './sse-connection.ts';
 
 const PATH = '/sse';

@@ -8,38 +8,33 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Admission } from '../broadcaster/admission.ts';
-import type { Broadcaster } from '../broadcaster/broadcaster.ts';
-import { RAW_DEFLATED, V1_DEFLATED } from '../broadcaster/formats/deflated.ts';
-import { RAW } from '../broadcaster/formats/raw.ts';
-import { V1 } from '../broadcaster/formats/v1.ts';
-import { V1Session } from '../broadcaster/v1-session.ts';
-import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
-import { ERRORS, RivercastError } from '../errors.ts';
-import { ANYBODY, type Caller, denial, EVERYTHING, type Grant, type Permission } from '../grant.ts';
-import type { Logger } from '../logger.ts';
-import type { Manager } from '../manager/manager.ts';
-import type { Rates } from '../manager/rate.ts';
-import { cursorReason } from '../protocol/close.ts';
-import { formatCursor } from '../protocol/cursor.ts';
-import { type Hello, V1_PROTOCOL } from '../protocol/v1.ts';
-import { maxPublishFrameBytes } from '../protocol/v1-publish.ts';
-import { countRefusal } from '../refusals.ts';
-import { VERSION } from '../version.ts';
-import type { Access } from './auth/access.ts';
-import { Connection, type ConnectionContext } from './connection.ts';
-import type { Connections } from './connections.ts';
-import { agreesToDeflate } from './deflate.ts';
-import { gapProblem } from './gap.ts';
-import type { Guest, Guests } from './guests.ts';
-import { handshakeFault } from './handshake.ts';
-import type { Incomplete } from './incomplete.ts';
-import type { LimitName } from './limit-counter.ts';
-import { FOREIGN_PAGE, isOriginAllowed } from './origin.ts';
-import { notHere, type Problem, refuseUpgrade } from './problem.ts';
-import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
-import { ReadTurns } from './read-turns.ts';
+import type { Admission } from '../../broadcaster/admission.ts';
+import type { Broadcaster } from '../../broadcaster/broadcaster.ts';
+import { RAW_DEFLATED, V1_DEFLATED } from '../../broadcaster/formats/deflated.ts';
+import { RAW } from '../../broadcaster/formats/raw.ts';
+import { V1 } from '../../broadcaster/formats/v1.ts';
+import { V1Session } from '../../broadcaster/v1-session.ts';
+import type { Clock } from '../../clock.ts';
+import type { Config } from '../../config.ts';
+import { ERRORS, RivercastError } from '../../errors.ts';
+import { ANYBODY, type Caller, denial, EVERYTHING, type Grant, type Permission } from '../../grant.ts';
+import type { Logger } from '../../logger.ts';
+import type { Manager } from '../../manager/manager.ts';
+import type { Rates } from '../../manager/rate.ts';
+import { cursorReason } from '../../protocol/close.ts';
+import { formatCursor } from '../../protocol/cursor.ts';
+import { type Hello, V1_PROTOCOL } from '../../protocol/v1.ts';
+import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
+import { countRefusal } from '../../refusals.ts';
+import { VERSION } from '../../version.ts';
+import type { Access } from '../auth/access.ts';
+import { FOREIGN_PAGE, isOriginAllowed } from '../auth/origin.ts';
+import type { Connections } from '../connections/connections.ts';
+import type { Guest, Guests } from '../connections/guests.ts';
+import { gapProblem } from '../gap.ts';
+import type { Incomplete } from '../limits/incomplete.ts';
+import type { LimitName } from '../limits/limit-counter.ts';
+import { notHere, type Problem, refuseUpgrade } from '../problem.ts';
 import {
   channelOf,
   channelsOf,
@@ -50,7 +45,12 @@ import {
   type Target,
   targetOf,
   want,
-} from './request.ts';
+} from '../request.ts';
+import { Connection, type ConnectionContext } from './connection.ts';
+import { agreesToDeflate } from './deflate.ts';
+import { handshakeFault } from './handshake.ts';
+import { PUBLISHER_CLOSE_MS, PublishDoor } from './publish-door.ts';
+import { ReadTurns } from './read-turns.ts';
 import { type Agreed, WsServer } from './ws-server.ts';
 
 const PUBLISH_PATH = '/ws/manager';

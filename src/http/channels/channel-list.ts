@@ -1,10 +1,10 @@
 /** `GET /api/channels`: of the channels that the log keeps those that one may subscribe to, page by page. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { CHANNEL_RULE, isChannelName } from '../channels.ts';
+import { CHANNEL_RULE, isChannelName } from '../../channels.ts';
+import { grantOf } from '../auth/permit.ts';
+import { sendProblem } from '../problem.ts';
+import { type Asked, limitOf, refuse, targetOf } from '../request.ts';
 import type { ChannelInfoOptions } from './channel-info.ts';
-import { grantOf } from './permit.ts';
-import { sendProblem } from './problem.ts';
-import { type Asked, limitOf, refuse, targetOf } from './request.ts';
 
 const MAX_LIMIT = 1000;
 

@@ -13,7 +13,9 @@
  * What follows a close, a frame that breaks the protocol or a refusal is discarded.
  */
 import { isUtf8 } from 'node:buffer';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../clock.ts';
+import { GrowingBuffer } from '../limits/growing-buffer.ts';
+import type { Incomplete } from '../limits/incomplete.ts';
 import {
   clientHeader,
   FINAL,
@@ -26,8 +28,6 @@ import {
   wordsOf,
 } from './frame-bytes.ts';
 import { FrameRate } from './frame-rate.ts';
-import { GrowingBuffer } from './growing-buffer.ts';
-import type { Incomplete } from './incomplete.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
 

@@ -1,6 +1,6 @@
 /** What RFC 6455 (4.2.1, 4.4) wants of a request for an upgrade, as far as neither Node nor `ws` looks at it. */
 import type { IncomingMessage } from 'node:http';
-import { type Problem, WEBSOCKET_VERSION } from './problem.ts';
+import { type Problem, WEBSOCKET_VERSION } from '../problem.ts';
 
 /** Null: nothing is wrong with it so far. */
 export function handshakeFault({ headers, httpVersion, rawHeaders }: IncomingMessage): Problem | null {

@@ -1,5 +1,5 @@
 /** All connections that stay: counted, visited regularly, and waited for at a stop. */
-import { RivercastError } from '../errors.ts';
+import { RivercastError } from '../../errors.ts';
 import type { TimerWheel, Visited } from './timer-wheel.ts';
 
 const CHECK_MS = 10;

@@ -3,8 +3,8 @@
  * all, and the headers that let the page read the answer. The same rules as for WebSockets (origin.ts).
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Problem } from '../problem.ts';
 import { FOREIGN_PAGE, isHostAllowed, isOriginAllowed, type OriginPolicy } from './origin.ts';
-import type { Problem } from './problem.ts';
 
 type Headers = Readonly<Record<string, string>>;
 

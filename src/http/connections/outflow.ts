@@ -7,7 +7,7 @@
  * behind the turn. So those written to in one turn are looked at together when it is over.
  */
 import type { Socket } from 'node:net';
-import type { WriteOutcome } from '../broadcaster/transport.ts';
+import type { WriteOutcome } from '../../broadcaster/transport.ts';
 
 const NOTHING = Buffer.alloc(0);
 /** What those judged go on to write holds up everybody else: as long as a slice of a pass, and then others have a turn. */

@@ -1,8 +1,8 @@
 /** What a plain HTTP request may do, once the guard has found out who sent it (guard.ts). */
 import type { FastifyRequest } from 'fastify';
-import { isChannelName } from '../channels.ts';
-import { RivercastError } from '../errors.ts';
-import { denial, EVERYTHING, type Grant, LISTENING, type Permission } from '../grant.ts';
+import { isChannelName } from '../../channels.ts';
+import { RivercastError } from '../../errors.ts';
+import { denial, EVERYTHING, type Grant, LISTENING, type Permission } from '../../grant.ts';
 
 const grants = new WeakMap<object, Grant>();
 

@@ -5,8 +5,8 @@
  * browser was led here by, in `Host`, has to tell.
  */
 import { isIP } from 'node:net';
-import type { HttpConfig } from '../config.ts';
-import type { Problem } from './problem.ts';
+import type { HttpConfig } from '../../config.ts';
+import type { Problem } from '../problem.ts';
 
 export type OriginPolicy = Pick<HttpConfig, 'allowedOrigins' | 'isReachedByAnyName'> &
   Partial<Pick<HttpConfig, 'tls'>>;
