@@ -27,11 +27,12 @@ export class Publisher implements Submitter, Pausable {
   readonly #manager: Manager;
   readonly channel: string;
   readonly #connection: PublisherConnection;
-  #rate: Rate | null;
+  readonly #rate: Rate | null;
   #unstoredBytes = 0;
   #paused = false;
   /** Set while it has to wait for its rate. */
   #debt: NodeJS.Timeout | null = null;
+  #isLeaving = false;
 
   /** `rate`: null where it may publish as fast as it can. */
   constructor(manager: Manager, channel: string, connection: PublisherConnection, rate: Rate | null = null) {
@@ -47,6 +48,11 @@ export class Publisher implements Submitter, Pausable {
 
   get isPaused(): boolean {
     return this.#paused;
+  }
+
+  /** Whether it is not read because it was faster than it may be. */
+  get isInDebt(): boolean {
+    return this.#debt !== null;
   }
 
   get unstoredBytes(): number {
@@ -80,9 +86,9 @@ export class Publisher implements Submitter, Pausable {
     if (this.#debt === null) this.#connection.resume();
   }
 
-  /** It is told to go: what it has sent is read and stored, although it came faster than it may. */
+  /** It has gone, or is told to: what it has sent is read and stored, although it came faster than it may. */
   leave(): void {
-    this.#rate = null;
+    this.#isLeaving = true;
     if (this.#debt === null) return;
     clearTimeout(this.#debt);
     this.#readOn();
@@ -96,7 +102,7 @@ export class Publisher implements Submitter, Pausable {
 
   /** What one read held is taken, and paid for by waiting. */
   #waitFor(ms: number): void {
-    if (ms === 0) return;
+    if (ms === 0 || this.#isLeaving) return;
     if (this.#debt === null) this.#connection.pause();
     else clearTimeout(this.#debt);
     this.#debt = setTimeout(() => this.#readOn(), Math.min(ms, MAX_WAIT_MS));

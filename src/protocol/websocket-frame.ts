@@ -15,8 +15,9 @@ const MASKED = 0x80;
 const MASK_BYTES = 4;
 const MAX_CONTROL_BYTES = 125;
 
-/** An unsolicited or answering ping and pong without a payload, ready to write. */
+/** Without a payload, ready to write. A pong that nobody asked for is answered with nothing (RFC 6455 5.5.3). */
 export const PING_FRAME: Buffer = Buffer.from([FIN | 0x9, 0]);
+export const PONG_FRAME: Buffer = Buffer.from([FIN | OPCODE_PONG, 0]);
 
 /** Whether a client's bytes are nothing but whole pongs: FIN and the opcode, a masked length, the mask. */
 export function holdsOnlyPongs(bytes: Buffer): boolean {

@@ -5,8 +5,9 @@ import { EventStream } from '../support/event-stream.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { NDJSON } from '../support/history.ts';
 import { post } from '../support/posts.ts';
-import { clientFrame, handshake, OPCODE, RawSocket } from '../support/raw-socket.ts';
+import { clientFrame, type Frame, handshake, OPCODE, RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
+import { tlsFiles } from '../support/tls-server.ts';
 import { REQUIRED, seconds, token } from '../support/tokens.ts';
 import { V1Client } from '../support/v1-client.ts';
 import { V1PublisherClient } from '../support/v1-publisher.ts';
@@ -201,6 +202,49 @@ describe('the rate of publishing', () => {
     assert.ok(!first.socket.destroyed && !second.socket.destroyed && !third.socket.destroyed);
   });
 
+  test('raw: one that goes while it has to wait gives its place back soon, and what had come is stored', async (t) => {
+    const settings = { MAX_CONNECTIONS: '1', PUBLISH_RATE: '1', HEARTBEAT_MS: '400ms' };
+    const secure = (await tlsFiles(t)).settings;
+    // The end of what came is read, has been seen by Node, or lies in the kernel behind what was not read.
+    for (const [count, more] of [[5], [9000], [14_000], [20_000], [20_000, secure]] as const) {
+      const log = new GatedLog();
+      await using server = await TestServer.start({ ...settings, ...more }, log);
+      const stored = async (): Promise<number> => (await log.inner.bounds('local-q')).length;
+      await using raw = await RawSocket.open(server.address, '/ws/manager');
+      const frames = Array.from({ length: count }, () => clientFrame(OPCODE.text, 'x'));
+      await new Promise((resolve) => raw.socket.write(Buffer.concat(frames), resolve));
+      await until('it is in debt', async () => (await stored()) > 1);
+      assert.equal(server.stats.publishers, 1);
+      raw.socket.destroy();
+      await until(`its place is free after ${count}`, () => server.stats.connections === 0);
+      await until(`all ${count} are stored`, async () => (await stored()) === count);
+      await using next = await server.publisher();
+      assert.ok(next.isOpen);
+    }
+  });
+
+  test('raw: one that is reset while it has to wait, too; one that stays is told nothing', async () => {
+    const settings = { PUBLISH_RATE: '1', HEARTBEAT_MS: '400ms' };
+    const log = new GatedLog();
+    await using server = await TestServer.start(settings, log);
+    const many = Buffer.concat(Array.from({ length: 60_000 }, () => clientFrame(OPCODE.text, 'x')));
+    const begin = async (): Promise<RawSocket> => {
+      const { length } = await log.inner.bounds('local-q');
+      const raw = await RawSocket.open(server.address, '/ws/manager');
+      raw.write(many);
+      await until('it is read', async () => (await log.inner.bounds('local-q')).length > length);
+      return raw;
+    };
+    await using staying = await begin();
+    await using going = await begin();
+    going.reset();
+    await until('the place of the one that went is free', () => server.stats.publishers === 1);
+    const probes = await within('some probes', probesOf(staying, 5));
+    assert.ok(probes.every(({ opcode, payload }) => opcode === OPCODE.pong && payload.length === 0));
+    assert.ok(!staying.socket.destroyed);
+    assert.equal(server.stats.publishers, 1);
+  });
+
   test('HTTP: a post, and each line of a batch', async () => {
     await using server = await TestServer.start({ ...REQUIRED, PUBLISH_RATE_PER_SUBJECT: '3' });
     const headers = { Authorization: `Bearer ${await token({ sub: 'ann', publish: ['*'] })}` };
@@ -215,3 +259,9 @@ describe('the rate of publishing', () => {
     assert.equal(text.match(/"rate_limited"/g)?.length, 2);
   });
 });
+
+async function probesOf(raw: RawSocket, count: number): Promise<Frame[]> {
+  const frames: Frame[] = [];
+  while (frames.length < count) frames.push(await raw.frame());
+  return frames;
+}

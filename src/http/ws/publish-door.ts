@@ -10,8 +10,10 @@ import { Publisher } from '../../manager/publisher.ts';
 import type { Rate } from '../../manager/rate.ts';
 import { V1Publisher } from '../../manager/v1-publisher.ts';
 import type { Hello } from '../../protocol/v1.ts';
+import { PONG_FRAME } from '../../protocol/websocket-frame.ts';
 import { untilEmpty } from '../connections/connections.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
+import { isReset } from './reset.ts';
 
 /** How long a publisher may take to answer a close; what a raw one sends until then is stored. */
 export const PUBLISHER_CLOSE_MS = 2000;
@@ -65,7 +67,7 @@ export class PublishDoor {
         this.#raw.delete(connection);
         publisher.detach();
       },
-      visit: () => null,
+      visit: () => probeOf(publisher, connection),
       receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
       dismiss: (code, reason) => {
         connection.close(ERRORS[code].close, reason);
@@ -121,4 +123,16 @@ export class PublishDoor {
     for (const publisher of this.#answered.values()) publisher.end();
     await untilEmpty(this.#raw, AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]));
   }
+}
+
+/**
+ * What a raw publisher is sent so that its going is noticed while it waits for its rate, which may be hours. Its socket
+ * is not read then, and the end of it lies behind all that it sent. A host answers what comes for somebody who has gone
+ * with a reset: by the next visit that is known, and what has come is read at once, to the end.
+ */
+function probeOf(publisher: Publisher, { socket }: Connection): Buffer | null {
+  if (!publisher.isInDebt) return null;
+  if (!isReset(socket)) return PONG_FRAME;
+  publisher.leave();
+  return null;
 }
