@@ -18,7 +18,7 @@ import { Connections } from './http/connections/connections.ts';
 import { Guests } from './http/connections/guests.ts';
 import { TimerWheel, VISITS_PER_HEARTBEAT } from './http/connections/timer-wheel.ts';
 import { type FirstPageOptions, readConsole } from './http/console.ts';
-import { History } from './http/history/history.ts';
+import { History, type HistoryOptions } from './http/history/history.ts';
 import { Incomplete } from './http/limits/incomplete.ts';
 import { LimitCounter, type LimitCounts, type LimitName } from './http/limits/limit-counter.ts';
 import type { Entrance } from './http/listen/entrance.ts';
@@ -192,7 +192,7 @@ async function assemble(
       ...guarded,
       ...{ log, clock, role, publishing },
       subscribersOf: (channel) => broadcaster?.countOf(channel) ?? 0,
-      history: broadcaster === null ? null : historyOf(config, logger, clock, log),
+      history: broadcaster === null ? null : historyOf(config, { log, clock, logger, guests }),
       onTrimmed: (removed) => observer.trimmed(removed),
     },
     sse: {
@@ -275,10 +275,13 @@ function callersOf(
   return { access, guests, rates: new Rates(clock, config.quotas), incomplete, crossed };
 }
 
-function historyOf(config: Config, logger: Logger, clock: Clock, log: Log): History {
+function historyOf(
+  config: Config,
+  shared: Pick<HistoryOptions, 'log' | 'clock' | 'logger' | 'guests'>,
+): History {
   const retention = retentionBy(config.log.retention, config.log.retentionRules);
   const maxAgeMs = (channel: string): number => retention(channel).maxAgeMs;
-  return new History({ log, clock, logger, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
+  return new History({ ...shared, maxAgeMs, idleTimeoutMs: config.http.idleTimeoutMs });
 }
 
 function publishingOf(

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { makeApiKey } from '../../src/api-keys.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { GatedLog } from '../support/gated-log.ts';
+import { fill, Reader } from '../support/history.ts';
 import { BATCH_HEAD, chunk, post } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
@@ -89,6 +90,30 @@ describe('when its token is over', { concurrency: true }, () => {
     await within('the end', raw.closed);
     clearInterval(going);
     assert.equal(await lengthOf(server), stored);
+  });
+
+  test('history is not read on, as lines or as a page, by who takes it slowly', async () => {
+    const log = new GatedLog();
+    await fill(log.inner, 1000, (n) => `${n}`.padEnd(20_000, '.'));
+    await using server = await TestServer.start(REQUIRED, log);
+    const shown = await token({ ...ALL, exp: seconds(NEARLY_OVER) });
+    const query = `after=earliest&limit=1000&token=${shown}`;
+    await using lines = await Reader.open(server, query);
+    await using page = await Reader.open(server, query, 'application/json');
+    await using witness = await server.subscriber(`?token=${shown}`);
+    const readers = [lines, page];
+    assert.deepEqual(
+      readers.map(({ response }) => response.statusCode),
+      [200, 200],
+    );
+    // A little at a time, so that neither stands still.
+    const slowly = setInterval(() => readers.map(({ response }) => response.read()), 100);
+    await within('the close of another', witness.closed);
+    clearInterval(slowly);
+    for (const { response, ended } of readers) {
+      response.resume();
+      assert.equal(await within('the end', ended), false);
+    }
   });
 
   test('whoever showed a new one in time stays', async () => {

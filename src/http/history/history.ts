@@ -3,7 +3,8 @@
  *
  * Reading takes turns with everybody else's: a few pages are made at a time. What is made and not yet taken by
  * its client is bounded: per answer (a page has a size, lines are made as they are taken), in all (beyond a
- * number of bytes, and of answers, the next is refused with 429), and in time (a client that takes nothing).
+ * number of bytes, and of answers, the next is refused with 429), and in time (a client that takes nothing, or takes so
+ * long that its token is over).
  */
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
@@ -11,11 +12,13 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
+import type { Grant } from '../../grant.ts';
 import type { Log } from '../../log/log.ts';
 import type { Logger } from '../../logger.ts';
 import type { EntryId } from '../../protocol/id.ts';
 import { Turnstile } from '../../turnstile.ts';
-import { isAnonymous } from '../auth/permit.ts';
+import { grantOf, isAnonymous } from '../auth/permit.ts';
+import type { Guests } from '../connections/guests.ts';
 import { gapProblem, isRefused } from '../gap.ts';
 import { sendProblem } from '../problem.ts';
 import { targetOf } from '../request.ts';
@@ -38,6 +41,7 @@ export interface HistoryOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly guests: Guests;
   /** A client that takes nothing for so long is cut. */
   readonly idleTimeoutMs: number;
   /** How long the log keeps an entry of the channel. */
@@ -82,7 +86,7 @@ export class History {
     const nowMs = clock.now();
     const asked = readHistoryAsk({ channel: request.params.channel, query, accept, nowMs });
     if ('refused' in asked) return sendProblem(reply, asked.refused);
-    const gone = this.#enter(reply.raw);
+    const gone = this.#enter(reply.raw, grantOf(request));
     reply.raw.setTimeout(idleTimeoutMs);
     const isPrivate = authorization !== undefined || !isAnonymous(request);
     const keeping = { nowMs, maxAgeMs: maxAgeMs(asked.ok.channel), isPrivate };
@@ -156,14 +160,17 @@ export class History {
     return epoch === cursor.epoch && isReached(until, { id: tip, epoch, ordinal: tipOrdinal });
   }
 
-  #enter(raw: ServerResponse): AbortSignal {
+  #enter(raw: ServerResponse, grant: Grant): AbortSignal {
     if (this.#answers >= MAX_ANSWERS) {
       throw new RivercastError('limit_reached', `${MAX_ANSWERS} histories are being read already; try again`);
     }
     const controller = new AbortController();
     this.#answers += 1;
+    // There is no way to say why in the middle of an answer: that it is not whole has to do.
+    const guest = this.#options.guests.watch(grant, { dismiss: () => raw.destroy() });
     raw.once('close', () => {
       this.#answers -= 1;
+      guest.leave();
       controller.abort();
     });
     return controller.signal;
