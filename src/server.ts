@@ -175,7 +175,7 @@ async function assemble(
   const wheel = new TimerWheel(Math.floor(heartbeatMs / VISITS_PER_HEARTBEAT / tickMs));
   const connections = new Connections(wheel, config.quotas.maxConnections);
   const limits = new LimitCounter();
-  const callers = callersOf(config, { clock, logger, limits, connections });
+  const callers = await callersOf(config, { clock, logger, limits, connections });
   const { access, guests, rates } = callers;
   const publishing = manager === null ? null : publishingOf(config, manager, { ...callers, tracing });
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
@@ -252,8 +252,8 @@ function halvesOf(
 
 type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'rates' | 'incomplete' | 'crossed'>;
 
-/** Who may come, who is here, and how much they may. Throws StartError when a file of keys cannot be read. */
-function callersOf(
+/** Who may come, who is here, and how much they may. Rejects with StartError when a file of keys cannot be read. */
+async function callersOf(
   config: Config,
   {
     clock,
@@ -266,8 +266,8 @@ function callersOf(
     readonly limits: LimitCounter;
     readonly connections: Connections;
   },
-): Callers {
-  const access = new Access({ config: config.auth, clock, logger });
+): Promise<Callers> {
+  const access = await Access.open({ config: config.auth, clock, logger });
   const addresses = new ClientAddresses(config.http.trustProxy);
   const guests = new Guests({ access, addresses, connections, clock, limits: config.quotas });
   const incomplete = new Incomplete(config.limits.incompleteBytes);

@@ -39,6 +39,7 @@ const LEAVES = [
   'tracing',
   'turnstile',
   'version',
+  'watched-files',
 ];
 
 /** A package, or a part of Node → the only places that may import it. A library of a store: one file. */

@@ -25,7 +25,7 @@ interface Gate {
   readonly check: (shown: string) => Promise<string>;
 }
 
-function gate(t: TestContext, env: Record<string, string>): Gate {
+async function gate(t: TestContext, env: Record<string, string>): Promise<Gate> {
   const clock = new ManualClock();
   const said: string[] = [];
   clock.advance(Date.now() - clock.now());
@@ -33,7 +33,7 @@ function gate(t: TestContext, env: Record<string, string>): Gate {
   const config = loadConfig({
     env: { AUTH_AUDIENCE: `other, ${AUDIENCE}`, AUTH_ISSUER: ISSUER, ...env },
   }).auth;
-  const access = new Access({ config, clock, logger });
+  const access = await Access.open({ config, clock, logger });
   t.after(() => access.close());
   const check = (shown: string): Promise<string> =>
     access.grantOf({ authorization: `Bearer ${shown}` }, NO_QUERY).then(
@@ -47,7 +47,7 @@ function gate(t: TestContext, env: Record<string, string>): Gate {
 
 test('of several secrets any that has no name, and one that has only under its own', async (t) => {
   const [b, c] = ['b'.repeat(32), 'c'.repeat(32)];
-  const { shows } = gate(t, { AUTH_HS256_SECRET: `${SECRET},next:${b}` });
+  const { shows } = await gate(t, { AUTH_HS256_SECRET: `${SECRET},next:${b}` });
   assert.equal(await shows(), 'ok');
   assert.equal(await shows({ kid: 'unknown' }), 'ok');
   assert.equal(await shows({ kid: 'next', key: Buffer.from(b) }), 'ok');
@@ -75,7 +75,7 @@ describe('public keys', () => {
         .map(({ publicKey }) => pem(publicKey))
         .join('\n'),
     );
-    const { shows } = gate(t, { AUTH_PUBLIC_KEY: file });
+    const { shows } = await gate(t, { AUTH_PUBLIC_KEY: file });
     for (const [alg, { privateKey }] of Object.entries(pairs)) {
       assert.equal(await shows({ alg, key: privateKey }), 'ok', alg);
     }
@@ -101,7 +101,7 @@ describe('public keys', () => {
     for (const [at, [text, message]] of cases.entries()) {
       const file = join(dir, `${at}.pem`);
       if (text !== null) writeFileSync(file, text);
-      assert.throws(() => gate(t, { AUTH_PUBLIC_KEY: file }), { message, exitCode: 2 });
+      await assert.rejects(gate(t, { AUTH_PUBLIC_KEY: file }), { message, exitCode: 2 });
     }
   });
 });
@@ -141,7 +141,7 @@ describe('a key set by its address', () => {
   test('is fetched once, anew after 10 minutes, and for a key that it did not have', async (t) => {
     const provider = new Provider(t);
     const one = provider.add('one');
-    const { clock, shows, check } = gate(t, { AUTH_JWKS_URL: await provider.listen() });
+    const { clock, shows, check } = await gate(t, { AUTH_JWKS_URL: await provider.listen() });
     assert.equal(provider.asked, 0);
     assert.deepEqual(await Promise.all([shows(one), shows(one), shows(one)]), ['ok', 'ok', 'ok']);
     assert.equal(provider.asked, 1);
@@ -168,7 +168,7 @@ describe('a key set by its address', () => {
   test('that does not answer costs known tokens nothing, is asked with back-off, and told of once', async (t) => {
     const provider = new Provider(t);
     const one = provider.add('one');
-    const { clock, said, shows } = gate(t, { AUTH_JWKS_URL: await provider.listen() });
+    const { clock, said, shows } = await gate(t, { AUTH_JWKS_URL: await provider.listen() });
     assert.equal(await shows(one), 'ok');
     provider.status = 500;
     clock.advance(11 * 60_000);
@@ -200,7 +200,7 @@ describe('a key set by its address', () => {
       { kty: 'EC', crv: 'P-256', kid: 'no point', x: 'AA', y: 'AA' },
       { ...jwk(good.publicKey), kid: 'good' },
     ];
-    const { check, shows } = gate(t, { AUTH_JWKS_URL: await provider.listen() });
+    const { check, shows } = await gate(t, { AUTH_JWKS_URL: await provider.listen() });
     assert.equal(
       await shows({ alg: 'RS256', key: good.privateKey }),
       'ok',
@@ -220,7 +220,7 @@ describe('a key set by its address', () => {
   });
 
   test('that never answered: tokens can not be checked, others can', async (t) => {
-    const { shows } = gate(t, { AUTH_JWKS_URL: 'http://127.0.0.1:1/', AUTH_HS256_SECRET: SECRET });
+    const { shows } = await gate(t, { AUTH_JWKS_URL: 'http://127.0.0.1:1/', AUTH_HS256_SECRET: SECRET });
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     assert.equal(await shows({ alg: 'ES256', key: privateKey }), 'auth_unavailable');
     assert.equal(await shows(), 'ok');

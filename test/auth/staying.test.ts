@@ -1,15 +1,17 @@
 /** Connections that stay: their tokens end, are renewed, or are taken back. */
 import assert from 'node:assert/strict';
-import { rename, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { makeApiKey } from '../../src/api-keys.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { fill, Reader } from '../support/history.ts';
 import { BATCH_HEAD, chunk, post } from '../support/posts.ts';
 import { RawSocket } from '../support/raw-socket.ts';
-import { TestServer } from '../support/running-server.ts';
+import { ServerProcess, TestServer } from '../support/running-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { REQUIRED, seconds, token } from '../support/tokens.ts';
 import { V1Client } from '../support/v1-client.ts';
@@ -262,6 +264,25 @@ test('an API key that is taken back while its place is looked up: it is not let 
   await until('the keys are read', () => said.some((line) => line.includes('read anew')));
   log.release('locate');
   assert.equal((await refused).status, 401);
+});
+
+test('a file of API keys that does not answer holds nobody up', async (t) => {
+  const path = join(await tempDir(t), 'keys.json');
+  const a = makeApiKey({ name: 'a', admin: ['*'] });
+  await writeFile(path, '[]');
+  // In a process of its own, which would stand still.
+  const server = await ServerProcess.start(t, { API_KEYS_FILE: path, STORE: 'memory' });
+  const isAsked = async (): Promise<boolean> =>
+    (await fetch(`${server.address}/healthz`, { signal: AbortSignal.timeout(5000) })).status === 200;
+  // What is at the other end of a pipe says nothing until it is opened.
+  await promisify(execFile)('mkfifo', [`${path}.new`]);
+  await rename(`${path}.new`, path);
+  const pipe = await open(path, 'w');
+  assert.ok(await isAsked());
+  await pipe.write(JSON.stringify([a.item]));
+  await pipe.close();
+  const stats = `${server.address}/api/stats`;
+  await until('it is said', async () => (await fetch(stats, bearer(a.key))).status === 200);
 });
 
 async function lengthOf(server: TestServer): Promise<number> {

@@ -5,7 +5,7 @@
  *   AUTH=publish-only  to listen for those who show nothing, and what a good token or key grants
  *   AUTH=required      what a good token or key grants
  */
-import { readFileSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { type ApiKey, find, isApiKey, parseApiKeys } from '../../api-keys.ts';
 import type { Clock } from '../../clock.ts';
@@ -13,6 +13,7 @@ import type { AuthConfig } from '../../config.ts';
 import { RivercastError, StartError } from '../../errors.ts';
 import { ALL_CHANNELS, EVERYTHING, type Grant, LISTENING } from '../../grant.ts';
 import type { Logger } from '../../logger.ts';
+import { traceOf, WatchedFiles } from '../../watched-files.ts';
 import { credentialOf } from './credentials.ts';
 import { Jwks } from './jwks.ts';
 import { readPublicKeys } from './public-keys.ts';
@@ -34,11 +35,11 @@ export class Access {
   readonly #jwks: Jwks | null;
   readonly #tokens: Tokens;
   #keys: readonly ApiKey[] = [];
-  /** Of the file of API keys as it was read. */
-  #stamp = '';
+  /** Of the API keys; null where there are none. */
+  #file: WatchedFiles | null = null;
+  #changed: () => void = () => undefined;
 
-  /** Throws StartError when a file of keys cannot be read. */
-  constructor(options: AccessOptions) {
+  private constructor(options: AccessOptions) {
     const { config, clock, logger } = options;
     this.#options = options;
     this.#jwks =
@@ -47,13 +48,14 @@ export class Access {
         : new Jwks({ url: config.jwksUrl, clock, logger, changed: () => this.#tokens.forget() });
     const publicKeys = config.publicKeyFile === null ? [] : readPublicKeys(config.publicKeyFile);
     this.#tokens = new Tokens({ config, publicKeys, jwks: this.#jwks, clock });
-    if (config.apiKeysFile === null) return;
-    this.#stamp = stampOf(config.apiKeysFile);
-    try {
-      this.#keys = readKeys(config.apiKeysFile);
-    } catch (error) {
-      throw new StartError(`API_KEYS_FILE: ${(error as Error).message}`, 2, { cause: error });
-    }
+  }
+
+  /** Rejects with StartError when a file of keys cannot be read. */
+  static async open(options: AccessOptions): Promise<Access> {
+    const access = new Access(options);
+    const { apiKeysFile } = options.config;
+    if (apiKeysFile !== null) await access.#watch(apiKeysFile);
+    return access;
   }
 
   /** Whether everybody may do everything: then nothing that is shown is looked at. */
@@ -78,28 +80,9 @@ export class Access {
     return this.#options.config.mode === 'publish-only' ? { ...grant, subscribe: ALL_CHANNELS } : grant;
   }
 
-  /**
-   * Regular work: reads the file of API keys anew when it has changed. True when it did; who came with a key that
-   * is there no more is told by `isRevoked`.
-   */
-  tick(): boolean {
-    const path = this.#options.config.apiKeysFile;
-    if (path === null) return false;
-    const stamp = stampOf(path);
-    if (stamp === this.#stamp) return false;
-    this.#stamp = stamp;
-    const { logger } = this.#options;
-    try {
-      this.#keys = readKeys(path);
-      logger.info({ keys: this.#keys.length }, 'the API keys were read anew');
-      return true;
-    } catch (error) {
-      logger.error(
-        { err: error },
-        'the file of API keys has changed and can not be used; the old ones go on',
-      );
-      return false;
-    }
+  /** `changed` is called when there are other API keys: who came with one that is there no more is told by `isRevoked`. */
+  follow(changed: () => void): void {
+    this.#changed = changed;
   }
 
   /** Whether a grant came with an API key that is not among them any more, or grants something else now. */
@@ -109,6 +92,33 @@ export class Access {
 
   close(): void {
     this.#jwks?.close();
+    this.#file?.close();
+  }
+
+  async #watch(path: string): Promise<void> {
+    const seen = await traceOf([path]);
+    try {
+      this.#keys = await readKeys(path);
+    } catch (error) {
+      throw new StartError(`API_KEYS_FILE: ${(error as Error).message}`, 2, { cause: error });
+    }
+    const read = (): Promise<void> => this.#readAgain(path);
+    this.#file = new WatchedFiles({ paths: [path], seen, read, logger: this.#options.logger });
+  }
+
+  async #readAgain(path: string): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      this.#keys = await readKeys(path);
+    } catch (error) {
+      logger.error(
+        { err: error },
+        'the file of API keys has changed and can not be used; the old ones go on',
+      );
+      return;
+    }
+    logger.info({ keys: this.#keys.length }, 'the API keys were read anew');
+    this.#changed();
   }
 
   #checkKey(shown: string): Grant {
@@ -119,16 +129,6 @@ export class Access {
   }
 }
 
-function readKeys(path: string): ApiKey[] {
-  return parseApiKeys(readFileSync(path, 'utf8'));
-}
-
-/** What changes when a file does, or another takes its place. */
-function stampOf(path: string): string {
-  try {
-    const { ino, size, mtimeMs } = statSync(path);
-    return `${ino} ${size} ${mtimeMs}`;
-  } catch {
-    return 'gone';
-  }
+async function readKeys(path: string): Promise<ApiKey[]> {
+  return parseApiKeys(await readFile(path, 'utf8'));
 }

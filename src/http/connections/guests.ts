@@ -48,6 +48,7 @@ export class Guests {
 
   constructor(options: GuestsOptions) {
     this.#options = options;
+    options.access.follow(() => this.#dismissRevoked());
   }
 
   /**
@@ -72,15 +73,17 @@ export class Guests {
 
   /** Regular work, about once a second: those whose time is over go. */
   tick(): void {
-    const { access, clock } = this.#options;
-    const hasChanged = access.tick();
-    const overMs = clock.now() - GRACE_MS;
+    const overMs = this.#options.clock.now() - GRACE_MS;
     for (const guest of this.#staying) {
       const { expiresMs } = guest.grant;
       if (expiresMs !== null && expiresMs <= overMs) guest.dismiss('token_expired', 'the token has expired');
-      else if (hasChanged && access.isRevoked(guest.grant)) {
-        guest.dismiss(REVOKED.code, REVOKED.message);
-      }
+    }
+  }
+
+  #dismissRevoked(): void {
+    const { access } = this.#options;
+    for (const guest of this.#staying) {
+      if (access.isRevoked(guest.grant)) guest.dismiss(REVOKED.code, REVOKED.message);
     }
   }
 

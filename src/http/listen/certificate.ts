@@ -1,20 +1,18 @@
 /**
- * The certificate of this server and its key: read at the start, and again when their files change or the operator
- * asks for it. Whatever replaces them (a rename, a link that is turned, a volume that is mounted anew, some of them
- * unseen by the kernel's notices) changes what their paths lead to: that is looked at every second, and has to have
- * stood still for one, since the two files are rarely replaced at once. A pair that can not be used is told of once,
- * and the one before goes on.
+ * The certificate of this server and its key: read at the start, and again when their files change
+ * (watched-files.ts) or the operator asks for it. A pair that can not be used is told of once, and the one before
+ * goes on.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { background } from '../../background.ts';
 import type { Clock } from '../../clock.ts';
 import type { TlsFiles } from '../../config.ts';
 import { StartError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import { traceOf, WatchedFiles } from '../../watched-files.ts';
 
-const LOOK_MS = 1000;
+const WARN_MS = 60_000;
 const DAY_MS = 24 * 3600 * 1000;
 const WARN_DAYS = 14;
 
@@ -38,28 +36,24 @@ export interface CertificateOptions {
 
 export class Certificate {
   readonly #options: CertificateOptions;
+  readonly #files: WatchedFiles;
   readonly #timer: NodeJS.Timeout;
   #current: Read;
-  /** What the paths led to when they were last read, whether that could be used or not. */
-  #seen: string;
-  /** The same, of a change that is not a second old. */
-  #changing: string | null = null;
-  #work: Promise<void> = Promise.resolve();
-  #isBusy = false;
   #warnedMs = Number.NEGATIVE_INFINITY;
   #use: ((pair: Pair) => void) | null = null;
 
   private constructor(options: CertificateOptions, seen: string, read: Read) {
+    const { files, logger } = options;
     this.#options = options;
-    this.#seen = seen;
     this.#current = read;
+    this.#files = new WatchedFiles({ paths: pathsOf(files), seen, read: () => this.#read(), logger });
     this.#warn();
-    this.#timer = setInterval(this.#look, LOOK_MS).unref();
+    this.#timer = setInterval(() => this.#warn(), WARN_MS).unref();
   }
 
   /** Reads the files for the first time; rejects with StartError when they can not be used. */
   static async open(options: CertificateOptions): Promise<Certificate> {
-    const seen = await traceOf(options.files);
+    const seen = await traceOf(pathsOf(options.files));
     const outcome = await read(options.files);
     if ('wrong' in outcome) throw new StartError(outcome.wrong);
     return new Certificate(options, seen, outcome.ok);
@@ -76,37 +70,17 @@ export class Certificate {
 
   /** Reads the files again, whether they changed or not. Resolves when the outcome was told. */
   reload(): Promise<void> {
-    this.#work = this.#work.then(async () => this.#read(await traceOf(this.#options.files)));
-    return this.#work;
+    return this.#files.reload();
   }
 
   close(): void {
+    this.#files.close();
     clearInterval(this.#timer);
     this.#use = null;
   }
 
-  readonly #look = (): void => {
-    this.#warn();
-    // A file system that does not answer is asked once.
-    if (this.#isBusy) return;
-    this.#isBusy = true;
-    const work = this.#compare().finally(() => {
-      this.#isBusy = false;
-    });
-    background('looking at the certificate', work, this.#options.logger);
-  };
-
-  async #compare(): Promise<void> {
-    const trace = await traceOf(this.#options.files);
-    if (trace === this.#seen) this.#changing = null;
-    else if (trace === this.#changing) await this.reload();
-    else this.#changing = trace;
-  }
-
-  async #read(trace: string): Promise<void> {
+  async #read(): Promise<void> {
     const { files, logger } = this.#options;
-    this.#seen = trace;
-    this.#changing = null;
     const outcome = await read(files);
     if ('wrong' in outcome) {
       logger.error({ reason: outcome.wrong }, 'the new certificate can not be used; the one before goes on');
@@ -135,19 +109,8 @@ function dateOf({ expiresMs }: Read): string {
   return new Date(expiresMs).toISOString();
 }
 
-/** What the paths lead to: another file, or the same one changed, leaves another trace. */
-async function traceOf({ cert, key }: TlsFiles): Promise<string> {
-  const traces = await Promise.all([cert, key].map(traceOfFile));
-  return traces.join(' ');
-}
-
-async function traceOfFile(path: string): Promise<string> {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
-  } catch (error) {
-    return codeOf(error);
-  }
+function pathsOf({ cert, key }: TlsFiles): readonly string[] {
+  return [cert, key];
 }
 
 async function read({ cert, key }: TlsFiles): Promise<Outcome> {
