@@ -283,6 +283,13 @@ describe('the log', () => {
     await scrapeUntil(server, 'it is up', (now) => now.value('rivercast_ready') === 1);
   });
 
+  test('is asked once a look, for readiness and for the numbers', async () => {
+    const log = new GatedLog();
+    await using server = await TestServer.start({}, log);
+    await scrape(server);
+    assert.deepEqual([log.count('probe'), log.count('probe-read')], [1, 1]);
+  });
+
   test('entries that could not be stored are counted by what is said of them', async () => {
     const log = new GatedLog();
     await using server = await TestServer.start(

@@ -33,7 +33,6 @@ import { Throughput, type Totals } from './throughput.ts';
 
 /** For so long a look serves all who ask. */
 const FRESH_MS = 200;
-const PROBE_MS = 1000;
 
 export interface ObserverOptions {
   readonly config: Config;
@@ -63,8 +62,6 @@ export class Observer {
   #loopDelay: LoopDelay | null = null;
   readonly #throughput = new Throughput();
   #trimmed = 0;
-  /** The log is asked once at a time, also while it does not answer. */
-  #probe: Promise<boolean> | null = null;
   #look: { readonly at: number; readonly readings: Promise<Readings> } | null = null;
 
   constructor(options: ObserverOptions) {
@@ -120,7 +117,7 @@ export class Observer {
       processReadings(),
       this.#started?.entrance.sockets() ?? 0,
       readiness.look(),
-      this.#isLogUp(),
+      readiness.isLogUp(),
       this.#survey(),
     ]);
     const staying = [...this.#publishers(), ...seen.connections];
@@ -145,26 +142,6 @@ export class Observer {
       manager: this.#managerReadings(),
       broadcaster: this.#broadcasterReadings(seen.lag),
     };
-  }
-
-  /** One that does not answer in time is as good as one that answers nothing. */
-  async #isLogUp(): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), PROBE_MS);
-    });
-    const { log, manager, broadcaster } = this.#options;
-    // What this process has no part in, it may have no permission for.
-    const side = manager === null ? 'read' : 'append';
-    this.#probe ??= (manager === null || broadcaster === null ? log.probe(side) : log.probe())
-      .then(
-        () => true,
-        () => false,
-      )
-      .finally(() => {
-        this.#probe = null;
-      });
-    return Promise.race([this.#probe, late]).finally(() => clearTimeout(timer));
   }
 
   async #survey(): Promise<Survey> {

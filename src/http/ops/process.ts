@@ -69,7 +69,15 @@ async function openDescriptors(): Promise<number | null> {
   return names === null ? null : names.length - 1;
 }
 
-async function maxDescriptors(): Promise<number | null> {
+let maxFound: Promise<number | null> | null = null;
+
+/** The limit of a process is set before it starts: it is read once. */
+function maxDescriptors(): Promise<number | null> {
+  maxFound ??= readMaxDescriptors();
+  return maxFound;
+}
+
+async function readMaxDescriptors(): Promise<number | null> {
   const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
   const found = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
   return found === undefined ? null : Number(found);

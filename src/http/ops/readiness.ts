@@ -27,6 +27,11 @@ interface Checks {
   readonly draining: boolean;
 }
 
+interface Found {
+  readonly verdict: Verdict;
+  readonly isLogUp: boolean;
+}
+
 /** The body of the answer. */
 export interface Verdict {
   readonly status: 'ready' | 'unavailable';
@@ -43,14 +48,20 @@ const LEAVING: Verdict = {
 
 export class Readiness {
   readonly #append: (() => Promise<string>) | null;
-  readonly #delivery: (() => Promise<string>) | null;
+  readonly #read: (() => Promise<string>) | null = null;
+  readonly #delivery: (() => Promise<string>) | null = null;
   #isLeaving = false;
-  #looking: Promise<Verdict> | null = null;
+  #looking: Promise<Found> | null = null;
 
   constructor({ log, appends, broadcaster }: ReadinessOptions) {
     this.#append = appends ? shared(() => log.probe('append')) : null;
-    this.#delivery =
-      broadcaster === null ? null : shared(() => log.probe('read').then(() => broadcaster.lateness()));
+    if (broadcaster === null) return;
+    const read = shared(() => log.probe('read'));
+    this.#read = read;
+    this.#delivery = shared(async () => {
+      const found = await read();
+      return found === OK ? broadcaster.lateness() : found;
+    });
   }
 
   /** From now on the answer is no. */
@@ -60,28 +71,42 @@ export class Readiness {
 
   async look(): Promise<Verdict> {
     if (this.#isLeaving) return LEAVING;
-    this.#looking ??= this.#check();
-    const found = await this.#looking;
-    return this.#isLeaving ? LEAVING : found;
+    const { verdict } = await this.#found();
+    return this.#isLeaving ? LEAVING : verdict;
   }
 
-  async #check(): Promise<Verdict> {
-    const [append, delivery] = await Promise.all([this.#append?.(), this.#delivery?.()]);
+  /** Whether the log does what it is here for, also when this server is stopping. */
+  async isLogUp(): Promise<boolean> {
+    return (await this.#found()).isLogUp;
+  }
+
+  #found(): Promise<Found> {
+    this.#looking ??= this.#check();
+    return this.#looking;
+  }
+
+  async #check(): Promise<Found> {
+    const [append, read, delivery] = await Promise.all([
+      this.#append?.(),
+      this.#read?.(),
+      this.#delivery?.(),
+    ]);
     const checks: Checks = {
       ...(append === undefined ? {} : { append }),
       ...(delivery === undefined ? {} : { delivery }),
       draining: false,
     };
+    const isLogUp = [append, read].every((found) => found === undefined || found === OK);
     const wrong = Object.entries(checks).filter(([, found]) => typeof found === 'string' && found !== OK);
     if (wrong.length > 0) {
       this.#looking = null;
       const reason = wrong.map(([name, why]) => `${name}: ${why}`).join('; ');
-      return { status: 'unavailable', reason, checks };
+      return { verdict: { status: 'unavailable', reason, checks }, isLogUp };
     }
     setTimeout(() => {
       this.#looking = null;
     }, FRESH_MS).unref();
-    return { status: 'ready', checks };
+    return { verdict: { status: 'ready', checks }, isLogUp };
   }
 }
 
