@@ -27,6 +27,9 @@ export interface ChaosOptions {
   readonly twoMasters: boolean;
   /** How long the faults go on. */
   readonly ms: number;
+  /** While too little was done by then, as on a machine that has other things to do, they go on for up to so long. */
+  readonly mostMs?: number;
+  readonly isEnough?: (tally: Tally) => boolean;
   readonly seed: string;
   /** The built command of the server. */
   readonly main: string;
@@ -60,7 +63,7 @@ export async function chaos(options: ChaosOptions): Promise<Outcome> {
   const run = new Run(options);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('the run hangs')), options.ms + GRACE_MS);
+    timer = setTimeout(() => reject(new Error('the run hangs')), (options.mostMs ?? options.ms) + GRACE_MS);
   });
   try {
     await Promise.race([run.course(), late]);
@@ -172,7 +175,12 @@ class Run {
   }
 
   async #disturb(ms: number): Promise<void> {
-    const timer = setTimeout(() => this.#enough.abort(), ms);
+    const { mostMs = ms, isEnough = () => true } = this.#options;
+    const start = performance.now();
+    const timer = setInterval(() => {
+      const pastMs = performance.now() - start;
+      if (pastMs >= mostMs || (pastMs >= ms && isEnough(this.#tally))) this.#enough.abort();
+    }, POLL_MS);
     try {
       await disturb({
         nodes: this.#nodes,
@@ -186,7 +194,7 @@ class Run {
         signal: this.#enough.signal,
       });
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
     }
   }
 
