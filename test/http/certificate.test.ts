@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { copyFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { StartError } from '../../src/errors.ts';
 import { signed } from '../support/certificates.ts';
 import { startCli } from '../support/cli.ts';
+import { RawSocket } from '../support/raw-socket.ts';
 import { TestServer } from '../support/running-server.ts';
 import { trusted } from '../support/secure.ts';
 import { type TlsFiles, tlsFiles } from '../support/tls-server.ts';
@@ -135,6 +136,31 @@ describe('another pair', { concurrency: true }, () => {
     await until('it was read', () => linesIn(said).some(({ msg }) => msg === AGAIN), 5000);
     assert.notEqual((await shown(running.address)).serial, before.serial);
     assert.equal(linesIn(said).filter(({ msg }) => msg === BAD).length, 1);
+  });
+
+  test('is shown to those who come while it changes: none is refused, and none gets half of each', async (t) => {
+    const files = await tlsFiles(t);
+    const { server } = await startSaying(files);
+    await using running = server;
+    const before = (await shown(running.address)).serial;
+    const next = await another(files, 'next');
+    const serials: string[] = [];
+    const later = (): number => serials.filter((serial) => serial !== before).length;
+    const come = async (): Promise<void> => {
+      while (later() < 50) {
+        await using one = await RawSocket.open(running.address, '/ws/broadcast');
+        serials.push((one.socket as TLSSocket).getPeerCertificate().serialNumber);
+      }
+    };
+    const coming = Promise.all([come(), come(), come()]);
+    await until('fifty came before', () => serials.length >= 50);
+    await rename(next.key, files.key);
+    await rename(next.cert, files.cert);
+    await coming;
+    assert.equal(new Set(serials).size, 2);
+    // Three come at a time: after the first with the new one, two more may have begun before it.
+    const first = serials.findIndex((serial) => serial !== before);
+    assert.ok(serials.slice(first + 3).every((serial) => serial !== before));
   });
 
   test('is not looked for in vain: files that go are told of once, and may come back', async (t) => {
