@@ -4,20 +4,30 @@
  * specific one counts: the name itself, else the longest prefix.
  */
 
-export const CHANNEL_PATTERN: RegExp = /^[A-Za-z0-9_.:-]{1,128}$/;
+/** The channel of whoever names none, unless `STREAM` names another. */
+export const DEFAULT_CHANNEL = 'local-q';
+
+export const MAX_CHANNEL_LENGTH = 128;
+
+/**
+ * `.` and `..` are none: in the path of a URL they are steps (RFC 3986 5.2.4), also as %2e, so no request could name them.
+ * Without a lookahead, since tools read it in the contracts whose engines have none.
+ */
+export const CHANNEL_PATTERN: RegExp = /^(?:\.{0,2}[A-Za-z0-9_:-]|\.{3})[A-Za-z0-9_.:-]*$/;
 
 /** The grammar in words, for who got it wrong. */
-export const CHANNEL_RULE = '1 to 128 characters of A-Z a-z 0-9 _ . : -';
+export const CHANNEL_RULE = '1 to 128 characters of A-Z a-z 0-9 _ . : -, and not . or .. alone';
 
 export function isChannelName(name: string): boolean {
-  return CHANNEL_PATTERN.test(name);
+  return name.length <= MAX_CHANNEL_LENGTH && CHANNEL_PATTERN.test(name);
 }
+
+const PREFIX_PATTERN = /^[A-Za-z0-9_.:-]{0,128}\*$/;
 
 export const PATTERN_RULE = 'the name of a channel, the beginning of names followed by *, or * alone';
 
 export function isChannelsPattern(text: string): boolean {
-  if (!text.endsWith('*')) return isChannelName(text);
-  return text === '*' || isChannelName(text.slice(0, -1));
+  return text.endsWith('*') ? PREFIX_PATTERN.test(text) : isChannelName(text);
 }
 
 /** Matches are remembered for so many channels, then found anew. */

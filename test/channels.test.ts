@@ -1,11 +1,43 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { DEFAULT_RETENTION, isChannelsPattern, matcher, retentionBy } from '../src/channels.ts';
+import {
+  DEFAULT_RETENTION,
+  isChannelName,
+  isChannelsPattern,
+  matcher,
+  retentionBy,
+} from '../src/channels.ts';
+
+test('a name is what a path of a URL can name', () => {
+  const marks = ['a', 'Z', '0', '_', '.', ':', '-'];
+  const pairs = marks.flatMap((a) => marks.map((b) => a + b));
+  const triples = pairs.flatMap((pair) => marks.map((mark) => pair + mark));
+  for (const text of [...marks, ...pairs, ...triples, '....', 'x'.repeat(128), '.'.repeat(128)]) {
+    const { pathname } = new URL(`http://host/a/${text}/b`);
+    assert.equal(isChannelName(text), pathname === `/a/${text}/b`, text);
+  }
+  for (const bad of ['', ' ', 'a b', 'a/b', 'é', '%2e', 'a\n', 'x'.repeat(129), '.'.repeat(129)]) {
+    assert.ok(!isChannelName(bad), bad);
+  }
+});
 
 describe('patterns of channels', () => {
   test('are names, prefixes with a star, and the star alone', () => {
-    for (const good of ['a', 'scores:*', 'a*', '*', 'x.y-z_0:']) assert.ok(isChannelsPattern(good), good);
-    for (const bad of ['', '**', 'a*b', '*a', 'a b', 'é*', 'a?', `${'x'.repeat(129)}*`, 'x'.repeat(129)]) {
+    for (const good of ['a', 'scores:*', 'a*', '*', '.*', '..*', 'x.y-z_0:'])
+      assert.ok(isChannelsPattern(good), good);
+    for (const bad of [
+      '',
+      '.',
+      '..',
+      '**',
+      'a*b',
+      '*a',
+      'a b',
+      'é*',
+      'a?',
+      `${'x'.repeat(129)}*`,
+      'x'.repeat(129),
+    ]) {
       assert.ok(!isChannelsPattern(bad), bad);
     }
   });

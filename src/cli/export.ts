@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { isChannelName } from '../channels.ts';
 import { StartError } from '../errors.ts';
 import { channelsOf } from './channels.ts';
 import { addExamples } from './examples.ts';
@@ -52,7 +53,12 @@ async function exportAll(named: readonly string[], flags: ExportFlags): Promise<
   }
   const remote = remoteOf(flags);
   const channels = named.map(checkChannel);
-  if (flags.all === true) for await (const { channel } of channelsOf(remote)) channels.push(channel);
+  if (flags.all === true) {
+    for await (const { channel } of channelsOf(remote)) {
+      if (isChannelName(channel)) channels.push(channel);
+      else say(`${JSON.stringify(channel)} is left out: no request can name it any more`);
+    }
+  }
   const output = new Output();
   let exported = 0;
   const hide = showProgress({ done: () => exported, share: () => null });

@@ -3,7 +3,7 @@
  * what is to last through restarts goes through the client.
  */
 import { type Command, Option } from 'commander';
-import { CHANNEL_RULE, isChannelName } from '../channels.ts';
+import { CHANNEL_RULE, DEFAULT_CHANNEL, isChannelName } from '../channels.ts';
 import { connect, type River, RiverError } from '../client/index.ts';
 import { redactUrl } from '../config/values.ts';
 import { StartError } from '../errors.ts';
@@ -40,7 +40,7 @@ export function addServer(command: Command): Command {
 /** A command whose channel may be left out: then it is the default channel, named as for the server. */
 export function addDefaultChannel(command: Command): Command {
   return command.addOption(
-    new Option('--stream <channel>', 'the channel when none is named').env('STREAM').default('local-q'),
+    new Option('--stream <channel>', 'the channel when none is named').env('STREAM').default(DEFAULT_CHANNEL),
   );
 }
 

@@ -1,7 +1,7 @@
 /** The rows of the table of settings (config.ts) about the log. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { isChannelName } from '../channels.ts';
+import { DEFAULT_CHANNEL, isChannelName } from '../channels.ts';
 import { RETENTION_ROWS, type RetentionValues } from './retention.ts';
 import { count, oneOf, type Rows, time } from './rows.ts';
 import type { DurabilityLevel, Store } from './shape.ts';
@@ -47,8 +47,8 @@ export const LOG_ROWS: Rows<LogValues> = {
   },
   STREAM: {
     schema: z.string().refine(isChannelName),
-    initial: 'local-q',
-    allowed: '1 to 128 characters of `A-Z a-z 0-9 _ . : -`',
+    initial: DEFAULT_CHANNEL,
+    allowed: '1 to 128 characters of `A-Z a-z 0-9 _ . : -`, and not `.` or `..` alone',
     description: 'The key of the stream, which is also the name of the default channel.',
   },
   DATA_DIR: {

@@ -42,7 +42,9 @@ describe('asks', () => {
       { ...SUBSCRIBE, channel: 'not a name', ref: 'a' },
       { ...SUBSCRIBE, channel: 'x'.repeat(129) },
       { ...SUBSCRIBE, channel: '' },
+      { ...SUBSCRIBE, channel: '.' },
       { ...UNSUBSCRIBE, channel: 'a/b' },
+      { ...UNSUBSCRIBE, channel: '..' },
       { ...SUBSCRIBE, after: '' },
       { ...SUBSCRIBE, after: 'x'.repeat(60_000), ref: 'b' },
       UNSUBSCRIBE,
@@ -54,12 +56,14 @@ describe('asks', () => {
       'error bad_channel',
       'error bad_channel',
       'error bad_channel',
+      'error bad_channel',
+      'error bad_channel',
       'error bad_cursor c',
       'error bad_cursor c',
       'error bad_request c',
       'error bad_request',
     ]);
-    assert.deepEqual([answers[0]?.['ref'], answers[5]?.['ref']], ['a', 'b']);
+    assert.deepEqual([answers[0]?.['ref'], answers[7]?.['ref']], ['a', 'b']);
     for (const answer of answers) {
       assert.equal(answer['retry'], false);
       assert.equal('retryAfter' in answer, false);

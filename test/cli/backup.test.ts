@@ -73,6 +73,22 @@ test('what a server holds is exported, listed, and imported elsewhere once', asy
   assert.deepEqual(await Promise.all(lengths), [3, 2000, 2000]);
 });
 
+test('a channel of an older log whose name is none today is left out of an export, and named', async (t) => {
+  const log = new GatedLog();
+  await using server = await TestServer.start({}, log);
+  for (const channel of ['-', '..', '.', 'a']) await fill(log, 1, String, channel);
+  const env = { RIVERCAST_URL: server.address };
+  const [all, one, into] = await Promise.all([
+    runCli(t, { args: ['export', '--all'], env }),
+    runCli(t, { args: ['export', '..'], env }),
+    runCli(t, { args: ['import', '--channel', '.'], env, input: '' }),
+  ]);
+  assert.equal(all.code, 0);
+  assert.match(all.stdout, /^\{"channel":"-",.*\n\{"channel":"a",.*\n$/);
+  assert.match(all.stderr, /^rivercast: "\." is left out.*\nrivercast: "\.\." is left out.*\n$/);
+  assert.deepEqual([one.code, into.code], [2, 2]);
+});
+
 test('lines that are none are named; what is asked wrongly is told', async (t) => {
   await using server = await TestServer.start();
   const env = { RIVERCAST_URL: server.address };

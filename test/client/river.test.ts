@@ -111,11 +111,13 @@ describe('publishing and subscribing', () => {
       river.publish('c', 'x', { key: 'k' }),
     ]);
     assert.equal(first, second);
-    await assert.rejects(river.publish('no channel', 'x'), {
-      name: 'RiverError',
-      code: 'bad_channel',
-      retry: false,
-    });
+    for (const channel of ['no channel', '..']) {
+      await assert.rejects(river.publish(channel, 'x'), {
+        name: 'RiverError',
+        code: 'bad_channel',
+        retry: false,
+      });
+    }
     await assert.rejects(river.publish('c', 'x'.repeat(2 ** 21)), { code: 'too_large' });
     assert.match(await river.publish('c', 'still'), /^\d+-\d+$/);
   });

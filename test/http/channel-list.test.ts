@@ -70,6 +70,19 @@ describe('the list of channels', () => {
     assert.equal(names(await list(server, { limit: 1000 })).length, 250);
   });
 
+  test('has the channels of an older log whose names are none today, and goes on behind them', async () => {
+    const log = new GatedLog();
+    for (const channel of ['-', '.', '..', '...']) await log.append(channel, ONE);
+    await using server = await TestServer.start({}, log);
+    const found: string[] = [];
+    for (let cursor: string | null = '-'; cursor !== null; ) {
+      const page: Answer<List> = await list(server, { limit: 1, after: cursor });
+      found.push(...names(page));
+      ({ cursor } = page.body);
+    }
+    assert.deepEqual(found, ['.', '..', '...']);
+  });
+
   test('is refused for bad parameters, and when the log does not answer', async () => {
     const log = new GatedLog();
     await using server = await TestServer.start({}, log);

@@ -52,6 +52,24 @@ describe('a request that can not be answered', () => {
     }
   });
 
+  test('for . or .. as a channel is told so, if it arrives: most clients make another path of it', async () => {
+    await using s = await scene(1);
+    const requests = [
+      'GET /api/channels/./messages',
+      'POST /api/channels/%2e%2E/messages',
+      'DELETE /api/channels/../messages?before=latest',
+      'GET /api/channels/..',
+    ];
+    for (const request of requests) {
+      await using socket = await RawSocket.connect(s.address);
+      socket.write(
+        `${request} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+      );
+      assert.match(await socket.head(), /^HTTP\/1\.1 400 /, request);
+      await socket.until('"code":"bad_channel"');
+    }
+  });
+
   test('because the log does not answer, is told to come back; a bug is told as no more than that', async () => {
     await using s = await scene(1);
     s.log.failNext('read', new RivercastError('log_unavailable', 'the log does not answer'));

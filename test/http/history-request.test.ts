@@ -69,7 +69,7 @@ describe('a malformed parameter', () => {
   }
 
   test('is refused whatever the channel, and a channel that is none is refused', () => {
-    for (const channel of ['', 'a b', 'a/b', 'ü', '*', 'a'.repeat(129), 'a\0', '%41']) {
+    for (const channel of ['', '.', '..', 'a b', 'a/b', 'ü', '*', 'a'.repeat(129), 'a\0', '%41']) {
       const asked = read('', undefined, channel);
       assert.equal('refused' in asked && asked.refused.code, 'bad_channel', channel);
     }

@@ -84,13 +84,28 @@ describe('channel', () => {
     assert.deepEqual(channelOf(query(''), 'local-q'), { ok: 'local-q' });
   });
 
-  for (const name of ['a', 'A-Z_0.9:x', '..', 'constructor', '__proto__', 'x'.repeat(128)]) {
+  for (const name of ['a', 'A-Z_0.9:x', '...', '.a', '..:', 'constructor', '__proto__', 'x'.repeat(128)]) {
     test(`"${name.slice(0, 20)}" is a name`, () => {
       assert.deepEqual(channelOf(new URLSearchParams({ channel: name }), 'd'), { ok: name });
     });
   }
 
-  for (const name of ['', ' ', 'a b', '../x', 'a/b', '*', 'a*', 'ä', 'a\0', 'a\n', '{a}', 'x'.repeat(129)]) {
+  for (const name of [
+    '',
+    ' ',
+    '.',
+    '..',
+    'a b',
+    '../x',
+    'a/b',
+    '*',
+    'a*',
+    'ä',
+    'a\0',
+    'a\n',
+    '{a}',
+    'x'.repeat(129),
+  ]) {
     test(`${JSON.stringify(name).slice(0, 20)} is refused`, () => {
       const asked = channelOf(new URLSearchParams({ channel: name }), 'd');
       assert.equal('refused' in asked && asked.refused.code, 'bad_channel');

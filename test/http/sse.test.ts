@@ -198,6 +198,8 @@ describe('a stream that cannot be', () => {
     ['?after=nonsense', {}, 'bad_cursor'],
     ['?after=earliest&after=latest', {}, 'bad_cursor'],
     ['?channel=a%20b', {}, 'bad_channel'],
+    ['?channel=.', {}, 'bad_channel'],
+    ['?channel=..', {}, 'bad_channel'],
     ['?channel=a&channel=b', {}, 'bad_channel'],
     ['?on_gap=perhaps', {}, 'bad_request'],
     ['', { 'last-event-id': 'nonsense' }, 'bad_cursor'],

@@ -76,6 +76,8 @@ describe('hostile frames', () => {
     ['a long key', `{"type":"publish","data":1,"key":"${'k'.repeat(100_000)}"}`, 'bad_request'],
     ['a long channel', `{"type":"publish","data":1,"channel":"${'c'.repeat(100_000)}"}`, 'bad_channel'],
     ['a channel of others', '{"type":"publish","data":1,"channel":"a/../b"}', 'bad_channel'],
+    ['the channel .', '{"type":"publish","data":1,"channel":"."}', 'bad_channel'],
+    ['the channel ..', '{"type":"publish","data":1,"channel":".."}', 'bad_channel'],
     ['__proto__', '{"__proto__":{"type":"publish","data":1}}', 'bad_request'],
     [
       'many members',

@@ -95,6 +95,7 @@ describe('a connection', () => {
       ['?channel=a&channel=a', 'bad_channel'],
       ['?channel=a&channel=', 'bad_channel'],
       ['?channel=a%20b', 'bad_channel'],
+      ['?channel=a&channel=..', 'bad_channel'],
       [`?${many}`, 'bad_request'],
       ['?channel=a&channel=b&after=5-0', 'bad_cursor'],
       ['?channel=a&after=', 'bad_cursor'],

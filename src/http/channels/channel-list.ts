@@ -1,6 +1,6 @@
 /** `GET /api/channels`: of the channels that the log keeps those that one may subscribe to, page by page. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { CHANNEL_RULE, isChannelName } from '../../channels.ts';
+import { CHANNEL_RULE, isChannelsPattern } from '../../channels.ts';
 import { grantOf } from '../auth/permit.ts';
 import { sendProblem } from '../problem.ts';
 import { type Asked, limitOf, refuse, targetOf } from '../request.ts';
@@ -34,9 +34,14 @@ export async function sendChannelList(
 function readListAsk(query: URLSearchParams): Asked<ListAsk> {
   const afters = query.getAll('after');
   const after = afters[0] ?? null;
-  if (afters.length > 1 || (after !== null && !isChannelName(after))) {
+  if (afters.length > 1 || (after !== null && !isPlace(after))) {
     return refuse('bad_channel', `after= must be a channel: ${CHANNEL_RULE}`);
   }
   const limit = limitOf(query, { max: MAX_LIMIT, rule: `1 to ${MAX_LIMIT}` });
   return 'refused' in limit ? limit : { ok: { after, limit: limit.ok } };
+}
+
+/** In the order of names. A page may end with a channel of an older version, whose name is none today (`.`). */
+function isPlace(after: string): boolean {
+  return after !== '' && isChannelsPattern(`${after}*`);
 }

@@ -3,6 +3,7 @@
  * messages as they are sent: test/http/contracts-messages.test.ts has each of those that clients send answered by a
  * server, and compares what that sends with the schemas.
  */
+import { CHANNEL_RULE } from '../../channels.ts';
 import { errorCode, FLAG, type JsonSchema, members, ref, SCHEMAS, TEXT } from './schemas.ts';
 
 const EPOCH = '32748ae223ff';
@@ -117,7 +118,7 @@ export const MESSAGES: Readonly<Record<MessageName, Message>> = {
     examples: [
       {
         code: 'bad_channel',
-        message: 'channel must be 1 to 128 characters of A-Z a-z 0-9 _ . : -',
+        message: `channel must be ${CHANNEL_RULE}`,
         retry: false,
         ref: 5,
       },

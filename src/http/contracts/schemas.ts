@@ -3,7 +3,7 @@
  * (asyncapi.ts). Both have it at the same place, so a reference is the same in both. Members may be added later;
  * readers are to ignore those they do not know.
  */
-import { CHANNEL_PATTERN } from '../../channels.ts';
+import { CHANNEL_PATTERN, MAX_CHANNEL_LENGTH } from '../../channels.ts';
 import { ERRORS } from '../../errors.ts';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -161,6 +161,7 @@ export const SCHEMAS: Readonly<Record<SchemaName, JsonSchema>> = {
   ChannelName: {
     type: 'string',
     pattern: CHANNEL_PATTERN.source,
+    maxLength: MAX_CHANNEL_LENGTH,
     description: 'A channel comes into being with its first entry',
     examples: ['scores'],
   },
