@@ -3,25 +3,46 @@
  * the server reads (API_KEYS_FILE), is its hash.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { type Command, Option } from 'commander';
 import { type KeyItem, makeApiKey, parseApiKeys } from '../api-keys.ts';
 import { StartError } from '../errors.ts';
-import { lifetimeOf, type PermissionFlags, permissionsOf } from './permissions.ts';
+import { addExamples } from './examples.ts';
+import { print } from './output.ts';
+import { addPermissions, lifetimeOf, type PermissionFlags, permissionsOf } from './permissions.ts';
 
-export interface ApiKeyFlags extends PermissionFlags {
+interface ApiKeyFlags extends PermissionFlags {
   /** To add it to; absent: it is shown what to add. */
   readonly file?: string;
   /** `90d`. */
   readonly expires?: string;
 }
 
-export interface MadeKey {
+interface MadeKey {
   readonly key: string;
   /** For who made it, and not for a program to read. */
   readonly note: string;
 }
 
+const EXAMPLES = [
+  "rivercast api-key backend --publish '*' --file keys.json",
+  "rivercast api-key prometheus --admin '*' --file keys.json",
+];
+
+export function addApiKey(program: Command): void {
+  const command = program
+    .command('api-key <name>')
+    .description('make a key for a program that has no token; the server keeps its hash')
+    .option('--expires <time>', 'for how long it is good; for good unless told')
+    .addOption(new Option('--file <path>', 'the file to add it to').env('API_KEYS_FILE'));
+  addExamples(addPermissions(command), EXAMPLES).action(async (name: string, flags: ApiKeyFlags) => {
+    const { key, note } = makeKey(name, flags);
+    await print(`${key}\n`);
+    process.stderr.write(`${note}\n`);
+  });
+}
+
 /** Throws StartError. */
-export function makeKey(name: string, flags: ApiKeyFlags): MadeKey {
+function makeKey(name: string, flags: ApiKeyFlags): MadeKey {
   const permissions = permissionsOf(flags);
   if (Object.keys(permissions).length === 0) {
     throw new StartError('say what the key is for: --publish, --subscribe or --admin, each with channels', 2);

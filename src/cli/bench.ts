@@ -15,7 +15,8 @@ import type { River } from '../client/index.ts';
 import { parseTime } from '../config/values.ts';
 import { StartError } from '../errors.ts';
 import { addExamples } from './examples.ts';
-import { remoteOf, riverOf } from './remote.ts';
+import { print } from './output.ts';
+import { reasonOf, remoteOf, riverOf } from './remote.ts';
 import { paint, say } from './terminal.ts';
 
 interface BenchFlags {
@@ -66,7 +67,7 @@ export function addBench(program: Command): void {
     .option('--json', 'as a JSON object');
   addExamples(command, EXAMPLES).action(async (flags: BenchFlags) => {
     const rates = await bench(flags);
-    process.stdout.write(flags.json === true ? `${JSON.stringify(rates)}\n` : described(rates, flags));
+    await print(flags.json === true ? `${JSON.stringify(rates)}\n` : described(rates, flags));
   });
 }
 
@@ -82,22 +83,53 @@ async function bench(flags: BenchFlags): Promise<Rates> {
   const forMs = parseTime(flags.time);
   if (!(forMs >= 100 && forMs <= 60_000)) throw new StartError('--time takes a time from 100ms to 1m', 2);
   if (process.stderr.isTTY) say(`measuring for about ${Math.ceil((forMs * 4) / 1000 + 2)} s`);
-  const folder = mkdtempSync(join(tmpdir(), 'rivercast-bench-'));
+  const folder = newFolder();
   const server = startOwn(flags.store, folder);
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  // A second one, or this one again, ends the process as it would have without this.
+  const stop = (signal: NodeJS.Signals): void => {
+    server.kill('SIGKILL');
+    remove();
+    process.kill(process.pid, signal);
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const gone = once(server, 'exit');
   try {
-    const startedMs = performance.now();
-    const url = await addressOf(server);
-    const startMs = performance.now() - startedMs;
-    const river = riverOf(remoteOf({ url }), WINDOW + 1);
-    try {
-      return { startMs: round(startMs), ...(await measure(river, url, { ...flags, forMs })) };
-    } finally {
-      river.close();
-    }
+    return await measureOn(server, { ...flags, forMs });
   } finally {
-    const gone = once(server, 'exit');
-    if (server.exitCode === null && server.kill('SIGKILL')) await gone;
-    rmSync(folder, { recursive: true, force: true });
+    if (server.exitCode === null && server.signalCode === null && server.kill('SIGKILL')) await gone;
+    remove();
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}
+
+function newFolder(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'rivercast-bench-'));
+  } catch (error) {
+    const { message } = error as Error;
+    throw new StartError(`there is no room for its log: ${message}; TMPDIR names another folder`, 1, {
+      cause: error,
+    });
+  }
+}
+
+async function measureOn(server: ChildProcess, plan: Plan): Promise<Rates> {
+  const startedMs = performance.now();
+  const { started, ended } = listenTo(server);
+  // It ends in any case, and then nobody may wait for it any more.
+  ended.catch(() => undefined);
+  const timer = setTimeout(() => server.kill('SIGKILL'), START_MS);
+  const url = await Promise.race([started, ended]).finally(() => clearTimeout(timer));
+  const startMs = round(performance.now() - startedMs);
+  const river = riverOf(remoteOf({ url }), WINDOW + 1);
+  const measured = measure(river, url, plan);
+  measured.catch(() => undefined);
+  try {
+    // The client by itself would wait for the server to come back.
+    return { startMs, ...(await Promise.race([measured, ended])) };
+  } finally {
+    river.close();
   }
 }
 
@@ -108,20 +140,36 @@ function startOwn(store: string, folder: string): ChildProcess {
   return spawn(process.execPath, [main, 'serve'], { env, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-async function addressOf(server: ChildProcess): Promise<string> {
-  const timer = setTimeout(() => server.kill('SIGKILL'), START_MS);
-  let last = '';
-  try {
-    for await (const line of createInterface({ input: server.stderr as NodeJS.ReadableStream })) {
-      last = line;
-      const said = line.startsWith('{') ? (JSON.parse(line) as { msg?: string; addresses?: string[] }) : {};
-      if (said.msg === 'started' && said.addresses?.[0] !== undefined) return said.addresses[0];
-    }
-  } finally {
-    clearTimeout(timer);
-    server.stderr?.resume();
-  }
-  throw new StartError(`the server for it did not start: ${last}`);
+interface Said {
+  readonly level?: string;
+  readonly msg?: string;
+  readonly addresses?: readonly string[];
+  readonly err?: { readonly message?: string };
+}
+
+interface Listening {
+  /** Resolves with its address. */
+  readonly started: Promise<string>;
+  /** Rejects with StartError once it is gone. */
+  readonly ended: Promise<never>;
+}
+
+function listenTo(server: ChildProcess): Listening {
+  const lines = createInterface({ input: server.stderr as NodeJS.ReadableStream });
+  let trouble = 'it was killed';
+  const started = new Promise<string>((resolve) => {
+    lines.on('line', (line) => {
+      const { level, msg, addresses, err } = line.startsWith('{')
+        ? (JSON.parse(line) as Said)
+        : { msg: line };
+      if (msg === 'started' && addresses?.[0] !== undefined) resolve(addresses[0]);
+      if (level === undefined || level === 'fatal') trouble = [msg, err?.message].join(' ').trim();
+    });
+  });
+  const ended = once(server, 'close').then(() => {
+    throw new StartError(`the server for it ended: ${trouble}`);
+  });
+  return { started, ended };
 }
 
 interface Plan extends BenchFlags {
@@ -204,11 +252,16 @@ async function deliver(
 async function subscriber(url: string): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connectTcp({ host: hostname, port: Number(port) });
+  // It is told to whoever waits for the first bytes; what comes later is that the server is gone.
+  socket.on('error', () => undefined);
   socket.write(
     `GET /ws/broadcast?channel=${CHANNEL} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nConnection: Upgrade\r\n` +
       'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
   );
-  const [head] = (await once(socket, 'data')) as [Buffer];
+  const [head] = (await once(socket, 'data').catch((error: unknown) => {
+    const hint = (error as NodeJS.ErrnoException).code === 'EMFILE' ? ': raise ulimit -n, or take fewer' : '';
+    throw new StartError(`a subscriber can not connect (${reasonOf(error)})${hint}`, 1, { cause: error });
+  })) as [Buffer];
   if (head.toString('latin1').startsWith('HTTP/1.1 101')) return socket;
   socket.destroy();
   throw new StartError(`the server refused a subscriber: ${head.toString('latin1').split('\r\n')[0]}`);

@@ -1,6 +1,7 @@
 /** `rivercast channels` and `rivercast info`: what channels there are, and what is in one of them. */
 import type { Command } from 'commander';
 import { addExamples } from './examples.ts';
+import { Output, print } from './output.ts';
 import {
   addDefaultChannel,
   addServer,
@@ -54,7 +55,7 @@ export function addInfo(program: Command): void {
     'rivercast info scores --json | jq .length',
   ]).action(async (channel: string | undefined, flags: InfoFlags) => {
     const info = await infoOf(remoteOf(flags), checkChannel(channel ?? flags.stream));
-    process.stdout.write(flags.json === true ? `${JSON.stringify(info)}\n` : described(info, Date.now()));
+    await print(flags.json === true ? `${JSON.stringify(info)}\n` : described(info, Date.now()));
   });
 }
 
@@ -80,12 +81,14 @@ async function infoOf(remote: Remote, channel: string): Promise<ChannelInfo> {
 async function list(flags: ListFlags): Promise<void> {
   const rows: string[][] = [['CHANNEL', 'MESSAGES', 'SUBSCRIBERS', 'OLDEST', 'NEWEST']];
   const now = Date.now();
+  const output = new Output();
   for await (const info of channelsOf(remoteOf(flags))) {
     const { channel, length, subscribers, floor, tip } = info;
-    if (flags.json === true) process.stdout.write(`${JSON.stringify(info)}\n`);
+    if (flags.json === true) await output.write(`${JSON.stringify(info)}\n`);
     else rows.push([channel, String(length), String(subscribers), ago(floor, now), ago(tip, now)]);
   }
-  if (flags.json !== true) process.stdout.write(table(rows));
+  if (flags.json !== true) await output.write(table(rows));
+  await output.flush();
 }
 
 function described({ channel, epoch, floor, tip, length, subscribers }: ChannelInfo, now: number): string {

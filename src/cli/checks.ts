@@ -134,6 +134,10 @@ export function checkDisk({ log: { store, dataDir, retention } }: Config, nowMs:
   const name = 'disk';
   let folder = dataDir;
   while (!existsSync(folder)) folder = dirname(folder);
+  if (!statSync(folder).isDirectory()) {
+    const advice = 'name a folder for the log with DATA_DIR';
+    return [{ name, verdict: 'fail', found: `${folder} is a file`, advice }];
+  }
   try {
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch {
@@ -167,9 +171,7 @@ function roomOf(bytes: number): string {
 
 /** A file that was changed later than now: the clock was set back. */
 function checkTimes(dataDir: string, nowMs: number): Finding[] {
-  if (!existsSync(dataDir)) return [];
-  const newestMs = Math.max(0, ...readdirSync(dataDir).map((file) => statSync(join(dataDir, file)).mtimeMs));
-  const aheadMs = newestMs - nowMs;
+  const aheadMs = newestMsIn(dataDir) - nowMs;
   if (aheadMs < MAX_SKEW_MS) return [];
   return [
     {
@@ -179,6 +181,15 @@ function checkTimes(dataDir: string, nowMs: number): Finding[] {
       advice: 'ids go on where they were; keep the clock with NTP, by small steps',
     },
   ];
+}
+
+/** 0: nothing is there, or it may not be looked at. */
+function newestMsIn(folder: string): number {
+  try {
+    return Math.max(0, ...readdirSync(folder).map((file) => statSync(join(folder, file)).mtimeMs));
+  } catch {
+    return 0;
+  }
 }
 
 export async function checkRedis({ log: { store, redisUrl, redisCaFile } }: Config): Promise<Finding[]> {

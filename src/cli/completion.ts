@@ -91,7 +91,8 @@ ${cases.join('\n')}
   esac
   if [[ "$PREFIX" == -* ]]; then _describe 'flag' found; else _files; fi
 }
-compdef _rivercast rivercast
+# Found by its name in a folder of $fpath, it is run at the first completion, which is then to be made.
+if [[ "$funcstack[1]" == _rivercast ]]; then _rivercast "$@"; else compdef _rivercast rivercast; fi
 `;
 }
 

@@ -14,6 +14,7 @@ import {
 } from './checks.ts';
 import { addExamples } from './examples.ts';
 import { addSettings } from './flags.ts';
+import { print } from './output.ts';
 import { paint, type Style } from './terminal.ts';
 
 const NOTE = `It reads the environment, and takes every flag of serve. Exit code 0: nothing is in the way, perhaps with advice; 1: something is.`;
@@ -40,7 +41,7 @@ export function addDoctor(program: Command): void {
     async ({ json, ...flags }: Readonly<Record<string, unknown>>) => {
       const findings = await examine(flags);
       const lines = findings.map(json === true ? (finding) => `${JSON.stringify(finding)}\n` : lineOf);
-      process.stdout.write(lines.join(''));
+      await print(lines.join(''));
       process.exitCode = findings.some(({ verdict }) => verdict === 'fail') ? 1 : 0;
     },
   );

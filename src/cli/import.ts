@@ -3,13 +3,13 @@
  * here, and a key made of its old one: what is imported again while the server remembers the key is not stored twice.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
 import { isChannelName } from '../channels.ts';
 import { StartError } from '../errors.ts';
 import { addExamples } from './examples.ts';
 import { MAX_QUEUED, Outbox, type Outgoing } from './outbox.ts';
-import { exitCodeOf, readAll, summaryOf } from './publish.ts';
+import { exitCodeOf, summaryOf } from './publish.ts';
+import { inputOf, readAll } from './reading.ts';
 import { LINE_END, Records } from './records.ts';
 import { addServer, checkChannel, mustBeThere, remoteOf, riverOf, type ServerFlags } from './remote.ts';
 import { counted, say } from './terminal.ts';
@@ -52,7 +52,7 @@ async function importAll(file: string | undefined, flags: ImportFlags): Promise<
   if (channel !== undefined) checkChannel(channel);
   const remote = remoteOf(flags);
   await mustBeThere(remote, '/ws/manager');
-  const input = file === undefined || file === '-' ? process.stdin : createReadStream(file);
+  const input = inputOf(file);
   const river = riverOf(remote, MAX_QUEUED + 1);
   using outbox = new Outbox(river, { timeoutMs: 0 });
   const records = new Records(LINE_END);
@@ -68,7 +68,7 @@ async function importAll(file: string | undefined, flags: ImportFlags): Promise<
   try {
     stopped = await readAll(input, { records, sendAll, outbox });
   } catch (error) {
-    throw explained(error, outbox);
+    throw explained(error, outbox, records.count);
   } finally {
     river.close();
   }
@@ -78,13 +78,11 @@ async function importAll(file: string | undefined, flags: ImportFlags): Promise<
   return exitCodeOf(stopped);
 }
 
-function explained(error: unknown, { stored, unsettled }: Outbox): unknown {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR') {
-    return new StartError(`the file can not be read: ${message}`, 2, { cause: error });
-  }
-  if (!(error instanceof StartError) || unsettled === undefined) return error;
-  const more = `${counted(stored, 'message')} stored; to go on: --skip ${unsettled.place - 1}`;
+/** With what was done, and how to go on behind it. */
+function explained(error: unknown, { stored, unsettled }: Outbox, read: number): unknown {
+  const done = unsettled === undefined ? read : unsettled.place - 1;
+  if (!(error instanceof StartError) || done === 0) return error;
+  const more = `${counted(stored, 'message')} stored; to go on: --skip ${done}`;
   return new StartError(`${error.message}\n${more}`, error.exitCode, { cause: error });
 }
 

@@ -2,6 +2,7 @@
  * Stdout for many small pieces: gathered for a turn of the event loop, then written at once. Whoever awaits `write` is
  * as fast as the reader, and what waits here stays below MAX_PENDING_BYTES and one piece.
  */
+import type { Writable } from 'node:stream';
 import { StartError } from '../errors.ts';
 
 const MAX_PENDING_BYTES = 64 * 1024;
@@ -9,23 +10,24 @@ const MAX_PENDING_BYTES = 64 * 1024;
 export class Output {
   /** Whether the reader went away (`| head -1`): there is nobody to write to, and that is no failure. */
   isGone = false;
+  readonly #stream: Writable;
   #pieces: (string | Uint8Array)[] = [];
   #bytes = 0;
   #error: Error | null = null;
   #turn: NodeJS.Immediate | null = null;
 
-  constructor() {
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') this.isGone = true;
-      else this.#error = error;
-    });
+  constructor(stream: Writable = process.stdout) {
+    this.#stream = stream;
+    stream.on('error', (error) => this.#note(error));
   }
 
-  /** Returns a promise only when it is to be waited for. */
+  /** Returns a promise only when it is to be waited for; it rejects as `flush` does. */
   write(piece: string | Uint8Array): Promise<void> | undefined {
+    // Whoever does not wait, since what is written is not what it is for, must not fill the memory with it.
+    if (this.isGone) return undefined;
     this.#pieces.push(piece);
     this.#bytes += piece.length;
-    if (this.#bytes >= MAX_PENDING_BYTES) return this.flush();
+    if (this.#error !== null || this.#bytes >= MAX_PENDING_BYTES) return this.flush();
     this.#turn ??= setImmediate(() => {
       this.flush().catch(() => undefined);
     });
@@ -36,14 +38,22 @@ export class Output {
   async flush(): Promise<void> {
     if (this.#turn !== null) clearImmediate(this.#turn);
     this.#turn = null;
-    if (this.#bytes > 0 && !this.isGone) {
-      const whole = this.#taken();
+    const whole = this.#taken();
+    if (whole.length > 0 && !this.isGone && this.#error === null) {
       await new Promise<void>((resolve) => {
-        process.stdout.write(whole, () => resolve());
+        this.#stream.write(whole, (error) => {
+          if (error !== null && error !== undefined) this.#note(error);
+          resolve();
+        });
       });
     }
     if (this.#error === null) return;
     throw new StartError(`stdout can not be written: ${this.#error.message}`, 1, { cause: this.#error });
+  }
+
+  #note(error: NodeJS.ErrnoException): void {
+    if (error.code === 'EPIPE') this.isGone = true;
+    else this.#error ??= error;
   }
 
   #taken(): string | Uint8Array {
@@ -53,4 +63,10 @@ export class Output {
     if (pieces.every((piece) => typeof piece === 'string')) return pieces.join('');
     return Buffer.concat(pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece)));
   }
+}
+
+/** All that a command has to say at once. Rejects with StartError when it could not be written. */
+export async function print(text: string): Promise<void> {
+  const output = new Output();
+  await (output.write(text) ?? output.flush());
 }

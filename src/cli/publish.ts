@@ -3,14 +3,13 @@
  * they outlast restarts of the server and are stored once; stdin is read no faster than they are stored.
  */
 import { isUtf8 } from 'node:buffer';
-import { fstatSync } from 'node:fs';
-import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { parseTime } from '../config/values.ts';
 import { StartError } from '../errors.ts';
 import { addExamples } from './examples.ts';
 import { MAX_QUEUED, Outbox, type Outgoing } from './outbox.ts';
 import { Output } from './output.ts';
+import { type Input, inputOf, readAll } from './reading.ts';
 import { LINE_END, NUL, Records } from './records.ts';
 import {
   addDefaultChannel,
@@ -21,7 +20,7 @@ import {
   riverOf,
   type ServerFlags,
 } from './remote.ts';
-import { counted, say, showProgress } from './terminal.ts';
+import { counted, say } from './terminal.ts';
 
 interface PublishFlags extends ServerFlags {
   readonly stream: string;
@@ -79,12 +78,14 @@ async function publish(channel: string, data: readonly string[], flags: PublishF
 
   const output = new Output();
   const river = riverOf(remote, MAX_QUEUED + 1);
-  const stored = flags.ids === true ? (id: string) => void output.write(`${id}\n`) : undefined;
+  // That ids can not be written is told at the end, by flush: the messages are what it is for.
+  const print = (id: string): void => void output.write(`${id}\n`)?.catch(() => undefined);
+  const stored = flags.ids === true ? print : undefined;
   using outbox = new Outbox(river, { timeoutMs, stored });
   let stopped: NodeJS.Signals | null = null;
   try {
     for (const one of typed) if ('data' in one) await outbox.send(one);
-    if (data.length === 0) stopped = await publishAll(process.stdin, outbox, { channel, flags });
+    if (data.length === 0) stopped = await publishAll(inputOf(), outbox, { channel, flags });
     await outbox.settled();
   } finally {
     await output.flush();
@@ -114,7 +115,7 @@ export function summaryOf({ stored, failed }: Outbox): string {
 
 /** Resolves with the signal that ended the reading, or null at the end of the input. */
 async function publishAll(
-  input: Readable & { readonly fd?: number; readonly isTTY?: boolean },
+  input: Input,
   outbox: Outbox,
   { channel, flags }: { readonly channel: string; readonly flags: PublishFlags },
 ): Promise<NodeJS.Signals | null> {
@@ -129,54 +130,6 @@ async function publishAll(
     }
   };
   return readAll(input, { records, sendAll, outbox });
-}
-
-export interface Reading {
-  readonly records: Records;
-  readonly sendAll: (found: Iterable<Buffer>) => Promise<void>;
-  readonly outbox: Outbox;
-}
-
-/** Reads to the end, or until a signal says that it is enough. */
-export async function readAll(
-  input: Readable & { readonly fd?: number },
-  { records, sendAll, outbox }: Reading,
-): Promise<NodeJS.Signals | null> {
-  const size = sizeOf(input.fd);
-  const hide = showProgress({
-    done: () => outbox.stored,
-    share: () => (size === null ? null : records.bytes / size),
-  });
-  let stopped: NodeJS.Signals | null = null;
-  // A second one ends the process as it would have without this.
-  const stop = (signal: NodeJS.Signals): void => {
-    stopped = signal;
-    input.destroy();
-  };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
-  try {
-    for await (const chunk of input) await sendAll(records.push(chunk as Buffer));
-    await sendAll(records.end());
-    await outbox.settled();
-  } catch (error) {
-    // What ends the reading by force is told as an error.
-    if (stopped === null) throw error;
-    await outbox.settled();
-  } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
-    hide();
-  }
-  return stopped;
-}
-
-/** Of a file; null: nobody knows how much will come. */
-function sizeOf(fd: number | undefined): number | null {
-  try {
-    const stats = fd === undefined ? null : fstatSync(fd);
-    return stats?.isFile() === true && stats.size > 0 ? stats.size : null;
-  } catch {
-    return null;
-  }
 }
 
 type Unfit = { readonly name: string; readonly wrong: string };

@@ -1,10 +1,13 @@
 /** `rivercast token`: a token for trying things out, signed by the first secret that the server would take. */
+import { type Command, Option } from 'commander';
 import { SignJWT } from 'jose';
 import { parseSecrets } from '../config/values.ts';
 import { StartError } from '../errors.ts';
-import { lifetimeOf, type PermissionFlags, permissionsOf } from './permissions.ts';
+import { addExamples } from './examples.ts';
+import { print } from './output.ts';
+import { addPermissions, lifetimeOf, type PermissionFlags, permissionsOf } from './permissions.ts';
 
-export interface TokenFlags extends PermissionFlags {
+interface TokenFlags extends PermissionFlags {
   /** As AUTH_HS256_SECRET. */
   readonly secret?: string;
   readonly subject?: string;
@@ -14,8 +17,30 @@ export interface TokenFlags extends PermissionFlags {
   readonly issuer?: string;
 }
 
+const NOTE = `Without a permission it may publish and subscribe everywhere. AUTH_HS256_SECRET is as for the server, for example the
+output of: openssl rand -base64 48`;
+
+const EXAMPLES = [
+  'rivercast token',
+  "rivercast token --subject ann --subscribe 'scores:*' --publish chat --expires 15m",
+];
+
+export function addToken(program: Command): void {
+  const command = program
+    .command('token')
+    .description('mint a token for trying things out, signed by AUTH_HS256_SECRET')
+    .addOption(new Option('--secret <secret>', 'to sign with').env('AUTH_HS256_SECRET').hideHelp())
+    .option('--subject <name>', 'who it is for: the claim sub')
+    .option('--expires <time>', 'for how long it is good', '1h')
+    .addOption(new Option('--audience <name>', 'the claim aud').env('AUTH_AUDIENCE'))
+    .addOption(new Option('--issuer <name>', 'the claim iss').env('AUTH_ISSUER'));
+  addExamples(addPermissions(command), EXAMPLES, NOTE).action(async (flags: TokenFlags) => {
+    await print(`${await mintToken(flags)}\n`);
+  });
+}
+
 /** With no permission named, to publish and to subscribe everywhere. Rejects with StartError. */
-export async function mintToken(flags: TokenFlags): Promise<string> {
+async function mintToken(flags: TokenFlags): Promise<string> {
   const { secret, kid } = secretOf(flags.secret);
   const permissions = permissionsOf(flags);
   const isBare = Object.keys(permissions).length === 0;

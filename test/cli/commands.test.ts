@@ -1,8 +1,6 @@
-/** What is the same for all commands: help, completion, the look of what is said. */
+/** What is the same for all commands: help, the look of what is said. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
 import { CommanderError } from 'commander';
 import { buildProgram } from '../../src/cli/program.ts';
 import { LINE_END, Records } from '../../src/cli/records.ts';
@@ -45,21 +43,6 @@ test('every command has a help with examples', async () => {
     const pattern = `Usage: rivercast ${command}.*Examples:\n  \\$ .*rivercast ${command}`;
     assert.match(await printed(command, '--help'), new RegExp(pattern, 's'));
   }
-});
-
-test('bash completes commands and their flags; every shell is given all of them', async () => {
-  const scripts = [await printed('completion', 'bash')];
-  for (const shell of ['zsh', 'fish']) scripts.push(await printed('completion', shell));
-  for (const command of COMMANDS) for (const script of scripts) assert.ok(script.includes(command));
-  await assert.rejects(printed('completion', 'bsh'), /Did you mean bash\?/);
-  const complete = async (...words: string[]): Promise<string> => {
-    const set = `COMP_WORDS=(rivercast ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}`;
-    const script = `${scripts[0]}\n${set}; _rivercast; echo "\${COMPREPLY[*]}"`;
-    return (await promisify(execFile)('bash', ['-c', script])).stdout.trim();
-  };
-  assert.equal(await complete('ta'), 'tail');
-  assert.equal(await complete('tail', 'scores', '--af'), '--after');
-  assert.equal(await complete('serve', '--redis-u'), '--redis-url');
 });
 
 test('a bench prints rates, and leaves nothing running', async (t) => {
