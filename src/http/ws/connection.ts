@@ -26,6 +26,7 @@ import type { LimitName } from '../limits/limit-counter.ts';
 import { Inflater } from './deflate.ts';
 import { FastLane, type LaneLimits, type LaneRefusal } from './fast-lane.ts';
 import type { ReadTurns } from './read-turns.ts';
+import { Reading } from './reading.ts';
 import type { ReasonedSocket, WsServer } from './ws-server.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -36,9 +37,6 @@ const MAX_UNCOUNTED_PIECES = 16;
 const PIECE_BYTES = 1500;
 /** How long who is refused may take to read why. It is not read from any more. */
 const REFUSED_LINGER_MS = 500;
-
-/** Of a socket that gave so much at once, more is to be read; one that gave less holds nobody up. */
-const MORE_BYTES = 32 * 1024;
 
 /** What `ws` calls a message above the bound, and one above every bound. */
 const TOO_LONG_CODES: ReadonlySet<string> = new Set([
@@ -96,6 +94,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
   readonly #context: ConnectionContext;
   readonly #deflate: boolean;
   #ws: ReasonedSocket | null = null;
+  #reading: Reading | null = null;
   #lastBytes = 0;
   /** Came since the last visit, while asleep. */
   #pieces = 0;
@@ -164,6 +163,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
 
   resume(): void {
     this.wake().resume();
+    this.#reading?.resumed();
   }
 
   /** Bytes came while asleep. */
@@ -250,25 +250,12 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
         this.#refuse(ws, limit);
       },
     });
-    const reader = {
-      readOn: () => {
-        if (!isRefused && !ws.isPaused) socket.resume();
-      },
-    };
+    const reading = new Reading(socket, lane, turns, () => isRefused || ws.isPaused);
+    this.#reading = reading;
     socket.off('data', read);
-    socket.on('data', (chunk) => {
-      turns.begin();
-      lane.feed(chunk);
-      if (chunk.length < MORE_BYTES || !turns.isOver || socket.isPaused()) return;
-      socket.pause();
-      turns.hold(reader);
-    });
+    socket.on('data', (chunk) => reading.take(chunk));
     // What a paused socket has received when it closes `ws` would read itself, in the middle of a frame perhaps.
-    socket.prependListener('close', () => {
-      const left = socket.read() as Buffer | null;
-      if (left !== null) lane.feed(left);
-      lane.close();
-    });
+    socket.prependListener('close', () => reading.end());
     ws.on('close', () => gone(this));
   }
 

@@ -30,6 +30,7 @@ import {
 import { FrameRate } from './frame-rate.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
+const NEVER = (): boolean => false;
 
 const RESERVED_BITS = 0x70;
 const RSV1 = 0x40;
@@ -44,6 +45,8 @@ const CONTROL_BIT = 8;
 const MAX_CONTROL_BYTES = 125;
 /** Of a frame that is cut the first time, as much is kept as it came: the end of it is mostly in the next chunk. */
 const MAX_KEPT_BYTES: number = 16 * 1024;
+/** So many are read between two looks at the time: of the smallest, some hundredth of a millisecond. */
+const FRAMES_A_LOOK = 64;
 /** What the objects take around something kept, beside its bytes. */
 const KEPT_COST = 256;
 const GATHERED_COST = 512;
@@ -117,29 +120,40 @@ export class FastLane {
     this.#frames = limits.maxFrames === null ? null : new FrameRate(clock, limits.maxFrames);
   }
 
-  /** Bytes came. They are changed in place. */
-  feed(chunk: Buffer): void {
-    if (this.#hasEnded) return;
+  /**
+   * Bytes came. They are changed in place. Returns what was not looked at, because time `isOver`: it is to be fed
+   * next. Null: nothing.
+   */
+  feed(chunk: Buffer, isOver: () => boolean = NEVER): Buffer | null {
+    if (this.#hasEnded) return null;
     const isBegun = this.#rest.length > 0;
-    const bytes = isBegun ? Buffer.concat([this.#rest, chunk]) : chunk;
-    if (isBegun) this.#forgetRest();
+    const bytes = isBegun ? this.#behindRest(chunk) : chunk;
     const words = wordsOf(bytes);
     let at = this.#gathered === null ? 0 : this.#gather(this.#gathered, bytes, 0, words);
-    while (at < bytes.length && !this.#hasEnded) {
-      const head = headOf(bytes, at);
-      const next = head === null ? at : this.#frame(bytes, head, words, isBegun && at === 0);
-      if (next === at) {
-        this.#keep(bytes.subarray(at));
-        return;
-      }
+    for (let frames = 1; at < bytes.length && !this.#hasEnded; frames++) {
+      const next = this.#frameAt(bytes, at, words, isBegun && at === 0);
+      if (next === at) return this.#keep(bytes.subarray(at));
       at = next;
+      if (frames % FRAMES_A_LOOK === 0 && isOver()) break;
     }
+    return at < bytes.length ? bytes.subarray(at) : null;
   }
 
   /** No more comes. */
   close(): void {
     this.#hasEnded = true;
     this.#forget();
+  }
+
+  #behindRest(chunk: Buffer): Buffer {
+    const bytes = Buffer.concat([this.#rest, chunk]);
+    this.#forgetRest();
+    return bytes;
+  }
+
+  #frameAt(bytes: Buffer, at: number, words: Words, isKeptAlready: boolean): number {
+    const head = headOf(bytes, at);
+    return head === null ? at : this.#frame(bytes, head, words, isKeptAlready);
   }
 
   /** Takes a frame; returns where the next begins, or where this one does when it is kept until more has come. */
@@ -266,13 +280,14 @@ export class FastLane {
   }
 
   /** A copy: the chunk it lies in is much larger, and would be kept as long. */
-  #keep(bytes: Buffer): void {
+  #keep(bytes: Buffer): null {
     if (!this.#options.incomplete.holdSmall(KEPT_COST + bytes.length)) {
       this.#refuse('incomplete_bytes', bytes);
-      return;
+      return null;
     }
     this.#rest = Buffer.allocUnsafeSlow(bytes.length);
     bytes.copy(this.#rest);
+    return null;
   }
 
   /** The last that `ws` is given. Returns where all of `bytes` ends. */

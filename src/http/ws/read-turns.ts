@@ -1,23 +1,21 @@
 /**
  * How long what clients send over WebSockets may hold up one turn of the event loop, all of them together. A flood of
- * small frames is read from its socket by the megabyte; whoever is being read when the time is over is not read any
- * more, and a few at a time go on in later turns, in which everybody else has theirs first.
+ * small frames is read from its socket by the megabyte, ten thousand frames at once; whoever is being read when the time
+ * is over is not read any more, and one at a time goes on in later turns, in which everybody else has theirs first.
  */
 import type { Clock } from '../../clock.ts';
 
 const TURN_MS = 1;
-/** Each may have all of the time of its turn. */
-const RESUMED_A_TURN = 1;
 
-/** Whose socket is read. */
+/** Who has more to look at. */
 export interface Reader {
-  /** Its socket may be read again. */
+  /** It is its turn. */
   readOn(): void;
 }
 
 export class ReadTurns {
   readonly #clock: Clock;
-  #held: Reader[] = [];
+  readonly #held: Reader[] = [];
   #isTurn = false;
   #endsMs = 0;
 
@@ -33,23 +31,20 @@ export class ReadTurns {
   }
 
   /** Whether the time of this turn is over. */
-  get isOver(): boolean {
-    return this.#clock.monotonic() >= this.#endsMs;
-  }
+  readonly isOver = (): boolean => this.#clock.monotonic() >= this.#endsMs;
 
-  /** Its socket is not read; it is told when it may be. */
+  /** It is told when its turn comes. */
   hold(reader: Reader): void {
     this.#held.push(reader);
   }
 
   readonly #next = (): void => {
     this.#isTurn = false;
-    if (this.#held.length === 0) return;
-    const next = this.#held.slice(0, RESUMED_A_TURN);
-    this.#held = this.#held.slice(RESUMED_A_TURN);
+    const next = this.#held.shift();
+    if (next === undefined) return;
     // Also when nothing is read in the next turn, those who are left are not forgotten.
     this.begin();
-    for (const reader of next) reader.readOn();
+    next.readOn();
   };
 
   #schedule(): void {
