@@ -7,6 +7,9 @@ PORT ?= 3000,8080
 # More for the tests: make test ARGS=--test-name-pattern=retention
 ARGS ?=
 
+# For docs-test: what is not to be asked for, of go, python3.websockets (the module) and wscat.
+WITHOUT ?=
+
 # For chaos: redis or embedded; replicated or memory (Redis only); how long; the seed of an earlier run; every fault told.
 STORE ?= redis
 DURABILITY ?= replicated
@@ -48,9 +51,9 @@ test: mod ## Run all tests; installs redis-server, nginx, haproxy, strace, chrom
 	@scripts/ensure-tools.sh
 	@npm test --silent -- $(ARGS)
 
-docs-test: mod ## Run every block of the documents, those in Python and Go too, where these are installed
+docs-test: mod ## Run every block of the documents, those in Python and Go and for wscat too (WITHOUT="go wscat": but not these)
 	@scripts/ensure-tools.sh
-	@npm run --silent docs:test
+	@WITHOUT="$(WITHOUT)" npm run --silent docs:test
 
 check: mod ## Everything that must be green before a commit: lint, format, docs, package, tests with coverage
 	@scripts/ensure-tools.sh

@@ -10,11 +10,16 @@ import { defineConfig } from 'vitepress';
 const DOCS = new URL('..', import.meta.url).pathname;
 const linked = new Set();
 
-/** Pages of others come and go: only those that are there are in the navigation. */
+/** In the navigation. */
+const shown = new Set();
+
+/** Throws when there is no such page. */
 function pages(...rows) {
-  return rows
-    .filter(([, file]) => existsSync(join(DOCS, `${file}.md`)))
-    .map(([text, file]) => ({ text, link: file === 'quick-start' ? '/' : `/${file}` }));
+  return rows.map(([text, file]) => {
+    if (!existsSync(join(DOCS, `${file}.md`))) throw new Error(`the navigation names docs/${file}.md`);
+    shown.add(`${file}.md`);
+    return { text, link: file === 'quick-start' ? '/' : `/${file}` };
+  });
 }
 
 export default defineConfig({
@@ -80,7 +85,9 @@ export default defineConfig({
       },
     ],
   },
-  buildEnd({ outDir }) {
+  buildEnd({ outDir, pages: built }) {
+    const hidden = built.filter((file) => !shown.has(file));
+    if (hidden.length > 0) throw new Error(`not in the navigation: ${hidden.join(', ')}`);
     for (const file of linked) {
       const target = join(outDir, 'files', file);
       mkdirSync(dirname(target), { recursive: true });

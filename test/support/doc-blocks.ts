@@ -5,8 +5,11 @@
  *   … browser         JavaScript for a page: run in Chromium
  *   … console         pasted into the browser's console on the server's own page
  *   … endless         goes on for ever: has to say something, and is stopped
- *   … needs=wscat     is run where that command is
+ *   … needs=wscat     is run where that command is; `python3.websockets`: where that module is
  *   … no-run          cannot be run here (installs something, needs another machine); counted
+ *   json, nothing     is shown, and not run
+ *
+ * Any other language or word is a mistake.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,8 +23,11 @@ export interface Block {
   readonly code: string;
 }
 
-/** Languages that something can run; the others (json, text) show what is sent or seen. */
-const RUNNABLE: ReadonlySet<string> = new Set(['sh', 'js', 'html', 'python', 'go', 'jsx', 'ts']);
+/** Those that something runs; the others show what is sent, seen or drawn. */
+const RUNNABLE: ReadonlySet<string> = new Set(['sh', 'js', 'html', 'python', 'go', 'jsx']);
+const SHOWN: ReadonlySet<string> = new Set(['', 'json']);
+const WORDS: ReadonlySet<string> = new Set(['browser', 'console', 'endless', 'no-run']);
+const NEEDS = 'needs=';
 
 export function documents(): string[] {
   const pages = readdirSync('docs', { encoding: 'utf8' }).filter((name) => name.endsWith('.md'));
@@ -29,26 +35,49 @@ export function documents(): string[] {
 }
 
 export function blocksOf(file: string): Block[] {
-  const blocks: Block[] = [];
-  let open: { line: number; info: string; code: string[] } | null = null;
-  readFileSync(file, 'utf8')
-    .split('\n')
-    .forEach((text, index) => {
-      if (open === null) {
-        if (text.startsWith('```')) open = { line: index + 2, info: text.slice(3), code: [] };
-      } else if (text.startsWith('```')) {
-        const [language = '', ...words] = open.info.trim().split(/\s+/);
-        if (RUNNABLE.has(language)) {
-          const code = `${open.code.join('\n')}\n`;
-          blocks.push({ file, line: open.line, language, words: new Set(words), code });
-        }
-        open = null;
-      } else open.code.push(text);
-    });
-  return blocks;
+  return blocksIn(file, readFileSync(file, 'utf8'));
+}
+
+/** As it stands between two fences. */
+interface Fenced {
+  readonly line: number;
+  readonly info: string;
+  readonly code: string[];
+}
+
+const FENCE = /^( *)(```+|~~~+)(.*)$/;
+
+/** Throws when a block is written in a way that would leave it out without a word. */
+export function blocksIn(file: string, text: string): Block[] {
+  const all: Fenced[] = [];
+  let open: Fenced | null = null;
+  for (const [index, row] of text.split('\n').entries()) {
+    const [, indent, fence, info = ''] = FENCE.exec(row) ?? [];
+    if (fence === undefined) {
+      open?.code.push(row);
+      continue;
+    }
+    if (fence !== '```' || indent !== '') throw new Error(`${file}:${index + 1}: ${HOW}`);
+    if (open !== null) all.push(open);
+    open = open === null ? { line: index + 2, info: info.trim(), code: [] } : null;
+  }
+  if (open !== null) throw new Error(`${file}:${open.line - 1}: a block without an end`);
+  return all.map((fenced) => blockOf(file, fenced)).filter((block) => block !== null);
+}
+
+const HOW = 'write a block with three backquotes, at the beginning of a line';
+
+/** Null when it is there to be looked at. */
+function blockOf(file: string, { line, info, code }: Fenced): Block | null {
+  const [language = '', ...words] = info.split(/\s+/);
+  const unknown = words.find((word) => !WORDS.has(word) && !word.startsWith(NEEDS));
+  if (unknown !== undefined) throw new Error(`${file}:${line - 1}: nobody knows the word ${unknown}`);
+  if (SHOWN.has(language)) return null;
+  if (!RUNNABLE.has(language)) throw new Error(`${file}:${line - 1}: nothing runs ${language}`);
+  return { file, line, language, words: new Set(words), code: `${code.join('\n')}\n` };
 }
 
 /** What its `needs=` names. */
 export function needs({ words }: Block): string[] {
-  return [...words].filter((word) => word.startsWith('needs=')).map((word) => word.slice(6));
+  return [...words].filter((word) => word.startsWith(NEEDS)).map((word) => word.slice(NEEDS.length));
 }
