@@ -10,9 +10,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { CHANNEL_RULE, isChannelName } from './channels.ts';
+import { systemClock } from './clock.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { RivercastError } from './errors.ts';
 import { Attachments, type Plugin } from './http/listen/attachments.ts';
+import { type FollowOptions, follow, type LocalSubscription } from './local-subscription.ts';
 import { openLog } from './log/open.ts';
 import { createLogger, type Logger } from './logger.ts';
 import type { Manager } from './manager/manager.ts';
@@ -60,6 +62,12 @@ export interface AttachedServer {
    * with ROLE=broadcaster.
    */
   publish(channel: string, data: unknown, options?: PublishOptions): Promise<Published>;
+  /**
+   * Follows a channel as a client does, without a connection: `onMessage` is given each message, or `for await` takes them. Resolves
+   * once it has its place. Rejects with RivercastError: `bad_channel`, `bad_cursor`, `log_unavailable`, `limit_reached`, `draining`,
+   * `not_found` with ROLE=manager.
+   */
+  subscribe<Data = unknown>(channel: string, options?: FollowOptions<Data>): Promise<LocalSubscription<Data>>;
   stats(): ServerStats;
   /** Resolves with the reason when it can not go on: its store failed. Close it then. */
   readonly failed: Promise<Error>;
@@ -89,8 +97,12 @@ export async function createServer(
     ...{ config, logger, open: openLog },
     enter: async ({ front }) => new Attachments(front),
   });
-  const { running, entrance, manager } = started;
-  const close = (): Promise<boolean> => running.stop();
+  const { running, entrance, manager, broadcaster } = started;
+  let isStopping = false;
+  const close = (): Promise<boolean> => {
+    isStopping = true;
+    return running.stop();
+  };
   return {
     attach: (server, { prefix = '' } = {}) => entrance.attach(server, prefix),
     plugin: async (scope) => {
@@ -108,6 +120,14 @@ export async function createServer(
         throw new RivercastError('overloaded', 'what waits to be stored fills MANAGER_BUFFER_BYTES');
       }
       return submit(manager, channel, entryOf(data, key, config.manager.maxMessageBytes));
+    },
+    subscribe: async (channel, wanted = {}) => {
+      if (broadcaster === null) throw new RivercastError('not_found', 'nothing is followed here, by ROLE');
+      return follow(
+        { broadcaster, clock: systemClock, logger, isStopping: () => isStopping },
+        channel,
+        wanted,
+      );
     },
     stats: () => running.stats(),
     failed: running.failed,

@@ -22,6 +22,7 @@ export {
   type Settings,
 } from './create-server.ts';
 export { ERRORS, type ErrorCode, type ErrorRow, RivercastError, StartError } from './errors.ts';
+export type { FollowOptions, LocalSubscription } from './local-subscription.ts';
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts';
 export { type RunningServer, type ServerStats, startServer } from './server.ts';
 export { VERSION } from './version.ts';

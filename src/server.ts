@@ -123,6 +123,8 @@ export interface Started<Way extends Entrance> {
   readonly entrance: Way;
   /** Null when this process takes nothing in. */
   readonly manager: Manager | null;
+  /** Null when this process gives nothing out. */
+  readonly broadcaster: Broadcaster | null;
 }
 
 /** The server behind an entrance of the caller's choice. Rejects with StartError when it cannot start. */
@@ -148,7 +150,8 @@ export async function startBehind<Way extends Entrance>(options: StartOptions<Wa
       reload: () => parts.entrance.reload(),
       stop: () => (stopping ??= stop(parts)),
     };
-    return { running, entrance: entrance as unknown as Way, manager: parts.manager };
+    const { manager, broadcaster } = parts;
+    return { running, entrance: entrance as unknown as Way, manager, broadcaster };
   } catch (error) {
     await log.close();
     throw error;

@@ -17,8 +17,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/': ['protocol/', 'leaf', 'log/log.ts', 'manager/', 'broadcaster/'],
   'server.ts': ['protocol/', 'leaf', 'log/', 'manager/', 'broadcaster/', 'http/'],
   'cli/': ['leaf', 'server.ts', 'client/'],
-  'create-server.ts': ['protocol/', 'leaf', 'log/open.ts', 'manager/', 'http/', 'server.ts'],
-  'index.ts': ['leaf', 'server.ts', 'create-server.ts'],
+  // A client without a connection: what it gives is what that of the package gives.
+  'local-subscription.ts': ['protocol/', 'leaf', 'broadcaster/', 'client/'],
+  'create-server.ts': [
+    ...['protocol/', 'leaf', 'log/open.ts', 'manager/', 'http/'],
+    ...['local-subscription.ts', 'server.ts'],
+  ],
+  'index.ts': ['leaf', 'server.ts', 'create-server.ts', 'local-subscription.ts'],
   leaf: ['leaf', 'protocol/close.ts'],
 };
 const LEAVES = [

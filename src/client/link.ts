@@ -7,6 +7,7 @@
 import { RiverError } from './error.ts';
 import { host, type Socket, type SocketClass, watchHost } from './host.ts';
 import { type LinkEvent, type LinkState, NEXT } from './link-state.ts';
+import type { RawMessage } from './message.ts';
 import { renewalMs, type TokenSource } from './token.ts';
 
 /** A frame of the server, as it was parsed. */
@@ -22,7 +23,7 @@ export interface Frame {
   readonly message?: string;
   readonly retry?: boolean;
   readonly retryAfter?: number;
-  readonly messages?: readonly { readonly id: string; readonly data?: unknown; readonly data64?: string }[];
+  readonly messages?: readonly RawMessage[];
   readonly reason?: 'trimmed' | 'reset' | 'deleted' | 'damaged';
   readonly lost?: number | null;
   readonly heartbeat?: number;

@@ -73,6 +73,20 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-export function bytesOf(base64: string): Uint8Array {
+/** As it is in a frame of the server. */
+export interface RawMessage {
+  readonly id: string;
+  readonly data?: unknown;
+  readonly data64?: string;
+}
+
+export function messageOf<Data>(channel: string, epoch: string | null, raw: RawMessage): Message<Data> {
+  const { id, data, data64 } = raw;
+  const content = (data64 === undefined ? data : bytesOf(data64)) as Data;
+  const cursor = epoch === null ? id : `${id}@${epoch}`;
+  return { channel, id, epoch, data: content, cursor, time: Number(id.slice(0, id.indexOf('-'))) };
+}
+
+function bytesOf(base64: string): Uint8Array {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }

@@ -8,10 +8,10 @@
 import { type Gap, GapError, RiverError } from './error.ts';
 import type { Frame } from './link.ts';
 import {
-  bytesOf,
   type CursorStore,
   isNoLater,
   type Message,
+  messageOf,
   type SubscribeOptions,
   type SubscriptionState,
 } from './message.ts';
@@ -126,14 +126,13 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
   }
 
   #receive({ epoch = null, messages = [] }: Frame): void {
-    for (const { id, data, data64 } of messages) {
+    for (const raw of messages) {
       const last = this.#last;
-      if (last !== null && last.epoch === epoch && isNoLater(id, last.id)) continue;
-      this.#last = { epoch, id };
-      this.#cursor = epoch === null ? id : `${id}@${epoch}`;
-      const content = (data64 === undefined ? data : bytesOf(data64)) as Data;
-      const time = Number(id.slice(0, id.indexOf('-')));
-      this.#put({ channel: this.channel, id, epoch, data: content, cursor: this.#cursor, time });
+      if (last !== null && last.epoch === epoch && isNoLater(raw.id, last.id)) continue;
+      const message = messageOf<Data>(this.channel, epoch, raw);
+      this.#last = { epoch, id: message.id };
+      this.#cursor = message.cursor;
+      this.#put(message);
       if (this.state !== 'live') return;
     }
   }

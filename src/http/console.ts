@@ -20,6 +20,9 @@ const CHANNEL_PLACE = '%RIVERCAST_CHANNEL%';
 /** And below which path it is. */
 const PREFIX_PLACE = '%RIVERCAST_PREFIX%';
 
+/** A router may have a prefix for each of its users. */
+const MAX_PAGES = 100;
+
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -64,7 +67,7 @@ export function readConsole(channel: string, folder: string = FOLDER): ConsoleFi
       if (known !== undefined) return known;
       const text = page.replaceAll('"./console/', `"${prefix}/console/`).replace(PREFIX_PLACE, () => prefix);
       const asset = assetOf(PAGE, Buffer.from(text), gzipSync(text));
-      made.set(prefix, asset);
+      if (made.size < MAX_PAGES) made.set(prefix, asset);
       return asset;
     },
     assets: new Map(assets),

@@ -43,6 +43,14 @@ export function headerLengthAt(frames: Buffer, offset: number): number {
   return length === 126 ? 4 : 10;
 }
 
+/** Where the frame that begins at `offset` ends. */
+export function frameEndAt(frames: Buffer, offset: number): number {
+  const length = (frames[offset + 1] as number) & 0x7f;
+  if (length < 126) return offset + 2 + length;
+  if (length === 126) return offset + 4 + frames.readUInt16BE(offset + 2);
+  return offset + 10 + Number(frames.readBigUInt64BE(offset + 2));
+}
+
 /** Writes the frame at `offset` and returns the offset after it. */
 export function writeFrame(target: Buffer, offset: number, opcode: number, payload: Buffer): number {
   const at = writeFrameHeader(target, offset, opcode, payload.length);

@@ -1,6 +1,6 @@
 /** Rivercast inside of somebody else's server: both answer what is theirs, and neither is in the other's way. */
 import assert from 'node:assert/strict';
-import { createServer as createHttp, type Server } from 'node:http';
+import { createServer as createHttp, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -248,6 +248,29 @@ describe('by hand', () => {
       ws(origin, '/ws/broadcast?channel=scores&after=earliest'),
     );
     assert.equal(await subscriber.text(), 'one');
+  });
+
+  test('the console and the documents are where the router has them, which keeps the whole path', async (t) => {
+    const created = await river(t);
+    // As Express and Connect do.
+    const server = createHttp((request: IncomingMessage & { originalUrl?: string }, response) => {
+      request.originalUrl = request.url ?? '';
+      const below = request.originalUrl.replace(/^\/mounted/, '');
+      request.url = below.startsWith('/') ? below : `/${below}`;
+      created.request(request, response);
+    });
+    const origin = await listening(t, server);
+    for (const path of ['/mounted', '/mounted/', '/mounted?x=1']) {
+      const page = await (await fetch(`${origin}${path}`, { headers: { Accept: 'text/html' } })).text();
+      const assets = [...page.matchAll(/"([^"]*\/console\/[^"]+)"/g)].map(([, asset]) => asset as string);
+      assert.equal(assets.length, 3, path);
+      for (const asset of assets) assert.equal((await fetch(`${origin}${asset}`)).status, 200, asset);
+      assert.match(page, /data-prefix="\/mounted"/);
+    }
+    const document = await documentOf<{ servers: { url: string }[] }>(`${origin}/mounted`, 'openapi');
+    assert.equal(document.servers[0]?.url, `${origin}/mounted`);
+    const odd = await fetch(`${origin}/%22%3E%3Cb%3E/mounted`, { headers: { Accept: 'text/html' } });
+    assert.doesNotMatch(await odd.text(), /<b>/);
   });
 });
 

@@ -12,7 +12,7 @@ import { pathAndQueryOf } from '../request.ts';
 import { oweAnswer } from './broken-requests.ts';
 import type { Entrance } from './entrance.ts';
 import { type Front, isForWebSocket, readPlainly } from './front.ts';
-import { setPrefix } from './prefix.ts';
+import { prefixOf, setPrefix } from './prefix.ts';
 
 const DOORS: readonly string[] = ['/ws/manager', '/ws/broadcast', '/ws/broadcaster', '/sse', '/api/channels'];
 const CHANNELS = '/api/channels/';
@@ -39,6 +39,7 @@ export class Attachments implements Entrance {
   /** Answers a request that is ours, whatever its path: there the prefix is off already, if it had one. */
   readonly request: Answer = (request, response) => {
     oweAnswer(request.socket, response);
+    if (prefixOf(request) === '') setPrefix(request, mountOf(request));
     this.#answer(request, response);
   };
 
@@ -167,6 +168,17 @@ function ownership(prefix: string): (request: IncomingMessage) => boolean {
 
 function pathOf(request: IncomingMessage): string {
   return pathAndQueryOf(request).split('?', 1)[0] as string;
+}
+
+/** What a router took off the path: Express and Connect keep the whole of it. */
+function mountOf(request: IncomingMessage & { readonly originalUrl?: unknown }): string {
+  const { originalUrl } = request;
+  if (typeof originalUrl !== 'string') return '';
+  const [whole = ''] = originalUrl.split('?', 1);
+  const own = pathOf(request);
+  // `/live` itself is `/` to us.
+  const prefix = whole.endsWith(own) ? whole.slice(0, -own.length) : whole;
+  return PREFIX_PATTERN.test(prefix) ? prefix : '';
 }
 
 function strip(request: IncomingMessage, prefix: string): void {

@@ -7,7 +7,7 @@ export function setPrefix(request: IncomingMessage, prefix: string): void {
   prefixes.set(request, prefix);
 }
 
-/** `/river`, or nothing. */
+/** `/live`, or nothing. */
 export function prefixOf(request: IncomingMessage): string {
   return prefixes.get(request) ?? '';
 }
