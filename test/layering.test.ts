@@ -54,7 +54,6 @@ const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   // A command passes its class to the client, which has none of its own: Node has one since 22 only.
   ws: ['http/', 'cli/'],
   fastify: ['http/'],
-  '@fastify/swagger': ['http/contracts/'],
   'node:http': ['http/', 'create-server.ts'],
   'node:https': ['http/'],
   zod: ['config.ts', 'config/'],

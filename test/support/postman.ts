@@ -1,6 +1,8 @@
 /**
- * What a collection for Postman has to be (collection format 2.1.0), as far as Rivercast uses it: what Postman's own
- * schema requires of these members, and no member that it does not know.
+ * What a collection for Postman has to be (collection format 2.1.0), as far as Rivercast uses it. It is not Postman's own
+ * schema, which no package here has, but narrower: written beside it (schemas/draft-07/v2.1.0 of
+ * github.com/postmanlabs/schemas, read in November 2026), so that what this takes that takes too. A later change of
+ * theirs is not noticed here.
  */
 export interface PostmanItem {
   readonly name: string;

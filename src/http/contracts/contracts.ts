@@ -27,7 +27,7 @@ interface RouteKey {
   readonly path: string;
 }
 
-type Make = (origin: string) => unknown;
+type Make = (origin: string) => object;
 
 /** What a Host may look like to be told in a document. */
 const HOST_PATTERN = /^(?:[\w.-]{1,253}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?$/;
@@ -45,10 +45,10 @@ export function registerContracts(app: FastifyInstance, { role, policy }: Contra
       ({ half, ...row }) =>
         (half === undefined || halves.includes(half)) && routes.some((route) => isOf(route, row)),
     );
-  let made: Promise<OpenApiDocument> | null = null;
-  const routed = (): Promise<OpenApiDocument> => (made ??= openApiDocument(operations()));
+  let made: OpenApiDocument | null = null;
+  const routed = (): OpenApiDocument => (made ??= openApiDocument(operations()));
   const documents: Readonly<Record<string, Make>> = {
-    openapi: async (origin) => ({ ...(await routed()), servers: [{ url: origin }] }),
+    openapi: (origin) => ({ ...routed(), servers: [{ url: origin }] }),
     asyncapi: (origin) => asyncApiDocument(origin, halves),
     postman: (origin) => postmanCollection(operations(), origin),
   };
@@ -64,7 +64,7 @@ export function registerContracts(app: FastifyInstance, { role, policy }: Contra
         reply
           .header('Cache-Control', 'no-cache')
           .type('application/json; charset=utf-8')
-          .send(await kept(originOf(request))),
+          .send(kept(originOf(request))),
       );
     }
   });
@@ -75,13 +75,10 @@ function isOf({ methods, path }: RouteKey, row: Pick<Operation, 'method' | 'path
 }
 
 /** The last one made is kept: nearly everybody asks by the same name. */
-function keep(make: Make): (origin: string) => Promise<string> {
-  let last: { readonly origin: string; readonly text: Promise<string> } | null = null;
+function keep(make: Make): (origin: string) => string {
+  let last: { readonly origin: string; readonly text: string } | null = null;
   return (origin) => {
-    if (last?.origin !== origin) {
-      const text = Promise.resolve(make(origin)).then((document) => JSON.stringify(document));
-      last = { origin, text };
-    }
+    if (last?.origin !== origin) last = { origin, text: JSON.stringify(make(origin)) };
     return last.text;
   };
 }
