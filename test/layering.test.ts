@@ -67,6 +67,15 @@ const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
 };
 const ONE_FILE_ONLY = ['ioredis', 'lmdb'];
 
+/** What the console is made of besides its own files: what any page could be. */
+const OF_CONSOLE = [
+  '../../src/client/index.ts',
+  'preact',
+  'preact/hooks',
+  'uplot',
+  'uplot/dist/uPlot.min.css',
+];
+
 /** `import x, { y } from 'z'`, `export * from 'z'`, `import 'z'`, `import('z')`. */
 const IMPORT =
   /^(?:import|export)\s+(?:type\s+)?[\w$*\s,]*(?:\{[^}]*\})?\s*from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
@@ -76,12 +85,15 @@ interface Import {
   readonly to: string;
 }
 
-function readImports(): Import[] {
-  const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('.ts'),
-  );
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' });
+}
+
+/** Paths are below the folder. */
+function readImports(folder: string): Import[] {
+  const files = filesOf(folder).filter((file) => /\.tsx?$/.test(file));
   return files.flatMap((from) => {
-    const found = readFileSync(join('src', from), 'utf8').matchAll(IMPORT);
+    const found = readFileSync(join(folder, from), 'utf8').matchAll(IMPORT);
     return [...found].map((match) => {
       const target = (match[1] ?? match[2] ?? match[3]) as string;
       return { from, to: target.startsWith('.') ? normalize(join(from, '..', target)) : target };
@@ -95,7 +107,7 @@ function layerOf(file: string): string {
   return LEAVES.includes(file.replace(/\.ts$/, '')) ? 'leaf' : file;
 }
 
-const imports = readImports();
+const imports = readImports('src');
 const own = imports.filter(({ to }) => to.endsWith('.ts'));
 const libraries = imports.filter(({ to }) => !to.endsWith('.ts'));
 
@@ -130,6 +142,19 @@ test('the library of a store is imported by one file', () => {
     const files = new Set(libraries.filter(({ to }) => to === library).map(({ from }) => from));
     assert.ok(files.size <= 1, `${library} is imported by ${[...files].join(', ')}`);
   }
+});
+
+test('the console is a client as any other: of the server it knows the public client', () => {
+  const found = readImports('console/src');
+  const allowed = new Set([...filesOf('console/src'), ...OF_CONSOLE]);
+  assert.deepEqual(
+    found.filter(({ to }) => !allowed.has(to)),
+    [],
+  );
+  assert.deepEqual(
+    OF_CONSOLE.filter((one) => !found.some(({ to }) => to === one)),
+    [],
+  );
 });
 
 test('no file imports itself in a circle', () => {

@@ -1,11 +1,11 @@
 /** The whole page: the bar on top, and the view that the address names. */
 import { useEffect } from 'preact/hooks';
+import { entry, refuse, shownToken, signOut } from './access.ts';
 import { ChannelsView } from './channels-view.tsx';
 import { LiveView } from './live/live-view.tsx';
 import { numbers } from './numbers/history.ts';
 import { ServerView } from './numbers/server-view.tsx';
 import { addressOf, route, type View } from './route.ts';
-import { entry, refuse, shownToken, signOut } from './session.ts';
 import { SignIn } from './sign-in.tsx';
 import { useStore } from './store.ts';
 import { SubscribersView } from './subscribers-view.tsx';

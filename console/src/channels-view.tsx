@@ -1,8 +1,8 @@
 /** The channels that the log keeps, and one may see. */
 import { useState } from 'preact/hooks';
+import { ask } from './access.ts';
 import { count, idTime, moment } from './format.ts';
 import { addressOf } from './route.ts';
-import { ask } from './session.ts';
 import { Store, usePolling, useStore } from './store.ts';
 
 export interface ChannelInfo {

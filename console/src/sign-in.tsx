@@ -1,6 +1,6 @@
 /** The door, where the server asks for a token. */
 import { useState } from 'preact/hooks';
-import { signIn } from './session.ts';
+import { signIn } from './access.ts';
 
 export function SignIn({ why }: { readonly why: string | null }) {
   const [text, setText] = useState('');

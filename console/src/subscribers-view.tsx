@@ -1,7 +1,7 @@
 /** Who is connected, the worst first. */
 import { useState } from 'preact/hooks';
+import { ask } from './access.ts';
 import { count, moment, span } from './format.ts';
-import { ask } from './session.ts';
 import { usePolling } from './store.ts';
 
 interface Followed {

@@ -3,7 +3,7 @@ import { Copy } from '../copy.tsx';
 import { clock, count, size } from '../format.ts';
 import type { MessageRow, Row } from './feed.ts';
 import { JsonText } from './json-text.tsx';
-import { gapText } from './session.ts';
+import { gapText } from './live-session.ts';
 
 export interface InspectorOptions {
   readonly row: Row;

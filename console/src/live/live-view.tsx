@@ -5,9 +5,9 @@ import { addressOf, DEFAULT_CHANNEL } from '../route.ts';
 import { useStore } from '../store.ts';
 import type { Feed, Row } from './feed.ts';
 import { Inspector } from './inspector.tsx';
+import { LiveSession } from './live-session.ts';
 import { MessageList } from './message-list.tsx';
 import { PublishForm } from './publish-form.tsx';
-import { LiveSession } from './session.ts';
 import { StartPicker } from './start-picker.tsx';
 
 /** So that a quiet channel is not an empty page. */

@@ -5,7 +5,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { clock } from '../format.ts';
 import type { Feed, Row } from './feed.ts';
-import { gapText } from './session.ts';
+import { gapText } from './live-session.ts';
 
 const ROW_PX = 24;
 /** Beyond what is seen, so that a scroll shows no hole. */

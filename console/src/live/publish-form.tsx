@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { clock, span } from '../format.ts';
 import { useStore } from '../store.ts';
-import type { LiveSession, Tone } from './session.ts';
+import type { LiveSession, Tone } from './live-session.ts';
 
 const KEY = 'rivercast.published';
 /** Messages remembered, each of at most so many characters. */

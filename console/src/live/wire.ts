@@ -1,6 +1,6 @@
 /** The connection to the server: the public client, over sockets that can be cut to see what comes of it. */
 import { connect, type River, type SocketClass } from '../../../src/client/index.ts';
-import { PREFIX, shownToken } from '../session.ts';
+import { PREFIX, shownToken } from '../access.ts';
 
 /** A close that the client takes for a lost connection. */
 const CUT = 4999;

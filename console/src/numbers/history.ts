@@ -1,5 +1,5 @@
 /** The numbers of the last minutes, asked for once a second: the columns of the charts, all of the same length. */
-import { ask, entry } from '../session.ts';
+import { ask, entry } from '../access.ts';
 import { poll, Store } from '../store.ts';
 import { quantile, type Readiness, type Stats } from './stats.ts';
 

@@ -3,9 +3,9 @@
  * had by the time that the connection was there again, by its newest id.
  */
 import type { Gap, Message, Subscription, SubscriptionState } from '../../../src/client/index.ts';
+import { ask, refuse } from '../access.ts';
 import type { ChannelInfo } from '../channels-view.tsx';
 import { count, span } from '../format.ts';
-import { ask, refuse } from '../session.ts';
 import { Store } from '../store.ts';
 import { Feed } from './feed.ts';
 import { Wire } from './wire.ts';
