@@ -361,7 +361,10 @@ function statsOf(parts: Parts): ServerStats {
 }
 
 function firstPageOf(config: Config): FirstPageOptions {
-  return { banner: banner(config), console: config.http.console ? readConsole(config.log.stream) : null };
+  return {
+    banner: banner(config),
+    console: config.http.console ? readConsole({ channel: config.log.stream, role: config.role }) : null,
+  };
 }
 
 function banner({ role, log }: Config): string {

@@ -2,11 +2,11 @@
  * Who is looking, and what the server lets them see. The token lives in this tab only, and goes nowhere but to this
  * server, in a header.
  */
+import { lookForDoors } from './doors.ts';
+import { BASE } from './route.ts';
 import { Store } from './store.ts';
 
 const KEY = 'rivercast.token';
-/** Below which path the server is, in somebody else's; mostly nothing. */
-export const PREFIX = document.documentElement.dataset['prefix'] ?? '';
 /** Not for this token, or kept from everybody by a proxy. */
 const HIDDEN: readonly number[] = [401, 403, 404];
 
@@ -32,7 +32,7 @@ export function shownToken(): string | null {
 export async function ask<Body>(path: string, also: readonly number[] = []): Promise<Answer<Body>> {
   const headers: Record<string, string> = token === null ? {} : { Authorization: `Bearer ${token}` };
   try {
-    const answer = await fetch(`${PREFIX}${path}`, { headers: { ...headers, Accept: 'application/json' } });
+    const answer = await fetch(`${BASE}${path}`, { headers: { ...headers, Accept: 'application/json' } });
     const body = (await answer.json()) as Body & { readonly detail?: string };
     if (answer.ok || also.includes(answer.status)) return { ok: body };
     const detail = body.detail ?? answer.statusText;
@@ -46,6 +46,7 @@ export async function ask<Body>(path: string, also: readonly number[] = []): Pro
 
 /** Finds out what may be seen with the token that there is. */
 export async function enter(): Promise<void> {
+  await lookForDoors();
   const channels = await ask('/api/channels?limit=1');
   if ('ok' in channels) {
     const stats = await ask('/api/stats');

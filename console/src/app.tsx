@@ -2,6 +2,7 @@
 import { useEffect } from 'preact/hooks';
 import { entry, refuse, shownToken, signOut } from './access.ts';
 import { ChannelsView } from './channels-view.tsx';
+import { doors } from './doors.ts';
 import { LiveView } from './live/live-view.tsx';
 import { numbers } from './numbers/history.ts';
 import { ServerView } from './numbers/server-view.tsx';
@@ -11,12 +12,10 @@ import { useStore } from './store.ts';
 import { SubscribersView } from './subscribers-view.tsx';
 import { switchTheme, theme } from './theme.ts';
 
-const TABS: readonly { readonly view: View; readonly label: string; readonly isOfServer: boolean }[] = [
-  { view: 'messages', label: 'Messages', isOfServer: false },
-  { view: 'channels', label: 'Channels', isOfServer: false },
-  { view: 'subscribers', label: 'Subscribers', isOfServer: true },
-  { view: 'server', label: 'Server', isOfServer: true },
-];
+interface Tab {
+  readonly view: View;
+  readonly label: string;
+}
 
 export function App() {
   const state = useStore(entry);
@@ -28,15 +27,15 @@ export function App() {
 
 function Inside({ seesServer }: { readonly seesServer: boolean }) {
   const { view, channel } = useStore(route);
-  const isHidden = TABS.some((tab) => tab.view === view && tab.isOfServer && !seesServer);
-  const shown = isHidden ? 'messages' : view;
+  const { follows } = useStore(doors);
+  const tabs = tabsFor(seesServer, follows);
+  const { view: shown, label } = tabs.find((tab) => tab.view === view) ?? tabs[0];
   useEffect(() => {
-    const { label } = TABS.find((tab) => tab.view === shown) ?? { label: '' };
     document.title = `${label} · Rivercast`;
-  }, [shown]);
+  }, [label]);
   return (
     <div class={`app ${shown}`}>
-      <TopBar shown={shown} seesServer={seesServer} />
+      <TopBar tabs={tabs} shown={shown} seesServer={seesServer} />
       <main id="main" tabIndex={shown === 'server' ? 0 : undefined}>
         <LiveView channel={channel} isShown={shown === 'messages'} />
         {shown === 'server' && <ServerView />}
@@ -47,7 +46,26 @@ function Inside({ seesServer }: { readonly seesServer: boolean }) {
   );
 }
 
-function TopBar({ shown, seesServer }: { readonly shown: View; readonly seesServer: boolean }) {
+function tabsFor(seesServer: boolean, follows: boolean): readonly [Tab, ...Tab[]] {
+  const ofServer: readonly Tab[] = [
+    // Of a process that delivers nothing there are none.
+    ...(follows ? [{ view: 'subscribers', label: 'Subscribers' } as const] : []),
+    { view: 'server', label: 'Server' },
+  ];
+  return [
+    { view: 'messages', label: follows ? 'Messages' : 'Publish' },
+    { view: 'channels', label: 'Channels' },
+    ...(seesServer ? ofServer : []),
+  ];
+}
+
+interface TopBarOptions {
+  readonly tabs: readonly Tab[];
+  readonly shown: View;
+  readonly seesServer: boolean;
+}
+
+function TopBar({ tabs, shown, seesServer }: TopBarOptions) {
   return (
     <header class="top">
       <a class="skip" href="#main" onClick={skip}>
@@ -57,7 +75,7 @@ function TopBar({ shown, seesServer }: { readonly shown: View; readonly seesServ
         <Waves /> Rivercast
       </span>
       <nav aria-label="Views">
-        {TABS.filter((tab) => seesServer || !tab.isOfServer).map(({ view, label }) => (
+        {tabs.map(({ view, label }) => (
           <a key={view} href={addressOf(view)} aria-current={view === shown ? 'page' : undefined}>
             {label}
           </a>

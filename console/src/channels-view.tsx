@@ -1,6 +1,7 @@
 /** The channels that the log keeps, and one may see. */
 import { useState } from 'preact/hooks';
 import { ask } from './access.ts';
+import { doors } from './doors.ts';
 import { count, idTime, moment } from './format.ts';
 import { addressOf } from './route.ts';
 import { Store, usePolling, useStore } from './store.ts';
@@ -22,11 +23,12 @@ interface Listed {
 const MAX_CHANNELS = 5000;
 const PAGE = 1000;
 const EVERY_MS = 3000;
+const MAX_OFFERED = 200;
 
 /** Null: not asked yet. */
-export const channels = new Store<readonly ChannelInfo[] | null>(null);
+const channels = new Store<readonly ChannelInfo[] | null>(null);
 
-export async function lookForChannels(): Promise<void> {
+async function lookForChannels(): Promise<void> {
   const found: ChannelInfo[] = [];
   let after: string | null = null;
   do {
@@ -39,9 +41,27 @@ export async function lookForChannels(): Promise<void> {
   channels.set(found);
 }
 
+/** For a field that offers them. */
+export function lookAtChannels(): void {
+  lookForChannels().catch(() => undefined);
+}
+
+/** What such a field offers; once on a page. */
+export function OfferedChannels() {
+  const all = useStore(channels) ?? [];
+  return (
+    <datalist id="channels">
+      {all.slice(0, MAX_OFFERED).map(({ channel }) => (
+        <option key={channel} value={channel} />
+      ))}
+    </datalist>
+  );
+}
+
 export function ChannelsView() {
   const [needle, setNeedle] = useState('');
   const all = useStore(channels);
+  const { follows } = useStore(doors);
   usePolling(lookForChannels, EVERY_MS, []);
   const shown = (all ?? [])
     .filter(({ channel }) => channel.toLowerCase().includes(needle.toLowerCase()))
@@ -69,16 +89,18 @@ export function ChannelsView() {
               <th scope="col" class="number">
                 Messages kept
               </th>
-              <th scope="col" class="number">
-                Subscribers
-              </th>
+              {follows && (
+                <th scope="col" class="number">
+                  Subscribers
+                </th>
+              )}
               <th scope="col">Oldest</th>
               <th scope="col">Newest</th>
             </tr>
           </thead>
           <tbody>
             {shown.map((info) => (
-              <ChannelLine key={info.channel} {...info} />
+              <ChannelLine key={info.channel} info={info} isFollowed={follows} />
             ))}
           </tbody>
         </table>
@@ -90,14 +112,20 @@ export function ChannelsView() {
   );
 }
 
-function ChannelLine({ channel, floor, tip, length, subscribers }: ChannelInfo) {
+interface ChannelLineOptions {
+  readonly info: ChannelInfo;
+  readonly isFollowed: boolean;
+}
+
+function ChannelLine({ info, isFollowed }: ChannelLineOptions) {
+  const { channel, floor, tip, length, subscribers } = info;
   return (
     <tr>
       <th scope="row">
         <a href={addressOf('messages', channel)}>{channel}</a>
       </th>
       <td class="number">{count(length)}</td>
-      <td class="number">{count(subscribers)}</td>
+      {isFollowed && <td class="number">{count(subscribers)}</td>}
       <td>{timeOf(floor)}</td>
       <td>{timeOf(tip)}</td>
     </tr>

@@ -11,6 +11,9 @@ export interface Route {
 
 const VIEWS: ReadonlySet<string> = new Set<View>(['messages', 'server', 'channels', 'subscribers']);
 
+/** Where the server is: beside the page, which may lie below a path of somebody else's. */
+export const BASE = new URL('.', location.href).href.replace(/\/$/, '');
+
 export const DEFAULT_CHANNEL = document.documentElement.dataset['channel'] ?? 'local-q';
 
 export const route = new Store<Route>(read());

@@ -9,7 +9,8 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { prefixOf } from './listen/prefix.ts';
+import type { Role } from '../config.ts';
+import { pathAndQueryOf } from './request.ts';
 import { CONSOLE_HEADERS } from './security-headers.ts';
 
 const FOLDER = fileURLToPath(new URL('../console/', import.meta.url));
@@ -17,11 +18,8 @@ const PAGE = 'index.html';
 const ASSETS = 'console';
 /** Where the page is told the name of the default channel. */
 const CHANNEL_PLACE = '%RIVERCAST_CHANNEL%';
-/** And below which path it is. */
-const PREFIX_PLACE = '%RIVERCAST_PREFIX%';
-
-/** A router may have a prefix for each of its users. */
-const MAX_PAGES = 100;
+/** And what this process does. */
+const ROLE_PLACE = '%RIVERCAST_ROLE%';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -38,8 +36,8 @@ interface Asset {
 }
 
 export interface ConsoleFiles {
-  /** Below a prefix of somebody else's server, or at its root. */
-  readonly page: (prefix: string) => Asset;
+  /** What it names lies beside it: it may be below a path of another server, or of a proxy that takes that off. */
+  readonly page: Asset;
   /** By their names, each of which has the hash of what it names. */
   readonly assets: ReadonlyMap<string, Asset>;
 }
@@ -51,27 +49,22 @@ export interface FirstPageOptions {
   readonly console: ConsoleFiles | null;
 }
 
-/** Null when it was not built. `channel`: the one that the page begins with. */
-export function readConsole(channel: string, folder: string = FOLDER): ConsoleFiles | null {
-  if (!existsSync(join(folder, PAGE))) return null;
-  const names = readdirSync(join(folder, ASSETS)).filter((name) => extname(name) !== '.gz');
-  const read = (name: string): Buffer => readFileSync(join(folder, ASSETS, name));
+export interface PageFacts {
+  /** The one that the page begins with. */
+  readonly channel: string;
+  readonly role: Role;
+}
+
+/** Null when it was not built. */
+export function readConsole({ channel, role }: PageFacts): ConsoleFiles | null {
+  if (!existsSync(join(FOLDER, PAGE))) return null;
+  const names = readdirSync(join(FOLDER, ASSETS)).filter((name) => extname(name) !== '.gz');
+  const read = (name: string): Buffer => readFileSync(join(FOLDER, ASSETS, name));
   const assets = names.map((name) => [name, assetOf(name, read(name), read(`${name}.gz`))] as const);
-  const page = readFileSync(join(folder, PAGE), 'utf8').replace(CHANNEL_PLACE, () =>
-    escapeAttribute(channel),
-  );
-  const made = new Map<string, Asset>();
-  return {
-    page: (prefix) => {
-      const known = made.get(prefix);
-      if (known !== undefined) return known;
-      const text = page.replaceAll('"./console/', `"${prefix}/console/`).replace(PREFIX_PLACE, () => prefix);
-      const asset = assetOf(PAGE, Buffer.from(text), gzipSync(text));
-      if (made.size < MAX_PAGES) made.set(prefix, asset);
-      return asset;
-    },
-    assets: new Map(assets),
-  };
+  const page = readFileSync(join(FOLDER, PAGE), 'utf8')
+    .replace(CHANNEL_PLACE, () => escapeAttribute(channel))
+    .replace(ROLE_PLACE, role);
+  return { page: assetOf(PAGE, Buffer.from(page), gzipSync(page)), assets: new Map(assets) };
 }
 
 export function registerFirstPage(app: FastifyInstance, { banner, console }: FirstPageOptions): void {
@@ -79,7 +72,9 @@ export function registerFirstPage(app: FastifyInstance, { banner, console }: Fir
     if (console === null) return reply.type('text/plain; charset=utf-8').send(banner);
     reply.header('Vary', 'Accept, Accept-Encoding');
     if (!wantsPage(request.headers.accept)) return reply.type('text/plain; charset=utf-8').send(banner);
-    return send(console.page(prefixOf(request.raw)), 'no-cache', request, reply);
+    const whole = withSlash(request.originalUrl);
+    if (whole !== null) return reply.header('Cache-Control', 'no-cache').redirect(whole);
+    return send(console.page, 'no-cache', request, reply);
   });
   if (console === null) return;
   app.get<{ Params: { name: string } }>('/console/:name', async (request, reply) => {
@@ -93,6 +88,16 @@ export function registerFirstPage(app: FastifyInstance, { banner, console }: Fir
 /** Only who names HTML: `curl` takes anything, and gets the text. */
 function wantsPage(accept: string | undefined): boolean {
   return /(?:^|[,\s])text\/html(?:$|[\s,;])/i.test(accept ?? '');
+}
+
+/**
+ * Where somebody has to go who asks for the path that this server is below without a slash at its end, seen from there; null: the
+ * slash is there. Beside such a path lies what is the host's.
+ */
+function withSlash(url: string): string | null {
+  const [path = '', ...query] = pathAndQueryOf({ url }).split('?');
+  if (path === '' || path.endsWith('/')) return null;
+  return [`./${path.slice(path.lastIndexOf('/') + 1)}/`, ...query].join('?');
 }
 
 function send(asset: Asset, caching: string, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -20,7 +20,7 @@ const POLICY = [
 /** What the page names. */
 async function assetsOf(server: TestServer): Promise<string[]> {
   const page = await (await fetch(server.address, { headers: HTML })).text();
-  return [...page.matchAll(/(?:src|href)="(\/console\/[^"]+)"/g)].map(([, path]) => path as string);
+  return [...page.matchAll(/(?:src|href)="\.(\/console\/[^"]+)"/g)].map(([, path]) => path as string);
 }
 
 describe('the front page', () => {
@@ -63,7 +63,7 @@ describe('the front page', () => {
   });
 });
 
-test('below a path of another server it names its files and its server by that path', async (t) => {
+test('below a path of another server all that it names is beside it', async (t) => {
   const host = createHttp();
   await new Promise<void>((resolve) => {
     host.listen(0, '127.0.0.1', resolve);
@@ -76,11 +76,18 @@ test('below a path of another server it names its files and its server by that p
   });
   river.attach(host, { prefix: '/live' });
   const origin = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
-  const page = await (await fetch(`${origin}/live/`, { headers: HTML })).text();
-  assert.match(page, /data-prefix="\/live"/);
-  const paths = [...page.matchAll(/"(\/live\/console\/[^"]+)"/g)].map(([, path]) => path as string);
-  assert.equal(paths.length, 3);
-  for (const path of paths) assert.equal((await fetch(`${origin}${path}`)).status, 200);
+  for (const path of ['/live', '/live/', '/live?x=1']) {
+    const answer = await fetch(`${origin}${path}`, { headers: HTML });
+    assert.equal(answer.url, `${origin}/live/${path.slice(5).replace('/', '')}`);
+    const assets = [...(await answer.text()).matchAll(/(?:src|href)="([^"]+)"/g)];
+    assert.equal(assets.length, 3);
+    for (const [, asset = ''] of assets) {
+      const { href } = new URL(asset, answer.url);
+      assert.ok(href.startsWith(`${origin}/live/`), href);
+      assert.equal((await fetch(href)).status, 200);
+    }
+  }
+  assert.match(await (await fetch(`${origin}/live`)).text(), /^Rivercast/);
 });
 
 describe('its files', () => {

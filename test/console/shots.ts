@@ -6,7 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TestBrowser } from '../support/browser.ts';
-import { ConsolePage, type Scheme } from '../support/console-page.ts';
+import { ConsolePage, PHONE, type Scheme } from '../support/console-page.ts';
 import { TestServer } from '../support/running-server.ts';
 import { V1PublisherClient } from '../support/v1-publisher.ts';
 
@@ -16,8 +16,8 @@ const EVERY_MS = 10;
 const FRAMES_S = 5;
 /** For the documentation: small. */
 const DOCS = { width: 1100, height: 540 } as const;
-const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } } as const;
-const OTHERS = ['chat:lobby', 'game:4711', 'local-q', 'news', 'orders.eu', 'sensors/hall-2'];
+const SIZES = { desktop: { width: 1280, height: 800 }, phone: PHONE } as const;
+const OTHERS = ['chat:lobby', 'game:4711', 'local-q', 'news', 'orders.eu', 'sensors:hall-2'];
 const NAMES = ['ACME', 'BOLT', 'CRUX', 'DYNE', 'EMBR', 'FLUX', 'GLYF', 'HALO'];
 
 const folder = process.argv[2] ?? 'build/console-shots';

@@ -261,11 +261,13 @@ describe('by hand', () => {
     });
     const origin = await listening(t, server);
     for (const path of ['/mounted', '/mounted/', '/mounted?x=1']) {
-      const page = await (await fetch(`${origin}${path}`, { headers: { Accept: 'text/html' } })).text();
-      const assets = [...page.matchAll(/"([^"]*\/console\/[^"]+)"/g)].map(([, asset]) => asset as string);
+      const page = await fetch(`${origin}${path}`, { headers: { Accept: 'text/html' } });
+      assert.equal(new URL(page.url).pathname, '/mounted/');
+      const assets = [...(await page.text()).matchAll(/"([^"]*\/console\/[^"]+)"/g)];
       assert.equal(assets.length, 3, path);
-      for (const asset of assets) assert.equal((await fetch(`${origin}${asset}`)).status, 200, asset);
-      assert.match(page, /data-prefix="\/mounted"/);
+      for (const [, asset = ''] of assets) {
+        assert.equal((await fetch(new URL(asset, page.url))).status, 200, asset);
+      }
     }
     const document = await documentOf<{ servers: { url: string }[] }>(`${origin}/mounted`, 'openapi');
     assert.equal(document.servers[0]?.url, `${origin}/mounted`);

@@ -1,16 +1,21 @@
 /** The console in a real browser: what a person would notice, gathered while it runs. */
+import assert from 'node:assert/strict';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import type { TestBrowser } from './browser.ts';
+import { until } from './within.ts';
 
 export type Scheme = 'light' | 'dark';
 
 export interface ConsoleOptions {
-  readonly scheme: Scheme;
+  readonly scheme?: Scheme;
   readonly width?: number;
   readonly height?: number;
   readonly scale?: number;
+  readonly timezoneId?: string;
 }
+
+export const PHONE = { width: 390, height: 844 } as const;
 
 export class ConsolePage {
   readonly page: Page;
@@ -32,13 +37,32 @@ export class ConsolePage {
   static async open(
     browser: TestBrowser,
     address: string,
-    { scheme, width = 1280, height = 800, scale = 1 }: ConsoleOptions,
+    { scheme = 'light', width = 1280, height = 800, scale = 1, timezoneId = 'UTC' }: ConsoleOptions = {},
   ): Promise<ConsolePage> {
-    const viewport = { width, height };
-    const page = await browser.blank({ viewport, colorScheme: scheme, deviceScaleFactor: scale });
+    const page = await browser.blank({
+      viewport: { width, height },
+      colorScheme: scheme,
+      deviceScaleFactor: scale,
+      timezoneId,
+      // A colour on its way to another is none that anybody reads.
+      reducedMotion: 'reduce',
+      // A proxy of the tests vouches for itself.
+      ignoreHTTPSErrors: true,
+      permissions: ['clipboard-read', 'clipboard-write'],
+    });
     const console = new ConsolePage(page);
     await page.goto(address);
     return console;
+  }
+
+  /** Waits until the list has these messages, the oldest first, and no others. */
+  async has(...texts: string[]): Promise<void> {
+    let seen: string[] = [];
+    const isThere = async (): Promise<boolean> => {
+      seen = await this.page.locator('.row .text').allTextContents();
+      return seen.join('\n') === texts.join('\n');
+    };
+    await until('the list has the messages', isThere).catch(() => assert.deepEqual(seen, texts));
   }
 
   /** What axe finds, as `rule: place`. A text: it is the browser's code, not ours. */

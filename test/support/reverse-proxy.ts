@@ -15,6 +15,8 @@ import { until } from './within.ts';
 export interface Behind {
   readonly manager: string;
   readonly broadcasters: readonly [string, string];
+  /** Below which path everything is, as docs/proxies.md has it; absent: at the root. */
+  readonly path?: string;
 }
 
 export interface ReverseProxy {
@@ -39,6 +41,7 @@ export const PROXIES: Readonly<Record<'nginx' | 'haproxy', Start>> = {
       ['/etc/ssl/rivercast/privkey.pem', files.key],
       ['/var/log/nginx/rivercast.log', join(files.dir, 'access.log')],
       ...upstreams(behind),
+      ...belowPath('nginx', behind),
       ['75s', PATIENCE],
     ]);
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
@@ -70,6 +73,7 @@ export const PROXIES: Readonly<Record<'nginx' | 'haproxy', Start>> = {
       ['maxconn 50000', 'maxconn 200'],
       ['log global', 'log stdout format raw daemon'],
       ...upstreams(behind),
+      ...belowPath('haproxy', behind),
       ['75s', PATIENCE],
     ]);
     const path = join(files.dir, 'haproxy.cfg');
@@ -134,6 +138,18 @@ function upstreams({ manager, broadcasters }: Behind): [string, string][] {
     ['127.0.0.1:3000', new URL(manager).host],
     ['127.0.0.1:3001', new URL(broadcasters[0]).host],
     ['127.0.0.1:3002', new URL(broadcasters[1]).host],
+  ];
+}
+
+function belowPath(name: 'nginx' | 'haproxy', { path }: Behind): [string, string][] {
+  if (path === undefined) return [];
+  if (name === 'haproxy') {
+    const line = '    # For operators';
+    return [[line, `    http-request replace-path ^${path}(/.*) \\1\n${line}`]];
+  }
+  return [
+    ['location ~ ^/(', `location ~ ^${path}/(`],
+    ['location / {', `location ${path}/ {\n        rewrite ^${path}(/.*)$ $1 break;`],
   ];
 }
 

@@ -77,6 +77,11 @@ export class LiveSession {
     this.#subscription = subscription;
   }
 
+  /** Where nothing is followed the channel is but that to publish to. */
+  name(channel: string): void {
+    this.standing.set({ ...this.standing.get(), channel });
+  }
+
   close(): void {
     this.#forget();
     this.wire.river.close();

@@ -1,8 +1,11 @@
 /** The messages of a channel as they come, what happens to the connection, and a form to publish. */
 import { useEffect, useState } from 'preact/hooks';
+import { OfferedChannels } from '../channels-view.tsx';
+import { doors } from '../doors.ts';
 import { count, moment, rate } from '../format.ts';
 import { addressOf, DEFAULT_CHANNEL } from '../route.ts';
 import { useStore } from '../store.ts';
+import { DeliveredElsewhere, PublishedElsewhere } from './elsewhere.tsx';
 import type { Feed, Row } from './feed.ts';
 import { Inspector } from './inspector.tsx';
 import { LiveSession } from './live-session.ts';
@@ -22,7 +25,45 @@ export interface LiveViewOptions {
 }
 
 export function LiveView({ channel, isShown }: LiveViewOptions) {
+  const { follows, publishes } = useStore(doors);
   const [session] = useState(() => new LiveSession(channel ?? DEFAULT_CHANNEL));
+  useEffect(() => () => session.close(), []);
+  return (
+    <div class={follows ? 'live' : 'live alone'} hidden={!isShown}>
+      <OfferedChannels />
+      {follows ? (
+        <Following session={session} channel={channel} isShown={isShown} publishes={publishes} />
+      ) : (
+        <PublishingOnly session={session} channel={channel} />
+      )}
+    </div>
+  );
+}
+
+interface PublishingOnlyOptions {
+  readonly session: LiveSession;
+  readonly channel: string | null;
+}
+
+function PublishingOnly({ session, channel }: PublishingOnlyOptions) {
+  useEffect(() => {
+    if (channel !== null) session.name(channel);
+  }, [channel]);
+  return (
+    <>
+      <h1 class="hidden">Publish</h1>
+      <DeliveredElsewhere />
+      <PublishForm session={session} />
+    </>
+  );
+}
+
+interface FollowingOptions extends LiveViewOptions {
+  readonly session: LiveSession;
+  readonly publishes: boolean;
+}
+
+function Following({ session, channel, isShown, publishes }: FollowingOptions) {
   const [selected, setSelected] = useState<Row | null>(null);
   const standing = useStore(session.standing);
   const follow = (name: string, after: string): void => {
@@ -36,9 +77,8 @@ export function LiveView({ channel, isShown }: LiveViewOptions) {
     setSelected(null);
     session.follow(channel ?? DEFAULT_CHANNEL, FIRST_START);
   }, [channel]);
-  useEffect(() => () => session.close(), []);
   return (
-    <div class="live" hidden={!isShown}>
+    <>
       <h1 class="hidden">Messages</h1>
       <div class="bar">
         <StartPicker channel={standing.channel} after={standing.after || FIRST_START} onFollow={follow} />
@@ -57,10 +97,10 @@ export function LiveView({ channel, isShown }: LiveViewOptions) {
             onFollow={(after) => follow(standing.channel, after)}
           />
         )}
-        <PublishForm session={session} />
+        {publishes ? <PublishForm session={session} /> : <PublishedElsewhere />}
         <Journal session={session} />
       </aside>
-    </div>
+    </>
   );
 }
 

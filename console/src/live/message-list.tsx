@@ -28,13 +28,14 @@ export interface MessageListOptions {
 export function MessageList({ feed, isShown, selected, onSelect }: MessageListOptions) {
   const box = useRef<HTMLDivElement>(null);
   useFrames(feed, isShown);
-  const { top, height, hand, scrolled } = useScroll(feed, box);
+  const { height, hand, scrolled } = useScroll(feed, box);
   const rows = feed.shown;
   useLayoutEffect(() => {
     if (!feed.isPaused && box.current !== null) box.current.scrollTop = rows.length * ROW_PX;
   });
   const fits = Math.ceil(height / ROW_PX);
-  const from = feed.isPaused ? Math.floor(top / ROW_PX) : rows.length - fits;
+  // Asked for, since it is held without a scroll, too.
+  const from = feed.isPaused ? Math.floor((box.current?.scrollTop ?? 0) / ROW_PX) : rows.length - fits;
   const first = Math.max(0, Math.min(from, rows.length - fits) - SPARE_ROWS);
   const visible = rows.slice(first, first + fits + 2 * SPARE_ROWS + 1);
   const select = (row: Row): void => {
@@ -107,8 +108,9 @@ function Line({ row, isSelected, onSelect }: LineOptions) {
 /** Where the list stands, and what a hand on it does: a scroll away from the end holds it. */
 function useScroll(feed: Feed, box: { readonly current: HTMLElement | null }) {
   const handMs = useRef(0);
-  const [place, setPlace] = useState({ top: 0, height: 0 });
-  useHeight(box, (height) => setPlace((before) => ({ ...before, height })));
+  const [height, setHeight] = useState(0);
+  const [, redraw] = useState<unknown>(null);
+  useHeight(box, setHeight);
   const hand = (): void => {
     handMs.current = performance.now();
   };
@@ -116,9 +118,9 @@ function useScroll(feed: Feed, box: { readonly current: HTMLElement | null }) {
     const { scrollTop: top, scrollHeight, clientHeight } = event.currentTarget;
     const isHeld = performance.now() - handMs.current < HAND_MS;
     if (!feed.isPaused && isHeld && scrollHeight - clientHeight - top > 2 * ROW_PX) feed.pause();
-    if (feed.isPaused) setPlace((before) => ({ ...before, top }));
+    if (feed.isPaused) redraw({});
   };
-  return { ...place, hand, scrolled };
+  return { height, hand, scrolled };
 }
 
 /** Draws again with each frame on which something changed, while it is seen. */

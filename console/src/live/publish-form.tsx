@@ -1,5 +1,6 @@
 /** Publishes, and remembers what was published in this tab, to publish it again. */
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
+import { lookAtChannels } from '../channels-view.tsx';
 import { clock, span } from '../format.ts';
 import { useStore } from '../store.ts';
 import type { LiveSession, Tone } from './live-session.ts';
@@ -21,6 +22,8 @@ export function PublishForm({ session }: { readonly session: LiveSession }) {
   const [text, setText] = useState('{"hello": "river"}');
   const { publish, outcome, published } = usePublishing(session);
   const target = chosen ?? channel;
+  // Whoever goes to another channel publishes there.
+  useEffect(() => setChosen(null), [channel]);
   const submit = (event: Event): void => {
     event.preventDefault();
     publish(target, text).catch(() => undefined);
@@ -42,6 +45,7 @@ export function PublishForm({ session }: { readonly session: LiveSession }) {
           list="channels"
           spellcheck={false}
           value={target}
+          onFocus={lookAtChannels}
           onInput={(event) => setChosen(event.currentTarget.value)}
         />
         <label for="publish-text">Content</label>

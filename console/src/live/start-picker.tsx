@@ -1,9 +1,7 @@
 /** Which channel to follow, and from where. */
-import { useEffect, useState } from 'preact/hooks';
-import { channels, lookForChannels } from '../channels-view.tsx';
-import { useStore } from '../store.ts';
-
-type Kind = 'latest' | 'earliest' | 'last' | 'time' | 'cursor';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { lookAtChannels } from '../channels-view.tsx';
+import { type Kind, readAfter, type Start, valueFor, writeAfter } from './start.ts';
 
 const KINDS: readonly (readonly [Kind, string])[] = [
   ['latest', 'from now on'],
@@ -12,7 +10,13 @@ const KINDS: readonly (readonly [Kind, string])[] = [
   ['cursor', 'from a cursor'],
   ['earliest', 'from the earliest'],
 ];
-const MAX_OFFERED = 200;
+/** The element that says what is wrong with a field. */
+const WRONG = 'start-wrong';
+
+interface Wrong {
+  readonly field: 'channel' | 'value';
+  readonly text: string;
+}
 
 export interface StartPickerOptions {
   readonly channel: string;
@@ -23,124 +27,105 @@ export interface StartPickerOptions {
 export function StartPicker({ channel, after, onFollow }: StartPickerOptions) {
   const [name, setName] = useState(channel);
   const [start, setStart] = useState(readAfter(after));
+  const [wrong, setWrong] = useState<Wrong | null>(null);
+  const form = useRef<HTMLFormElement>(null);
   useEffect(() => setName(channel), [channel]);
   useEffect(() => setStart(readAfter(after)), [after]);
-  const change = (part: Partial<typeof start>): void => setStart({ ...start, ...part });
+  const change = (part: Partial<Start>): void => {
+    setStart({ ...start, ...part });
+    setWrong(null);
+  };
+  const refuse = (field: Wrong['field'], text: string): void => {
+    setWrong({ field, text });
+    form.current?.querySelector<HTMLElement>(`.${field}`)?.focus();
+  };
   const submit = (event: Event): void => {
     event.preventDefault();
+    setWrong(null);
     const written = writeAfter(start);
-    if (name.trim() !== '' && written !== null) onFollow(name.trim(), written);
-  };
-  const look = (): void => {
-    lookForChannels().catch(() => undefined);
+    if (name.trim() === '') refuse('channel', 'A channel has a name.');
+    else if ('wrong' in written) refuse('value', written.wrong);
+    else onFollow(name.trim(), written.after);
   };
   return (
-    <form class="start" onSubmit={submit} aria-label="What to follow">
+    <form ref={form} class="start" onSubmit={submit} aria-label="What to follow" noValidate>
       <input
         class="channel"
         list="channels"
         aria-label="Channel"
         spellcheck={false}
         value={name}
-        onFocus={look}
-        onInput={(event) => setName(event.currentTarget.value)}
+        {...fault(wrong, 'channel')}
+        onFocus={lookAtChannels}
+        onInput={(event) => {
+          setName(event.currentTarget.value);
+          setWrong(null);
+        }}
       />
-      <Offered />
-      <select
-        aria-label="Where to start"
-        value={start.kind}
-        onChange={(event) =>
-          change({ kind: event.currentTarget.value as Kind, value: valueFor(event.currentTarget.value) })
-        }
-      >
-        {KINDS.map(([kind, label]) => (
-          <option key={kind} value={kind}>
-            {label}
-          </option>
-        ))}
-      </select>
-      <StartValue start={start} onChange={(value) => change({ value })} />
+      <KindChoice kind={start.kind} onChange={(kind) => change({ kind, value: valueFor(kind) })} />
+      <StartValue start={start} wrong={wrong} onChange={(value) => change({ value })} />
       <button type="submit">Follow</button>
+      {wrong !== null && (
+        <p id={WRONG} class="wrong bad" role="alert">
+          {wrong.text}
+        </p>
+      )}
     </form>
   );
 }
 
-interface Start {
+interface KindChoiceOptions {
   readonly kind: Kind;
-  readonly value: string;
+  readonly onChange: (kind: Kind) => void;
 }
 
-function StartValue({
-  start,
-  onChange,
-}: {
+function KindChoice({ kind, onChange }: KindChoiceOptions) {
+  return (
+    <select
+      aria-label="Where to start"
+      value={kind}
+      onChange={(event) => onChange(event.currentTarget.value as Kind)}
+    >
+      {KINDS.map(([value, label]) => (
+        <option key={value} value={value}>
+          {label}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+interface StartValueOptions {
   readonly start: Start;
+  readonly wrong: Wrong | null;
   readonly onChange: (value: string) => void;
-}) {
-  const { kind, value } = start;
+}
+
+function StartValue({ start: { kind, value }, wrong, onChange }: StartValueOptions) {
   if (kind === 'latest' || kind === 'earliest') return null;
-  const changed = (event: { currentTarget: HTMLInputElement }): void => onChange(event.currentTarget.value);
+  const common = {
+    value,
+    ...fault(wrong, 'value'),
+    onInput: (event: { readonly currentTarget: HTMLInputElement }) => onChange(event.currentTarget.value),
+  };
   if (kind === 'last') {
-    return (
-      <input
-        class="short"
-        type="number"
-        min={1}
-        max={1_000_000}
-        aria-label="How many messages"
-        value={value}
-        onInput={changed}
-      />
-    );
+    return <input {...common} class="value short" type="number" min={1} aria-label="How many messages" />;
   }
   if (kind === 'time') {
-    return <input type="datetime-local" step={1} aria-label="The time" value={value} onInput={changed} />;
+    return <input {...common} class="value" type="datetime-local" step={1} aria-label="The time" />;
   }
   return (
     <input
-      class="cursor"
+      {...common}
+      class="value cursor"
       aria-label="The cursor"
       placeholder="1700000000000-0"
       spellcheck={false}
-      value={value}
-      onInput={changed}
     />
   );
 }
 
-function Offered() {
-  const all = useStore(channels) ?? [];
-  return (
-    <datalist id="channels">
-      {all.slice(0, MAX_OFFERED).map(({ channel }) => (
-        <option key={channel} value={channel} />
-      ))}
-    </datalist>
-  );
-}
-
-function valueFor(kind: string): string {
-  if (kind === 'last') return '100';
-  return kind === 'time' ? localTime(Date.now() - 5 * 60_000) : '';
-}
-
-function readAfter(after: string): Start {
-  if (after === 'latest' || after === 'earliest') return { kind: after, value: '' };
-  if (after.startsWith('last:')) return { kind: 'last', value: after.slice(5) };
-  if (/^\d+-\d+/.test(after) && !after.includes('T')) return { kind: 'cursor', value: after };
-  return { kind: 'time', value: localTime(Date.parse(after)) };
-}
-
-/** Null: it says nothing yet. */
-function writeAfter({ kind, value }: Start): string | null {
-  if (kind === 'latest' || kind === 'earliest') return kind;
-  if (value.trim() === '') return null;
-  if (kind === 'last') return `last:${value}`;
-  return kind === 'time' ? new Date(value).toISOString() : value.trim();
-}
-
-/** As the field for it has it: without a zone. */
-function localTime(ms: number): string {
-  const time = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
-  return time.toISOString().slice(0, 19);
+function fault(wrong: Wrong | null, field: Wrong['field']) {
+  const isWrong = wrong?.field === field;
+  return { 'aria-invalid': isWrong, 'aria-describedby': isWrong ? WRONG : undefined };
 }

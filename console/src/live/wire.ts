@@ -1,6 +1,7 @@
 /** The connection to the server: the public client, over sockets that can be cut to see what comes of it. */
 import { connect, type River, type SocketClass } from '../../../src/client/index.ts';
-import { PREFIX, shownToken } from '../access.ts';
+import { shownToken } from '../access.ts';
+import { BASE } from '../route.ts';
 
 /** A close that the client takes for a lost connection. */
 const CUT = 4999;
@@ -11,7 +12,7 @@ export class Wire {
   #isCut = false;
 
   constructor() {
-    this.river = connect(`${location.origin}${PREFIX}`, {
+    this.river = connect(BASE, {
       token: shownToken,
       WebSocket: this.#socketClass(),
     });

@@ -7,6 +7,8 @@ import { theme } from '../theme.ts';
 import { type Column, type Numbers, numbers } from './history.ts';
 
 export interface Line {
+  /** The half of the server that has it; absent: both. */
+  readonly of?: 'manager' | 'broadcaster';
   readonly column: Column;
   readonly label: string;
   /** The name of a custom property of the style sheet. */

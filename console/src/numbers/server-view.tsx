@@ -1,7 +1,7 @@
 /** The server: how it is, and how it was in the last minutes. */
 import { count, rate, size, span } from '../format.ts';
 import { useStore } from '../store.ts';
-import { Chart, type ChartOptions } from './chart.tsx';
+import { Chart, type ChartOptions, type Line } from './chart.tsx';
 import { type Numbers, numbers } from './history.ts';
 import type { Readiness, Stats } from './stats.ts';
 
@@ -11,8 +11,8 @@ const CHARTS: readonly ChartOptions[] = [
     format: rate,
     least: 10,
     lines: [
-      { column: 'stored', label: 'in', colour: '--line-1' },
-      { column: 'delivered', label: 'out', colour: '--line-2' },
+      { of: 'manager', column: 'stored', label: 'in', colour: '--line-1' },
+      { of: 'broadcaster', column: 'delivered', label: 'out', colour: '--line-2' },
     ],
   },
   {
@@ -20,8 +20,8 @@ const CHARTS: readonly ChartOptions[] = [
     format: count,
     least: 4,
     lines: [
-      { column: 'subscribers', label: 'subscribers', colour: '--line-1' },
-      { column: 'publishers', label: 'publishers', colour: '--line-2' },
+      { of: 'broadcaster', column: 'subscribers', label: 'subscribers', colour: '--line-1' },
+      { of: 'manager', column: 'publishers', label: 'publishers', colour: '--line-2' },
     ],
   },
   {
@@ -29,21 +29,21 @@ const CHARTS: readonly ChartOptions[] = [
     format: span,
     least: 10,
     lines: [
-      { column: 'deliveryMedianMs', label: 'median', colour: '--line-1' },
-      { column: 'deliveryHighMs', label: 'p99', colour: '--line-2' },
+      { of: 'broadcaster', column: 'deliveryMedianMs', label: 'median', colour: '--line-1' },
+      { of: 'broadcaster', column: 'deliveryHighMs', label: 'p99', colour: '--line-2' },
     ],
   },
   {
     title: 'Storing time',
     format: span,
     least: 10,
-    lines: [{ column: 'appendHighMs', label: 'p99', colour: '--line-1' }],
+    lines: [{ of: 'manager', column: 'appendHighMs', label: 'p99', colour: '--line-1' }],
   },
   {
     title: 'Furthest behind',
     format: span,
     least: 10,
-    lines: [{ column: 'lagMs', label: 'the slowest subscriber', colour: '--line-1' }],
+    lines: [{ of: 'broadcaster', column: 'lagMs', label: 'the slowest subscriber', colour: '--line-1' }],
   },
   {
     title: 'Event loop delay',
@@ -61,8 +61,8 @@ export function ServerView() {
       <h1 class="hidden">Server</h1>
       <Tiles {...all} />
       <div class="charts">
-        {CHARTS.map((chart) => (
-          <Chart key={chart.title} {...chart} />
+        {chartsOf(stats).map((chart) => (
+          <Chart key={`${chart.title} ${chart.lines.length}`} {...chart} />
         ))}
       </div>
       <div class="pair">
@@ -73,32 +73,47 @@ export function ServerView() {
   );
 }
 
+/** A process with one role has the lines of that. */
+function chartsOf(stats: Stats | null): readonly ChartOptions[] {
+  return CHARTS.map((chart) => ({ ...chart, lines: chart.lines.filter(({ of }) => has(stats, of)) })).filter(
+    ({ lines }) => lines.length > 0,
+  );
+}
+
+function has(stats: Stats | null, half: Line['of']): boolean {
+  return stats === null || half === undefined || stats[half] !== null;
+}
+
 function Tiles({ stats, now }: Numbers) {
   const shown = (value: number | null | undefined, format: (value: number) => string): string =>
     value === null || value === undefined ? '–' : format(value);
   const tiles = [
-    ['In', shown(now?.stored, rate), 'messages a second'],
-    ['Out', shown(now?.delivered, rate), 'deliveries a second'],
+    ['manager', 'In', shown(now?.stored, rate), 'messages a second'],
+    ['broadcaster', 'Out', shown(now?.delivered, rate), 'deliveries a second'],
+    ['manager', 'Publishers', shown(now?.publishers, count), 'connected'],
     [
+      'broadcaster',
       'Subscribers',
       shown(now?.subscribers, count),
       stats?.broadcaster?.channels === 1
         ? 'of 1 channel'
         : `of ${shown(stats?.broadcaster?.channels, count)} channels`,
     ],
-    ['Furthest behind', shown(now?.lagEntries, count), 'messages'],
-    ['Delivered within', shown(now?.deliveryHighMs, span), 'for 99 of 100'],
-  ];
+    ['broadcaster', 'Furthest behind', shown(now?.lagEntries, count), 'messages'],
+    ['broadcaster', 'Delivered within', shown(now?.deliveryHighMs, span), 'for 99 of 100'],
+  ] as const;
   return (
     <dl class="tiles">
-      {tiles.map(([label, value, unit]) => (
-        <div class="tile" key={label}>
-          <dt>{label}</dt>
-          <dd>
-            <b>{value}</b> <span>{unit}</span>
-          </dd>
-        </div>
-      ))}
+      {tiles
+        .filter(([half]) => has(stats, half))
+        .map(([, label, value, unit]) => (
+          <div class="tile" key={label}>
+            <dt>{label}</dt>
+            <dd>
+              <b>{value}</b> <span>{unit}</span>
+            </dd>
+          </div>
+        ))}
     </dl>
   );
 }
@@ -163,7 +178,7 @@ function Check({ label, ok, text }: { readonly label: string; readonly ok: boole
 }
 
 function Process({ stats }: { readonly stats: Stats | null }) {
-  const facts: readonly (readonly [string, string])[] =
+  const facts: readonly (readonly [string, string | null])[] =
     stats === null
       ? []
       : [
@@ -172,8 +187,8 @@ function Process({ stats }: { readonly stats: Stats | null }) {
           ['Up for', span(stats.uptimeSeconds * 1000)],
           ['Memory', size(stats.process.residentBytes)],
           ['Sockets', count(stats.connections.sockets)],
-          ['Not stored yet', size(stats.manager?.unstoredBytes ?? 0)],
-          ['In memory to send', size(stats.broadcaster?.ringBytes ?? 0)],
+          ['Not stored yet', stats.manager && size(stats.manager.unstoredBytes)],
+          ['In memory to send', stats.broadcaster && size(stats.broadcaster.ringBytes)],
           ['Files open', filesOf(stats.process)],
         ];
   return (
@@ -182,12 +197,14 @@ function Process({ stats }: { readonly stats: Stats | null }) {
         <h2>Process</h2>
       </header>
       <dl class="facts two">
-        {facts.map(([label, value]) => (
-          <div key={label}>
-            <dt>{label}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
+        {facts
+          .filter(([, value]) => value !== null)
+          .map(([label, value]) => (
+            <div key={label}>
+              <dt>{label}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
       </dl>
     </section>
   );

@@ -183,6 +183,8 @@ function mountOf(request: IncomingMessage & { readonly originalUrl?: unknown }):
 
 function strip(request: IncomingMessage, prefix: string): void {
   if (prefix === '') return;
+  // As routers of other kinds keep it: what is relative starts there.
+  (request as IncomingMessage & { originalUrl?: string | undefined }).originalUrl ??= request.url;
   const rest = pathAndQueryOf(request).slice(prefix.length);
   request.url = rest.startsWith('/') ? rest : `/${rest}`;
   setPrefix(request, prefix);
