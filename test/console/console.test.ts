@@ -2,14 +2,32 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TestBrowser } from '../support/browser.ts';
-import { ConsolePage } from '../support/console-page.ts';
+import { ConsolePage, PHONE } from '../support/console-page.ts';
+import { type AsyncApi, documentOf, type OpenApi } from '../support/contract.ts';
 import { TestServer } from '../support/running-server.ts';
 import { REQUIRED, token } from '../support/tokens.ts';
 import { V1PublisherClient } from '../support/v1-publisher.ts';
 
 /** As markup it would run, or ask for something; as a text it is seen. */
 const HOSTILE = `<img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>`;
-const VIEWS = ['channels', 'subscribers', 'server'] as const;
+/** And what is seen there once they know. */
+const VIEWS = [
+  ['channels', 'local-q'],
+  ['subscribers', '127.0.0.1'],
+  ['server', 'answers'],
+] as const;
+
+/** Of what was asked for, what neither the page has nor the documents of the server name. */
+async function undocumented(server: TestServer, requests: readonly string[]): Promise<string[]> {
+  const { paths } = await documentOf<OpenApi>(server.address, 'openapi');
+  const { channels } = await documentOf<AsyncApi>(server.address, 'asyncapi');
+  const known = [...Object.keys(paths), ...Object.values(channels).map(({ address }) => address)]
+    .map((path) => path.replace(/\{[^}]*\}/g, '[^/]+'))
+    .concat('/', '/console/[\\w.-]+');
+  const pattern = new RegExp(`^(?:${known.join('|')})$`);
+  const { host } = new URL(server.address);
+  return requests.filter((url) => new URL(url).host !== host || !pattern.test(new URL(url).pathname));
+}
 
 describe('a page that somebody opens', () => {
   let browser: TestBrowser;
@@ -18,7 +36,7 @@ describe('a page that somebody opens', () => {
   });
   after(() => browser[Symbol.asyncDispose]());
 
-  test('publishes and shows what came, asks nobody else, and has no faults in either theme', async () => {
+  test('publishes and shows what came, asks for nothing else, and has no faults in either theme', async () => {
     await using server = await TestServer.start();
     await using publisher = await V1PublisherClient.open(server);
     await publisher.published(HOSTILE, { channel: 'local-q' });
@@ -35,26 +53,47 @@ describe('a page that somebody opens', () => {
         .click();
       await page.getByText(`"theme": "${scheme}"`).first().waitFor();
       assert.deepEqual(await shown.violations(), [], `messages, ${scheme}`);
-      for (const view of VIEWS) {
+      for (const [view, text] of VIEWS) {
         await page.goto(`${server.address}/#/${view}`);
         await page
           .getByRole('link', { name: view, exact: false })
           .and(page.locator('[aria-current]'))
           .waitFor();
-        await page
-          .getByText({ channels: 'local-q', subscribers: '127.0.0.1', server: 'answers' }[view])
-          .last()
-          .waitFor();
+        await page.getByText(text).last().waitFor();
         assert.deepEqual(await shown.violations(), [], `${view}, ${scheme}`);
       }
       assert.equal(await page.evaluate('document.documentElement.dataset.theme'), scheme);
       assert.equal(await page.title(), 'Server · Rivercast');
       assert.deepEqual(shown.complaints, []);
-      const { host } = new URL(server.address);
-      assert.deepEqual(
-        shown.requests.filter((url) => new URL(url).host !== host),
-        [],
-      );
+      assert.deepEqual(await undocumented(server, shown.requests), []);
+      await page.close();
+    }
+  });
+
+  test('has no faults at the width of a phone, and is no wider', async () => {
+    await using server = await TestServer.start();
+    await using publisher = await V1PublisherClient.open(server);
+    await publisher.published({ text: 'long '.repeat(100) }, { channel: `channel-${'x'.repeat(100)}` });
+    await publisher.published({ text: 'long '.repeat(100), word: 'x'.repeat(1000) });
+    for (const scheme of ['light', 'dark'] as const) {
+      const shown = await ConsolePage.open(browser, server.address, { scheme, ...PHONE });
+      const { page } = shown;
+      const isFit = async (what: string): Promise<void> => {
+        assert.deepEqual(await shown.violations(), [], `${what}, ${scheme}`);
+        assert.equal(await page.evaluate('document.documentElement.scrollWidth'), PHONE.width, what);
+        assert.equal(await page.evaluate(`document.querySelector('main').scrollWidth`), PHONE.width, what);
+      };
+      await page.getByRole('button', { name: 'Publish', exact: true }).click();
+      await page.getByText('Stored as').waitFor();
+      await isFit('messages');
+      await page.locator('.row').first().click();
+      await page.getByLabel('Content of the message').waitFor();
+      await isFit('a message');
+      for (const [view, text] of VIEWS) {
+        await page.getByRole('navigation').getByRole('link', { name: view, exact: false }).click();
+        await page.getByText(text).last().waitFor();
+        await isFit(view);
+      }
       await page.close();
     }
   });
@@ -89,7 +128,7 @@ describe('a page that somebody opens', () => {
       [admin, 4],
       [reader, 2],
     ] as const) {
-      const { page } = await ConsolePage.open(browser, server.address, { scheme: 'light' });
+      const { page } = await ConsolePage.open(browser, server.address);
       await page.getByLabel('Token').fill('no token');
       await page.getByRole('button', { name: 'Enter' }).click();
       await page.getByRole('alert').waitFor();
@@ -99,6 +138,23 @@ describe('a page that somebody opens', () => {
       assert.equal(await page.getByRole('navigation').getByRole('link').count(), tabs);
       assert.equal(await page.evaluate('localStorage.length'), 0);
       await page.close();
+    }
+  });
+
+  test('has no faults at the door, before and after a wrong token, in either theme, large and small', async () => {
+    await using server = await TestServer.start(REQUIRED);
+    for (const scheme of ['light', 'dark'] as const) {
+      for (const size of [{}, PHONE]) {
+        const shown = await ConsolePage.open(browser, server.address, { scheme, ...size });
+        const { page } = shown;
+        await page.getByRole('button', { name: 'Enter' }).waitFor();
+        assert.deepEqual(await shown.violations(), [], scheme);
+        await page.getByLabel('Token').fill('no token');
+        await page.getByLabel('Token').press('Enter');
+        await page.getByRole('alert').waitFor();
+        assert.deepEqual(await shown.violations(), [], `${scheme}, refused`);
+        await page.close();
+      }
     }
   });
 });
