@@ -4,7 +4,7 @@
  * not tell, how values are spread, is observed: once per batch, block or pass, never per subscriber.
  */
 import { Distribution } from './distribution.ts';
-import type { Refused } from './refusals.ts';
+import type { Closed, Refused } from './refusals.ts';
 
 /** One of several values of a number. */
 export interface ByLabel {
@@ -36,7 +36,7 @@ export interface Readings {
   readonly connections: readonly ByLabel[];
   readonly accepted: readonly ByLabel[];
   readonly refusals: readonly Refused[];
-  readonly closes: readonly { readonly code: string; readonly count: number }[];
+  readonly closes: readonly Closed[];
   /** How often each limit of what a client may cost was crossed. */
   readonly limits: Readonly<Record<string, number>>;
   readonly incompleteBytes: number;

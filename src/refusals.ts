@@ -1,6 +1,6 @@
 /**
- * What was refused, and how connections were closed: counted for the process, by code, where it is said to the
- * other side. A new code is counted without more work, and so is a new place that refuses by the same means.
+ * What was refused, and how connections were closed: counted for a server, by code, where it is said to the other
+ * side. A new code is counted without more work, and so is a new place that refuses by the same means.
  */
 import type { ErrorCode } from './errors.ts';
 import { CLOSE } from './protocol/close.ts';
@@ -20,29 +20,39 @@ export interface Refused {
   readonly count: number;
 }
 
-const refused = new Map<RefusedAt, Map<ErrorCode | BrokenCode, number>>();
-const closed = new Map<string, number>();
+export interface Closed {
+  readonly code: string;
+  readonly count: number;
+}
+
 const CLOSE_CODES: ReadonlySet<number> = new Set(Object.values(CLOSE));
 
-export function countRefusal(at: RefusedAt, code: ErrorCode | BrokenCode): void {
-  let codes = refused.get(at);
-  if (codes === undefined) {
-    codes = new Map();
-    refused.set(at, codes);
+export class Refusals {
+  readonly #refused = new Map<RefusedAt, Map<ErrorCode | BrokenCode, number>>();
+  readonly #closed = new Map<string, number>();
+
+  count(at: RefusedAt, code: ErrorCode | BrokenCode): void {
+    let codes = this.#refused.get(at);
+    if (codes === undefined) {
+      codes = new Map();
+      this.#refused.set(at, codes);
+    }
+    codes.set(code, (codes.get(code) ?? 0) + 1);
   }
-  codes.set(code, (codes.get(code) ?? 0) + 1);
-}
 
-/** A close that this side began. Codes that are not in the table of closes count as `other`. */
-export function countClose(code: number): void {
-  const label = CLOSE_CODES.has(code) ? `${code}` : 'other';
-  closed.set(label, (closed.get(label) ?? 0) + 1);
-}
+  /** A close that this side began. Codes that are not in the table of closes count as `other`. */
+  countClose(code: number): void {
+    const label = CLOSE_CODES.has(code) ? `${code}` : 'other';
+    this.#closed.set(label, (this.#closed.get(label) ?? 0) + 1);
+  }
 
-export function refusals(): Refused[] {
-  return [...refused].flatMap(([at, codes]) => [...codes].map(([code, count]) => ({ at, code, count })));
-}
+  get counts(): Refused[] {
+    return [...this.#refused].flatMap(([at, codes]) =>
+      [...codes].map(([code, count]) => ({ at, code, count })),
+    );
+  }
 
-export function closes(): { readonly code: string; readonly count: number }[] {
-  return [...closed].map(([code, count]) => ({ code, count }));
+  get closes(): Closed[] {
+    return [...this.#closed].map(([code, count]) => ({ code, count }));
+  }
 }

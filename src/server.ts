@@ -38,6 +38,7 @@ import { Rates } from './manager/rate.ts';
 import { Sweeper } from './manager/sweeper.ts';
 import { CLOSE } from './protocol/close.ts';
 import { Measured } from './readings.ts';
+import { Refusals } from './refusals.ts';
 import { NO_TRACING, SpanTracing, type Tracing } from './tracing.ts';
 
 const MAX_TICK_MS = 1000;
@@ -179,13 +180,13 @@ async function assemble(
   const connections = new Connections(wheel, config.quotas.maxConnections);
   const limits = new LimitCounter();
   const callers = await callersOf(config, { clock, logger, limits, connections });
-  const { access, guests, rates } = callers;
+  const { access, guests, rates, refusals } = callers;
   const publishing = manager === null ? null : publishingOf(config, manager, { ...callers, tracing });
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
   const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
   const observer = new Observer({
     ...{ config, clock, log, measured, manager, publishing, broadcaster, doors, readiness, limits },
-    incomplete: callers.incomplete,
+    ...{ incomplete: callers.incomplete, refusals },
   });
   const guarded = { policy: config.http, access, isDraining: () => doors.isDraining };
   const routes = createRoutes({
@@ -200,7 +201,7 @@ async function assemble(
     },
     sse: {
       ...guarded,
-      ...{ role, broadcaster, connections, guests, clock },
+      ...{ role, broadcaster, connections, guests, clock, refusals },
       defaultChannel: config.log.stream,
       lingerMs: config.http.lingerMs,
     },
@@ -208,10 +209,11 @@ async function assemble(
     ops: { ...guarded, observer, metrics: config.observability.metrics },
     doorPaths: doors.paths,
     firstPage: firstPageOf(config),
+    refusals,
   });
   const isStreaming = (socket: Socket): boolean => publishing?.isStreaming(socket) ?? false;
   await routes.ready();
-  const met = { limits: config.limits, crossed: callers.crossed };
+  const met = { limits: config.limits, crossed: callers.crossed, refusals };
   const front = new Front({ ...met, routes, doors });
   const entrance = await enter({ ...met, config: config.http, clock, logger, front, isStreaming });
   const ticking = [wheel, guests, rates, manager, broadcaster, observer];
@@ -253,7 +255,7 @@ function halvesOf(
   };
 }
 
-type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'rates' | 'incomplete' | 'crossed'>;
+type Callers = Pick<DoorsOptions, 'access' | 'guests' | 'rates' | 'incomplete' | 'crossed' | 'refusals'>;
 
 /** Who may come, who is here, and how much they may. Rejects with StartError when a file of keys cannot be read. */
 async function callersOf(
@@ -275,7 +277,8 @@ async function callersOf(
   const guests = new Guests({ access, addresses, connections, clock, limits: config.quotas });
   const incomplete = new Incomplete(config.limits.incompleteBytes);
   const crossed = (limit: LimitName): void => limits.count(limit);
-  return { access, guests, rates: new Rates(clock, config.quotas), incomplete, crossed };
+  const rates = new Rates(clock, config.quotas);
+  return { access, guests, rates, incomplete, crossed, refusals: new Refusals() };
 }
 
 function historyOf(
@@ -292,7 +295,7 @@ function publishingOf(
   manager: Manager,
   shared: Callers & { readonly tracing: Tracing },
 ): Publishing {
-  const { rates, guests, incomplete, crossed, tracing } = shared;
+  const { rates, guests, incomplete, crossed, refusals, tracing } = shared;
   const { idleTimeoutMs } = config.http;
   const { maxMessageBytes } = config.manager;
   return new Publishing({
@@ -303,6 +306,7 @@ function publishingOf(
     idleTimeoutMs,
     incomplete,
     crossed,
+    refusals,
     tracing,
   });
 }

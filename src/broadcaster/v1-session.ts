@@ -28,7 +28,7 @@ import {
   unsubscribedFrame,
 } from '../protocol/v1.ts';
 import { textFrame } from '../protocol/websocket-frame.ts';
-import { countRefusal } from '../refusals.ts';
+import type { Refusals } from '../refusals.ts';
 import type { Admission } from './admission.ts';
 import type { Broadcaster } from './broadcaster.ts';
 import type { Format } from './format.ts';
@@ -55,6 +55,7 @@ export interface V1SessionOptions {
   /** One of those that speak v1. */
   readonly format: Format;
   readonly hello: Hello;
+  readonly refusals: Refusals;
 }
 
 /** What is to be answered. Whatever the client sent, it is small: a valid channel, a start that was read. */
@@ -305,7 +306,7 @@ export class V1Session implements Transport {
   }
 
   #refuse({ code, message, ref, channel, cursor }: Refused): void {
-    countRefusal('subscribe', code);
+    this.#options.refusals.count('subscribe', code);
     this.#say(errorFrame({ code, message, ...retryOf(code), channel, cursor, ref }));
   }
 

@@ -4,10 +4,10 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Role } from '../config.ts';
 import { ERRORS, type ErrorCode, retryOf } from '../errors.ts';
-import { countRefusal } from '../refusals.ts';
+import type { Refusals } from '../refusals.ts';
 import { securityLines } from './security-headers.ts';
 
 const UNAUTHORIZED = 401;
@@ -17,6 +17,8 @@ const CHALLENGE = 'Bearer realm="rivercast"';
 export const WEBSOCKET_VERSION = '13';
 
 const PROBLEM_TYPE = 'application/problem+json';
+/** What an application calls its counter of refusals. */
+const REFUSALS = 'refusals';
 
 export interface Problem {
   readonly code: ErrorCode;
@@ -42,9 +44,14 @@ function problemBody({ code, detail, extra }: Problem): string {
   return JSON.stringify({ type: 'about:blank', title, status: http, code, detail, ...extra });
 }
 
+/** Whatever the routes of `app` refuse is counted by `refusals`. */
+export function countProblems(app: FastifyInstance, refusals: Refusals): void {
+  app.decorate(REFUSALS, refusals);
+}
+
 /** Answers a request with a refusal. */
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  countRefusal('request', problem.code);
+  reply.server.getDecorator<Refusals>(REFUSALS).count('request', problem.code);
   const { http } = ERRORS[problem.code];
   const { retryAfter } = retryOf(problem.code);
   if (retryAfter !== undefined) reply.header('Retry-After', `${retryAfter}`);
@@ -55,8 +62,8 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 }
 
 /** Answers an upgrade request with a refusal, and ends its connection. */
-export function refuseUpgrade(socket: Duplex, problem: Problem): void {
-  countRefusal('upgrade', problem.code);
+export function refuseUpgrade(socket: Duplex, problem: Problem, refusals: Refusals): void {
+  refusals.count('upgrade', problem.code);
   const { http } = ERRORS[problem.code];
   const { retryAfter } = retryOf(problem.code);
   const body = problemBody(problem);

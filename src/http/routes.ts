@@ -2,13 +2,14 @@
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { Refusals } from '../refusals.ts';
 import { type ApiOptions, registerApi } from './api.ts';
 import { isEncrypted } from './connections/outflow.ts';
 import { type FirstPageOptions, registerFirstPage } from './console.ts';
 import { type ContractsOptions, registerContracts } from './contracts/contracts.ts';
 import type { Readiness } from './ops/readiness.ts';
 import { type OpsOptions, registerOps } from './ops/routes.ts';
-import { notFound, type Problem, sendProblem } from './problem.ts';
+import { countProblems, notFound, type Problem, sendProblem } from './problem.ts';
 import { securityHeaders } from './security-headers.ts';
 import { registerSse, type SseOptions } from './sse/sse.ts';
 
@@ -26,6 +27,7 @@ export interface RoutesOptions {
   /** Where this process opens WebSockets. */
   readonly doorPaths: readonly string[];
   readonly firstPage: FirstPageOptions;
+  readonly refusals: Refusals;
 }
 
 export function createRoutes(options: RoutesOptions): FastifyInstance {
@@ -41,6 +43,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
         detail: error.message.slice(0, 200),
       }),
   });
+  countProblems(app, options.refusals);
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(securityHeaders(request.raw));
     done();

@@ -22,7 +22,7 @@ import {
   readPublishAsk,
 } from '../protocol/v1-publish.ts';
 import { asciiFrame } from '../protocol/websocket-frame.ts';
-import { countRefusal } from '../refusals.ts';
+import type { Refusals } from '../refusals.ts';
 import type { Submitter } from './batcher.ts';
 import type { Manager } from './manager.ts';
 import { costOf, type Pausable } from './pressure.ts';
@@ -54,6 +54,7 @@ export interface V1PublisherOptions {
   /** Whoever takes none of its answers for so long is cut off. */
   readonly idleTimeoutMs: number;
   readonly hello: Hello;
+  readonly refusals: Refusals;
 }
 
 /** What was asked, from its frame to its answer. The log is given it as it is. */
@@ -294,10 +295,11 @@ export class V1Publisher implements Submitter, Pausable {
 
   /** The frames of what is settled at the head of the queue, as much as one write may have. */
   #takeFrames(): string {
+    const { refusals } = this.#options;
     let frames = '';
     while (this.#head < this.#asks.length && frames.length < MAX_WRITE_BYTES) {
       const ask = this.#asks[this.#head] as Ask;
-      if (ask.error !== null) frames += asciiFrame(errorText(ask, ask.error));
+      if (ask.error !== null) frames += asciiFrame(errorText(ask, ask.error, refusals));
       else if (ask.id !== null) frames += asciiFrame(ackText(ask.id, ask.isDuplicate, ask.ref));
       else if (ask.granted !== null) frames += asciiFrame(grantedText(ask.granted, ask.ref));
       else break;
@@ -357,8 +359,8 @@ function refused(code: ErrorCode, message: string, ref: Ref | null = null): Ask 
   return ask;
 }
 
-function errorText({ ref, channel }: Ask, { code, message }: RivercastError): string {
-  countRefusal('publish', code);
+function errorText({ ref, channel }: Ask, { code, message }: RivercastError, refusals: Refusals): string {
+  refusals.count('publish', code);
   const named = channel === '' ? undefined : channel;
   return publishErrorText({ code, message, ...retryOf(code), ref, channel: named });
 }

@@ -12,6 +12,7 @@ import { Connection, type ConnectionUser } from '../../src/http/ws/connection.ts
 import type { Inflater } from '../../src/http/ws/deflate.ts';
 import { FastLane, type LaneLimits } from '../../src/http/ws/fast-lane.ts';
 import { type ReasonedSocket, WsServer } from '../../src/http/ws/ws-server.ts';
+import { Refusals } from '../../src/refusals.ts';
 import { frame } from '../rfc6455/case.ts';
 import { ManualClock } from '../support/clock.ts';
 import { laneLimits, limited } from '../support/lane.ts';
@@ -42,7 +43,7 @@ interface Heard {
 async function hear(hasFastLane: boolean, chunks: readonly Buffer[], pausedAfter = -1): Promise<Heard> {
   await using pair = await upgradedPair();
   const messages: string[] = [];
-  const server = new ListenedServer(MAX_BYTES, 5000);
+  const server = new ListenedServer(MAX_BYTES, 5000, new Refusals());
   let connection: Connection | null = null;
   let isGone = false;
   const user: ConnectionUser = {
@@ -228,7 +229,7 @@ describe('with the fast lane and without', () => {
     const list = Array.from({ length: 20 }, (_, i) => clientFrame(OPCODE.text, `message ${i}`));
     await using pair = await upgradedPair();
     const messages: string[] = [];
-    const server = new WsServer(MAX_BYTES, 5000);
+    const server = new WsServer(MAX_BYTES, 5000, new Refusals());
     let isGone = false;
     let connection: Connection | null = null;
     server.accept(pair, { protocol: null, deflate: false }, () => {

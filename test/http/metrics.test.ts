@@ -222,53 +222,75 @@ describe('what goes through', () => {
 describe('what is refused', () => {
   test('is counted by where and by code, at every door', async () => {
     await using server = await TestServer.start();
-    const before = await scrape(server);
-    const path = '/api/channels/c/messages';
-    await fetch(`${server.address}${path}?after=nonsense`);
-    await post(server, '{"data":1}\nnonsense\n', {
-      path,
-      headers: { 'Content-Type': 'application/x-ndjson' },
-    });
-    await server.subscriber('?after=nonsense').catch(() => undefined);
-    await using v1 = await V1Client.open(server);
-    v1.send('nonsense');
-    await v1.expect('error');
-    await using asking = await V1PublisherClient.open(server);
-    asking.publish(1, { channel: 'no name' });
-    await asking.expect('error');
-    await using broken = await RawSocket.connect(server.address);
-    broken.write('NONSENSE\r\n\r\n');
-    const more = (now: Metrics, at: string, code: string): number =>
-      now.value('rivercast_refusals_total', { at, code }) -
-      before.value('rivercast_refusals_total', { at, code });
-    await scrapeUntil(
-      server,
-      'all of them are counted',
-      (now) =>
-        more(now, 'request', 'bad_cursor') === 1 &&
-        more(now, 'upgrade', 'bad_cursor') === 1 &&
-        more(now, 'publish', 'bad_request') === 1 &&
-        more(now, 'publish', 'bad_channel') === 1 &&
-        more(now, 'subscribe', 'bad_request') === 1 &&
-        more(now, 'request', 'http_400') === 1,
-    );
+    await refuseAtEveryDoor(server);
+    await scrapeUntil(server, 'all of them are counted', countsOneAtEveryDoor);
   });
 
   test('closes are counted by code, and only those that the server began', async () => {
     await using server = await TestServer.start();
-    const before = await scrape(server);
-    const more = (now: Metrics, code: string): number =>
-      now.value('rivercast_closes_total', { code }) - before.value('rivercast_closes_total', { code });
     await using polite = await server.subscriber();
     polite.send('awake');
     await polite.close(1000);
-    await using wrong = await RawSocket.open(server.address, '/ws/manager');
-    // A text frame that is not masked.
-    wrong.write(Buffer.from([0x81, 0x01, 0x61]));
-    const metrics = await scrapeUntil(server, 'the wrong one is closed', (now) => more(now, '1002') === 1);
-    assert.equal(more(metrics, '1000'), 0);
+    await closeAsWrong(server);
+    const closes = (now: Metrics, code: string): number => now.value('rivercast_closes_total', { code });
+    const metrics = await scrapeUntil(server, 'the wrong one is closed', (now) => closes(now, '1002') === 1);
+    assert.equal(closes(metrics, '1000'), 0);
+  });
+
+  test('two servers in one process count each for itself', async () => {
+    await using one = await TestServer.start();
+    await using other = await TestServer.start();
+    await refuseAtEveryDoor(one);
+    await closeAsWrong(one);
+    await scrapeUntil(
+      one,
+      'all of them are counted',
+      (now) => countsOneAtEveryDoor(now) && now.value('rivercast_closes_total', { code: '1002' }) === 1,
+    );
+    const { samples } = await scrape(other);
+    const counted = samples.filter(({ name }) => /^rivercast_(refusals|closes)_total$/.test(name));
+    assert.deepEqual(counted, []);
   });
 });
+
+/** Each refusal is answered by the time this resolves. */
+async function refuseAtEveryDoor(server: TestServer): Promise<void> {
+  const path = '/api/channels/c/messages';
+  await fetch(`${server.address}${path}?after=nonsense`);
+  await post(server, '{"data":1}\nnonsense\n', {
+    path,
+    headers: { 'Content-Type': 'application/x-ndjson' },
+  });
+  await server.subscriber('?after=nonsense').catch(() => undefined);
+  await using v1 = await V1Client.open(server);
+  v1.send('nonsense');
+  await v1.expect('error');
+  await using asking = await V1PublisherClient.open(server);
+  asking.publish(1, { channel: 'no name' });
+  await asking.expect('error');
+  await using broken = await RawSocket.connect(server.address);
+  broken.write('NONSENSE\r\n\r\n');
+  await broken.head();
+}
+
+function countsOneAtEveryDoor(metrics: Metrics): boolean {
+  const refused = [
+    ['request', 'bad_cursor'],
+    ['upgrade', 'bad_cursor'],
+    ['publish', 'bad_request'],
+    ['publish', 'bad_channel'],
+    ['subscribe', 'bad_request'],
+    ['request', 'http_400'],
+  ] as const;
+  return refused.every(([at, code]) => metrics.value('rivercast_refusals_total', { at, code }) === 1);
+}
+
+/** By a text frame that is not masked. */
+async function closeAsWrong(server: TestServer): Promise<void> {
+  await using wrong = await RawSocket.open(server.address, '/ws/manager');
+  wrong.write(Buffer.from([0x81, 0x01, 0x61]));
+  assert.equal((await wrong.frame()).opcode, 8);
+}
 
 describe('the log', () => {
   test('that does not answer is down, and the numbers come all the same', async () => {

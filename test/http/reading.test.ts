@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Connection, type ConnectionContext } from '../../src/http/ws/connection.ts';
 import { ReadTurns } from '../../src/http/ws/read-turns.ts';
 import { WsServer } from '../../src/http/ws/ws-server.ts';
+import { Refusals } from '../../src/refusals.ts';
 import { ManualClock } from '../support/clock.ts';
 import { limited } from '../support/lane.ts';
 import { clientFrame, OPCODE } from '../support/raw-socket.ts';
@@ -31,7 +32,7 @@ class Scene implements AsyncDisposable {
   isGone = false;
 
   private constructor(pair: UpgradedPair, turns: ReadTurns) {
-    const server = new WsServer(MAX_BYTES, 5000);
+    const server = new WsServer(MAX_BYTES, 5000, new Refusals());
     const context: ConnectionContext = {
       server,
       clock: new ManualClock(),

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { Connection, type ConnectionContext, type ConnectionUser } from '../../src/http/ws/connection.ts';
 import type { Inflater } from '../../src/http/ws/deflate.ts';
 import { type ReasonedSocket, WsServer } from '../../src/http/ws/ws-server.ts';
+import { Refusals } from '../../src/refusals.ts';
 import { ManualClock } from '../support/clock.ts';
 import { limited } from '../support/lane.ts';
 import { clientFrame, closeOf, OPCODE, type RawSocket } from '../support/raw-socket.ts';
@@ -27,7 +28,7 @@ class CountingServer extends WsServer {
 
 class Scene implements ConnectionUser, AsyncDisposable {
   readonly clock = new ManualClock();
-  readonly server = new CountingServer(64 * KIB, 60_000);
+  readonly server = new CountingServer(64 * KIB, 60_000, new Refusals());
   readonly received: string[] = [];
   readonly closeReason = 'cursor=1-0';
   drains = 0;

@@ -9,6 +9,7 @@ import { deflateRawSync } from 'node:zlib';
 import * as ws from 'ws';
 import { Inflater } from '../../src/http/ws/deflate.ts';
 import { type Agreed, type ReasonedSocket, WsServer } from '../../src/http/ws/ws-server.ts';
+import { Refusals } from '../../src/refusals.ts';
 import { clientFrame, closeOf, OPCODE } from '../support/raw-socket.ts';
 import { type UpgradedPair, upgradedPair } from '../support/upgraded-pair.ts';
 import { within } from '../support/within.ts';
@@ -18,7 +19,7 @@ const NOTHING = Buffer.alloc(0);
 const MAX_BYTES = 1000;
 
 function makeServer(): WsServer {
-  return new WsServer(MAX_BYTES, 5000);
+  return new WsServer(MAX_BYTES, 5000, new Refusals());
 }
 
 interface Open extends UpgradedPair {

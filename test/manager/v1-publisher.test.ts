@@ -7,6 +7,7 @@ import { ANYBODY } from '../../src/grant.ts';
 import { createLogger } from '../../src/logger.ts';
 import { Manager } from '../../src/manager/manager.ts';
 import { type AnsweredConnection, V1Publisher } from '../../src/manager/v1-publisher.ts';
+import { Refusals } from '../../src/refusals.ts';
 import { ManualClock } from '../support/clock.ts';
 import { GatedLog } from '../support/gated-log.ts';
 import { until } from '../support/within.ts';
@@ -93,6 +94,7 @@ class Scene {
       maxMessageBytes: 1_000_000,
       idleTimeoutMs: 60_000,
       hello: { server: 'rivercast/test', heartbeat: 25 },
+      refusals: new Refusals(),
     });
     return { publisher, line };
   }

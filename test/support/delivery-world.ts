@@ -13,6 +13,7 @@ import type { NewEntry } from '../../src/log/log.ts';
 import { type Cursor, formatCursor } from '../../src/protocol/cursor.ts';
 import { ID_ZERO, idMs } from '../../src/protocol/id.ts';
 import { parseStart } from '../../src/protocol/start.ts';
+import { Refusals } from '../../src/refusals.ts';
 import { silent } from './broadcast-rig.ts';
 import type { ManualClock } from './clock.ts';
 import { Client, contentOf, type Door, PlayedConnection } from './delivery-client.ts';
@@ -411,6 +412,7 @@ export class World implements AsyncDisposable {
         hello,
         caller: ANYBODY,
         maxChannels: 100,
+        refusals: new Refusals(),
       };
       const session = new V1Session({ ...shared, connection });
       this.#served.set(connection, { subscriber: this.#joined as Subscriber, session });

@@ -4,6 +4,7 @@ import type { Admission } from '../../src/broadcaster/admission.ts';
 import { V1 } from '../../src/broadcaster/formats/v1.ts';
 import { type V1Connection, V1Session } from '../../src/broadcaster/v1-session.ts';
 import { ANYBODY } from '../../src/grant.ts';
+import { Refusals } from '../../src/refusals.ts';
 import { silent } from './broadcast-rig.ts';
 import { FollowedLog, turn } from './followed-log.ts';
 import { RecordingTransport } from './recording-transport.ts';
@@ -39,6 +40,7 @@ export class V1Played implements AsyncDisposable {
       caller: ANYBODY,
       maxChannels: 100,
       hello: { server: 'test', heartbeat: 25 },
+      refusals: new Refusals(),
     });
     this.#taken = 1;
   }

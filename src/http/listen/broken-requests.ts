@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { background } from '../../background.ts';
 import type { Logger } from '../../logger.ts';
 import { Pace } from '../../pace.ts';
-import { countRefusal } from '../../refusals.ts';
+import type { Refusals } from '../../refusals.ts';
 import type { LimitName } from '../limits/limit-counter.ts';
 import { securityHeaders, securityLines } from '../security-headers.ts';
 
@@ -43,23 +43,28 @@ export interface BrokenOptions {
   readonly isStreaming: (socket: Socket) => boolean;
   /** Somebody crossed a limit. */
   readonly crossed: (limit: LimitName) => void;
+  readonly refusals: Refusals;
   readonly logger: Logger;
 }
 
 /** Sees to what `server` can not read, or waits for in vain. */
-export function refuseBrokenOf(server: Server, { isStreaming, crossed, logger }: BrokenOptions): void {
+export function refuseBrokenOf(
+  server: Server,
+  { isStreaming, crossed, refusals, logger }: BrokenOptions,
+): void {
   const late = new Pace(LATE_A_TURN);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === LATE && isStreaming(socket)) return;
     if (error.code === OVERFLOW) crossed('headers');
     if (error.code !== LATE) {
-      refuseBroken(error, socket);
+      refuseBroken(error, socket, refusals);
       return;
     }
     crossed(isAnswering(socket) ? 'request_time' : 'handshake_time');
     const turn = late.step();
-    if (turn === null) refuseBroken(error, socket);
-    else background('refusing who took too long', refuseIn(turn, error, socket), logger);
+    const refuse = (): void => refuseBroken(error, socket, refusals);
+    if (turn === null) refuse();
+    else background('refusing who took too long', refuseIn(turn, refuse), logger);
   });
 }
 
@@ -68,29 +73,29 @@ export function isAnswering(socket: Socket): boolean {
   return answering.has(socket);
 }
 
-export function refuseHeaders(request: IncomingMessage, response: ServerResponse): void {
-  countRefusal('request', `http_${TOO_MANY_HEADERS}`);
+export function refuseHeaders(request: IncomingMessage, response: ServerResponse, refusals: Refusals): void {
+  refusals.count('request', `http_${TOO_MANY_HEADERS}`);
   const headers = { ...securityHeaders(request), Connection: 'close' };
   response.writeHead(TOO_MANY_HEADERS, headers).end();
 }
 
 /** Of a request that is none: counted, for it is going to be sent. */
-function refusal(status: number, socket: Socket): string {
-  countRefusal('request', `http_${status}`);
+function refusal(status: number, socket: Socket, refusals: Refusals): string {
+  refusals.count('request', `http_${status}`);
   const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Connection: close', ...securityLines(socket)];
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
 /** Refuses an upgrade with too many headers. */
-export function refuseUpgradeHeaders(socket: Socket): void {
-  socket.end(refusal(TOO_MANY_HEADERS, socket));
+export function refuseUpgradeHeaders(socket: Socket, refusals: Refusals): void {
+  socket.end(refusal(TOO_MANY_HEADERS, socket, refusals));
 }
 
 /**
  * A request that is none is answered, and that is the end. Those before it that came whole may be stored, or on
  * their way there: what is said about them is said by their own answers.
  */
-function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
+function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, refusals: Refusals): void {
   const unanswered = [...(answering.get(socket) ?? [])];
   const whole = unanswered.findLast(({ req }) => req.complete);
   if (!socket.writable) socket.destroy(error);
@@ -98,15 +103,15 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
   else {
     if (unanswered[0]?.headersSent !== true) {
       const status = BROKEN_STATUS[error.code ?? ''] ?? 400;
-      socket.write(refusal(status, socket));
+      socket.write(refusal(status, socket, refusals));
     }
     socket.destroy(error);
   }
 }
 
-async function refuseIn(turn: Promise<void>, error: NodeJS.ErrnoException, socket: Socket): Promise<void> {
+async function refuseIn(turn: Promise<void>, refuse: () => void): Promise<void> {
   await turn;
-  refuseBroken(error, socket);
+  refuse();
 }
 
 function endBehind(response: ServerResponse, socket: Socket): void {

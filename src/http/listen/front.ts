@@ -7,6 +7,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { LimitsConfig } from '../../config.ts';
+import type { Refusals } from '../../refusals.ts';
 import { isEncrypted } from '../connections/outflow.ts';
 import type { LimitName } from '../limits/limit-counter.ts';
 import type { Doors } from '../ws/doors.ts';
@@ -16,6 +17,7 @@ export interface FrontOptions {
   readonly limits: LimitsConfig;
   /** Somebody crossed a limit. */
   readonly crossed: (limit: LimitName) => void;
+  readonly refusals: Refusals;
   readonly routes: FastifyInstance;
   readonly doors: Doors;
 }
@@ -28,16 +30,18 @@ export class Front {
   }
 
   answer(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#hasTooManyHeaders(request)) refuseHeaders(request, response);
-    else this.#options.routes.routing(request, response);
+    const { refusals, routes } = this.#options;
+    if (this.#hasTooManyHeaders(request)) refuseHeaders(request, response, refusals);
+    else routes.routing(request, response);
   }
 
   /** Takes the socket over, or ends it; a request for something else goes to `server` again, or is refused. */
   upgrade(server: Server | null, request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const { refusals, doors } = this.#options;
     // Sent before the answer to a request in front of it was out: what comes would not be in order.
     if (isAnswering(socket)) socket.destroy();
-    else if (this.#hasTooManyHeaders(request)) refuseUpgradeHeaders(socket);
-    else if (server === null || isForWebSocket(request)) this.#options.doors.upgrade(request, socket, head);
+    else if (this.#hasTooManyHeaders(request)) refuseUpgradeHeaders(socket, refusals);
+    else if (server === null || isForWebSocket(request)) doors.upgrade(request, socket, head);
     else readPlainly(server, request, socket, head);
   }
 

@@ -18,7 +18,7 @@ import {
   type Measured,
   type Readings,
 } from '../../readings.ts';
-import { closes, refusals } from '../../refusals.ts';
+import type { Refusals } from '../../refusals.ts';
 import { VERSION } from '../../version.ts';
 import type { Incomplete } from '../limits/incomplete.ts';
 import type { LimitCounter } from '../limits/limit-counter.ts';
@@ -45,6 +45,7 @@ export interface ObserverOptions {
   readonly doors: Doors;
   readonly readiness: Readiness;
   readonly limits: LimitCounter;
+  readonly refusals: Refusals;
   readonly incomplete: Incomplete;
 }
 
@@ -112,7 +113,7 @@ export class Observer {
   }
 
   async #read(): Promise<Readings> {
-    const { config, readiness, limits, incomplete } = this.#options;
+    const { config, readiness, limits, refusals, incomplete } = this.#options;
     const [taken, open, verdict, isLogUp, seen] = await Promise.all([
       processReadings(),
       this.#started?.entrance.sockets() ?? 0,
@@ -135,8 +136,8 @@ export class Observer {
       sockets: open,
       connections: [...staying, others(open, staying)],
       accepted: this.#accepted(),
-      refusals: refusals(),
-      closes: closes(),
+      refusals: refusals.counts,
+      closes: refusals.closes,
       limits: limits.counts,
       incompleteBytes: incomplete.bytes,
       manager: this.#managerReadings(),

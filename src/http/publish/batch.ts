@@ -11,7 +11,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ERRORS, type ErrorCode } from '../../errors.ts';
+import { ERRORS } from '../../errors.ts';
 import type { AppendResult, EntryType, NewEntry } from '../../log/log.ts';
 import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
@@ -26,7 +26,7 @@ import {
   type WrongEntry,
 } from '../../protocol/entry-json.ts';
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
-import { countRefusal } from '../../refusals.ts';
+import type { Refusals } from '../../refusals.ts';
 import type { Cause } from '../../tracing.ts';
 import type { Incomplete } from '../limits/incomplete.ts';
 import type { LimitName } from '../limits/limit-counter.ts';
@@ -54,6 +54,7 @@ export interface BatchOptions {
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
   readonly crossed: (limit: LimitName) => void;
+  readonly refusals: Refusals;
   /** The span of its request. */
   readonly cause: Cause | null;
 }
@@ -128,7 +129,7 @@ export class Batch implements Submitter {
 
   /** The log may still be at work on it, when it is only told that nobody knows: its data stays as it is. */
   failed(line: Line, error: unknown): void {
-    this.#settle(line, answerOf(refusalOf(error)));
+    this.#settle(line, this.#textOf(refusalOf(error)));
   }
 
   /** What was submitted is answered as it fares, and what comes is refused. */
@@ -228,10 +229,16 @@ export class Batch implements Submitter {
     this.#answerSoon();
   }
 
+  /** What a refused line is answered: counted, for it is going to be sent. */
+  #textOf({ code, detail }: Refusal): string {
+    this.#options.refusals.count('publish', code);
+    return `${JSON.stringify({ error: { code, message: detail, retry: ERRORS[code].retry } })}\n`;
+  }
+
   /** Of a line that is not submitted. */
   #answerLine(refusal: Refusal): void {
     const line = new Line();
-    line.answer = answerOf(refusal);
+    line.answer = this.#textOf(refusal);
     this.#queue.push(line);
     this.#answerSoon();
   }
@@ -295,9 +302,4 @@ function refusalOfLine(why: GivenUp, maxMessageBytes: number): Refusal {
     code: 'limit_reached',
     detail: 'too many bytes of unfinished requests are held already; try again',
   };
-}
-
-function answerOf({ code, detail }: { readonly code: ErrorCode; readonly detail: string }): string {
-  countRefusal('publish', code);
-  return `${JSON.stringify({ error: { code, message: detail, retry: ERRORS[code].retry } })}\n`;
 }

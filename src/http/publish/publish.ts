@@ -19,6 +19,7 @@ import type { Submitter } from '../../manager/batcher.ts';
 import type { Manager } from '../../manager/manager.ts';
 import { costOf } from '../../manager/pressure.ts';
 import type { Rate, Rates } from '../../manager/rate.ts';
+import type { Refusals } from '../../refusals.ts';
 import type { Cause, Traced, Tracing } from '../../tracing.ts';
 import { grantOf } from '../auth/permit.ts';
 import { untilEmpty } from '../connections/connections.ts';
@@ -44,6 +45,7 @@ export interface PublishingOptions extends BodiesOptions {
   /** A batch whose connection is idle for so long is cut. */
   readonly idleTimeoutMs: number;
   readonly tracing: Tracing;
+  readonly refusals: Refusals;
 }
 
 /** At once; each may take some MiB. Those that wait for room count too, or all would begin when there is some. */
@@ -219,7 +221,7 @@ export class Publishing {
     request: IncomingMessage,
     reply: FastifyReply,
   ): Batch {
-    const { manager, maxMessageBytes, idleTimeoutMs, incomplete, crossed } = this.#options;
+    const { manager, maxMessageBytes, idleTimeoutMs, incomplete, crossed, refusals } = this.#options;
     reply.hijack();
     const response = reply.raw;
     response.setTimeout(idleTimeoutMs);
@@ -236,6 +238,7 @@ export class Publishing {
       maxMessageBytes,
       incomplete,
       crossed,
+      refusals,
       cause: this.#causeOf(request),
     });
     this.#batches.add(batch);

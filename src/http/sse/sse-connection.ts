@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Subscriber } from '../../broadcaster/subscriber.ts';
 import type { Peer, Transport, WriteOutcome } from '../../broadcaster/transport.ts';
 import { CLOSE } from '../../protocol/close.ts';
-import { countClose } from '../../refusals.ts';
+import type { Refusals } from '../../refusals.ts';
 import type { Staying } from '../connections/connections.ts';
 import { type Dismissable, type Guest, peerOf } from '../connections/guests.ts';
 import { type Outflow, watch, writeShared } from '../connections/outflow.ts';
@@ -24,13 +24,19 @@ export class SseConnection implements Outflow, Transport, Staying, Dismissable {
   guest: Guest | null = null;
   readonly #response: ServerResponse;
   readonly #lingerMs: number;
+  readonly #refusals: Refusals;
   #isClosing = false;
 
   /** `lingerMs`: how long what is pending may take to go out once the stream has ended. */
-  constructor(response: ServerResponse, socket: Socket, lingerMs: number) {
+  constructor(
+    response: ServerResponse,
+    socket: Socket,
+    { lingerMs, refusals }: { readonly lingerMs: number; readonly refusals: Refusals },
+  ) {
     this.socket = socket;
     this.#response = response;
     this.#lingerMs = lingerMs;
+    this.#refusals = refusals;
   }
 
   get peer(): Peer {
@@ -45,7 +51,7 @@ export class SseConnection implements Outflow, Transport, Staying, Dismissable {
   close(code?: number): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
-    if (code !== undefined) countClose(code);
+    if (code !== undefined) this.#refusals.countClose(code);
     this.#response.end();
     const timer = setTimeout(() => this.socket.destroy(), this.#lingerMs);
     this.socket.once('close', () => clearTimeout(timer));

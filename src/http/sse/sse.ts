@@ -17,6 +17,7 @@ import { ERRORS, RivercastError } from '../../errors.ts';
 import { parseCursor } from '../../protocol/cursor.ts';
 import { retryField } from '../../protocol/sse.ts';
 import type { Start } from '../../protocol/start.ts';
+import type { Refusals } from '../../refusals.ts';
 import type { Access } from '../auth/access.ts';
 import { guard } from '../auth/guard.ts';
 import type { OriginPolicy } from '../auth/origin.ts';
@@ -51,6 +52,7 @@ export interface SseOptions {
   readonly defaultChannel: string;
   readonly lingerMs: number;
   readonly isDraining: () => boolean;
+  readonly refusals: Refusals;
 }
 
 interface Asked {
@@ -150,7 +152,7 @@ function stream(
   },
 ): void {
   const { admission, onGap, guest, format } = begin;
-  const { connections, lingerMs } = options;
+  const { connections } = options;
   reply.hijack();
   const response = reply.raw;
   const { socket } = response;
@@ -158,7 +160,7 @@ function stream(
     guest?.leave();
     return;
   }
-  const connection = new SseConnection(response, socket, lingerMs);
+  const connection = new SseConnection(response, socket, options);
   const subscriber = broadcaster.join(connection, format);
   connection.subscriber = subscriber;
   connections.add(connection);

@@ -25,7 +25,7 @@ import { cursorReason } from '../../protocol/close.ts';
 import { formatCursor } from '../../protocol/cursor.ts';
 import { type Hello, V1_PROTOCOL } from '../../protocol/v1.ts';
 import { maxPublishFrameBytes } from '../../protocol/v1-publish.ts';
-import { countRefusal } from '../../refusals.ts';
+import type { Refusals } from '../../refusals.ts';
 import { VERSION } from '../../version.ts';
 import type { Access } from '../auth/access.ts';
 import { FOREIGN_PAGE, isOriginAllowed } from '../auth/origin.ts';
@@ -81,6 +81,7 @@ export interface DoorsOptions {
   readonly incomplete: Incomplete;
   /** Somebody crossed a limit. */
   readonly crossed: (limit: LimitName) => void;
+  readonly refusals: Refusals;
 }
 
 interface Knock {
@@ -102,7 +103,7 @@ export class Doors {
   #draining = false;
 
   constructor(options: DoorsOptions) {
-    const { clock, config, manager } = options;
+    const { clock, config, manager, refusals } = options;
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     const { maxMessageBytes } = config.manager;
     const { maxFragments, maxControlFrames } = config.limits;
@@ -114,14 +115,14 @@ export class Doors {
     this.#publishDoor =
       manager === null
         ? null
-        : new PublishDoor({ manager, clock, hello: this.#hello, maxMessageBytes, idleTimeoutMs });
+        : new PublishDoor({ manager, clock, refusals, hello: this.#hello, maxMessageBytes, idleTimeoutMs });
     const turns = new ReadTurns(clock);
     const context = (
       maxFrameBytes: number,
       closeMs: number,
       maxFrames: number | null,
     ): ConnectionContext => ({
-      server: new WsServer(maxFrameBytes, closeMs),
+      server: new WsServer(maxFrameBytes, closeMs, refusals),
       clock,
       heartbeatMs,
       idleTimeoutMs,
@@ -161,17 +162,16 @@ export class Doors {
     socket.on('error', destroyThis);
     const knock = { request, socket, head, target: targetOf(request) };
     const { headers } = request;
+    const { config, logger, refusals } = this.#options;
     const fault = handshakeFault(request);
     if (fault !== null) {
-      refuseUpgrade(socket, fault);
+      refuseUpgrade(socket, fault, refusals);
     } else if (this.#draining) {
-      refuseUpgrade(socket, { code: 'draining', detail: STOPPING });
-    } else if (!isOriginAllowed(headers.origin, headers.host, this.#options.config.http)) {
-      refuseUpgrade(socket, FOREIGN_PAGE);
+      refuseUpgrade(socket, { code: 'draining', detail: STOPPING }, refusals);
+    } else if (!isOriginAllowed(headers.origin, headers.host, config.http)) {
+      refuseUpgrade(socket, FOREIGN_PAGE, refusals);
     } else {
-      this.#open(knock).catch((error: unknown) =>
-        this.#refuse(knock, problemOf(error, this.#options.logger)),
-      );
+      this.#open(knock).catch((error: unknown) => this.#refuse(knock, problemOf(error, logger)));
     }
   }
 
@@ -267,10 +267,10 @@ export class Doors {
   }
 
   #converse(connection: Connection, broadcaster: Broadcaster, deflate: boolean, caller: Caller): V1Session {
-    const { clock, logger, config } = this.#options;
+    const { clock, logger, config, refusals } = this.#options;
     const format = deflate ? V1_DEFLATED : V1;
     const session = new V1Session({
-      ...{ broadcaster, connection, clock, logger, format, caller },
+      ...{ broadcaster, connection, clock, logger, format, caller, refusals },
       hello: this.#hello,
       maxChannels: config.quotas.maxChannels,
     });
@@ -315,12 +315,12 @@ export class Doors {
   /** A browser cannot read a refused upgrade, so it is let in and told by the close. */
   #refuse(knock: Knock, problem: Problem, reason: string = problem.detail): void {
     const { request, socket } = knock;
-    const { isFull } = this.#options.connections;
-    if (request.headers.origin === undefined || problem.code === 'not_found' || isFull) {
-      refuseUpgrade(socket, problem);
+    const { connections, refusals } = this.#options;
+    if (request.headers.origin === undefined || problem.code === 'not_found' || connections.isFull) {
+      refuseUpgrade(socket, problem, refusals);
       return;
     }
-    countRefusal('upgrade', problem.code);
+    refusals.count('upgrade', problem.code);
     const protocol = offeredProtocolOf(request.headers['sec-websocket-protocol']);
     this.#accept(this.#refusing, knock, { protocol, deflate: false, guest: null }, (connection, head) => {
       connection.wake(head);

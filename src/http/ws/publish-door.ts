@@ -11,6 +11,7 @@ import type { Rate } from '../../manager/rate.ts';
 import { V1Publisher } from '../../manager/v1-publisher.ts';
 import type { Hello } from '../../protocol/v1.ts';
 import { PONG_FRAME } from '../../protocol/websocket-frame.ts';
+import type { Refusals } from '../../refusals.ts';
 import { untilEmpty } from '../connections/connections.ts';
 import type { Connection, ConnectionUser } from './connection.ts';
 import { isReset } from './reset.ts';
@@ -26,6 +27,7 @@ export interface PublishDoorOptions {
   readonly clock: Clock;
   readonly hello: Hello;
   readonly idleTimeoutMs: number;
+  readonly refusals: Refusals;
 }
 
 /** A publisher that is connected. */

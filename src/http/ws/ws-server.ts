@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { CLOSE } from '../../protocol/close.ts';
-import { countClose } from '../../refusals.ts';
+import type { Refusals } from '../../refusals.ts';
 import { refuseUpgrade } from '../problem.ts';
 import { DEFLATE_AGREED, extensionsWith, type Inflater } from './deflate.ts';
 
@@ -24,11 +24,12 @@ const MIN_CHUNK_BYTES = 512;
 export class ReasonedSocket extends WebSocket {
   /** What a close says when nothing else is to be said. */
   reason: (() => string | undefined) | null = null;
+  refusals: Refusals | null = null;
 
   override close(code?: number, reason?: string | Buffer): void {
     // Not the answer to a close of the client, which `ws` sends by itself.
     if (this.readyState === WebSocket.OPEN && Reflect.get(this, '_closeFrameReceived') !== true) {
-      countClose(code ?? CLOSE.normal);
+      this.refusals?.countClose(code ?? CLOSE.normal);
     }
     const said = code === undefined ? reason : (reason ?? this.reason?.());
     super.close(code, said);
@@ -66,10 +67,12 @@ export class WsServer {
   readonly #limits: SocketLimits;
   readonly #options: { readonly autoPong: boolean; readonly closeTimeout: number };
   readonly #server: WebSocketServer;
+  readonly #refusals: Refusals;
   /** What was decided for a request, until `ws` asks for it in the same turn. */
   readonly #agreed = new WeakMap<IncomingMessage, Agreed>();
 
-  constructor(maxPayload: number, closeTimeout: number) {
+  constructor(maxPayload: number, closeTimeout: number, refusals: Refusals) {
+    this.#refusals = refusals;
     const maxBufferedChunks = Math.max(MIN_BUFFERED_CHUNKS, Math.ceil(maxPayload / MIN_CHUNK_BYTES));
     this.#limits = { maxPayload, maxFragments: MAX_FRAGMENTS, maxBufferedChunks };
     this.#options = { autoPong: false, closeTimeout };
@@ -87,7 +90,7 @@ export class WsServer {
     });
     // What `ws` itself finds wrong with a handshake is refused as everything else is.
     this.#server.on('wsClientError', (error: Error, socket: Duplex) => {
-      refuseUpgrade(socket, { code: 'bad_request', detail: error.message });
+      refuseUpgrade(socket, { code: 'bad_request', detail: error.message }, refusals);
     });
   }
 
@@ -115,6 +118,7 @@ export class WsServer {
       options: object,
     ) => ReasonedSocket;
     const made = new Constructor(null, undefined, this.#options);
+    made.refusals = this.#refusals;
     if (inflater !== null) Reflect.set(made, '_extensions', extensionsWith(inflater));
     (made as unknown as Undocumented).setSocket(socket, head, this.#limits);
     return made;
