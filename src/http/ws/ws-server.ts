@@ -14,11 +14,12 @@ import type { Refusals } from '../../refusals.ts';
 import { refuseUpgrade } from '../problem.ts';
 import { DEFLATE_AGREED, extensionsWith, type Inflater } from './deflate.ts';
 
-/** One-byte fragments and chunks cost far more memory than they carry. */
-const MAX_FRAGMENTS = 128;
-const MIN_BUFFERED_CHUNKS = 1024;
-/** A large message comes in pieces of one packet each when the network is slow; some are well below 1,460 bytes. */
-const MIN_CHUNK_BYTES = 512;
+/**
+ * Bounds that `ws` is given and never meets: what comes in fragments or in pieces is put together before, and counted
+ * there by MAX_FRAGMENTS (fast-lane.ts).
+ */
+const OWN_MAX_FRAGMENTS = 128;
+const OWN_MAX_CHUNKS = 1024;
 
 /** A WebSocket that also says why when `ws` itself closes it, for a frame that breaks the protocol. */
 export class ReasonedSocket extends WebSocket {
@@ -73,8 +74,7 @@ export class WsServer {
 
   constructor(maxPayload: number, closeTimeout: number, refusals: Refusals) {
     this.#refusals = refusals;
-    const maxBufferedChunks = Math.max(MIN_BUFFERED_CHUNKS, Math.ceil(maxPayload / MIN_CHUNK_BYTES));
-    this.#limits = { maxPayload, maxFragments: MAX_FRAGMENTS, maxBufferedChunks };
+    this.#limits = { maxPayload, maxFragments: OWN_MAX_FRAGMENTS, maxBufferedChunks: OWN_MAX_CHUNKS };
     this.#options = { autoPong: false, closeTimeout };
     this.#server = new WebSocketServer({
       noServer: true,
