@@ -101,8 +101,8 @@ function quotasOf(values: Values): QuotaConfig {
     maxPerAddress: values.MAX_CONNECTIONS_PER_IP,
     maxPerSubject: values.MAX_CONNECTIONS_PER_SUBJECT,
     maxChannels: values.MAX_CHANNELS_PER_CONNECTION,
-    publishRate: values.PUBLISH_RATE,
-    publishRatePerSubject: values.PUBLISH_RATE_PER_SUBJECT,
+    maxPublishesPerSecond: values.MAX_PUBLISHES_PER_SECOND,
+    maxPublishesPerSecondPerSubject: values.MAX_PUBLISHES_PER_SECOND_PER_SUBJECT,
   };
 }
 
@@ -137,8 +137,8 @@ function limitsOf(values: Values): LimitsConfig {
     maxHeaders: values.MAX_HEADERS,
     maxHeaderBytes: values.MAX_HEADER_BYTES,
     maxFragments: values.MAX_FRAGMENTS,
-    maxControlFrames: values.MAX_CONTROL_FRAMES,
-    maxSubscriberFrames: values.MAX_SUBSCRIBER_FRAMES,
+    maxControlFramesPerSecond: values.MAX_CONTROL_FRAMES_PER_SECOND,
+    maxSubscriberFramesPerSecond: values.MAX_SUBSCRIBER_FRAMES_PER_SECOND,
     incompleteBytes: values.INCOMPLETE_BYTES,
     maxSockets: values.MAX_SOCKETS || Math.floor(values.MAX_CONNECTIONS * SOCKETS_SHARE) + SPARE_SOCKETS,
   };

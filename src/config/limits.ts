@@ -1,5 +1,5 @@
 /** The rows of the table of settings (config.ts) about what a client may cost. */
-import { bytes, count, type Rows, time } from './rows.ts';
+import { bytes, count, perSecond, type Rows, time } from './rows.ts';
 import { GIB, KIB, MAX_TIMER_MS } from './values.ts';
 
 type Name =
@@ -9,8 +9,8 @@ type Name =
   | 'MAX_HEADERS'
   | 'MAX_HEADER_BYTES'
   | 'MAX_FRAGMENTS'
-  | 'MAX_CONTROL_FRAMES'
-  | 'MAX_SUBSCRIBER_FRAMES'
+  | 'MAX_CONTROL_FRAMES_PER_SECOND'
+  | 'MAX_SUBSCRIBER_FRAMES_PER_SECOND'
   | 'INCOMPLETE_BYTES';
 
 export type LimitValues = Record<Name, number>;
@@ -42,12 +42,12 @@ export const LIMIT_ROWS: Rows<LimitValues> = {
     [1, 1_000_000],
     'Frames that one WebSocket message may come in; with more it is closed with 1008.',
   ),
-  MAX_CONTROL_FRAMES: count(
+  MAX_CONTROL_FRAMES_PER_SECOND: perSecond(
     '100',
     [1, 1_000_000],
     'Pings and pongs a second from one WebSocket; who sends more is closed with 1008.',
   ),
-  MAX_SUBSCRIBER_FRAMES: count(
+  MAX_SUBSCRIBER_FRAMES_PER_SECOND: perSecond(
     '500',
     [1, 1_000_000],
     'Frames of messages a second from one subscriber, who has little to say; who sends more is closed with 1008. Twice `MAX_CHANNELS_PER_CONNECTION` where that is more.',

@@ -1,13 +1,13 @@
 /** The rows of the table of settings (config.ts) about how much one may have of what all share. */
-import { count, type Rows } from './rows.ts';
+import { count, perSecond, type Rows } from './rows.ts';
 
 type Name =
   | 'MAX_CONNECTIONS'
   | 'MAX_CONNECTIONS_PER_IP'
   | 'MAX_CONNECTIONS_PER_SUBJECT'
   | 'MAX_CHANNELS_PER_CONNECTION'
-  | 'PUBLISH_RATE'
-  | 'PUBLISH_RATE_PER_SUBJECT';
+  | 'MAX_PUBLISHES_PER_SECOND'
+  | 'MAX_PUBLISHES_PER_SECOND_PER_SUBJECT';
 
 export type QuotaValues = Record<Name, number>;
 
@@ -34,12 +34,12 @@ export const QUOTA_ROWS: Rows<QuotaValues> = {
     [1, 10_000],
     'Channels that one connection may follow. Each costs a place in every pass over its channel.',
   ),
-  PUBLISH_RATE: count(
+  MAX_PUBLISHES_PER_SECOND: perSecond(
     '0',
     [0, MANY],
     'Messages a second that one connection may publish, and as many at once after a second of rest. Beyond it raw publishers wait, others are refused with `rate_limited`. 0: no such limit.',
   ),
-  PUBLISH_RATE_PER_SUBJECT: count(
+  MAX_PUBLISHES_PER_SECOND_PER_SUBJECT: perSecond(
     '0',
     [0, MANY],
     'The same for all connections of a subject together. 0: no such limit.',

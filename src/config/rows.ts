@@ -39,6 +39,7 @@ export const time: Quantity = quantity('a time', parseTime, formatTime);
 /** A time too, but a bare number is one of seconds. The value is in ms. */
 export const seconds: Quantity = quantity('a number of seconds, or a time,', parseSeconds, formatTime);
 export const count: Quantity = quantity('a whole number', parseCount, String);
+export const perSecond: Quantity = quantity('a whole number a second,', parseCount, String);
 
 export function oneOf<const Value extends string>(
   initial: Value | '',

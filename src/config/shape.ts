@@ -42,8 +42,8 @@ export interface QuotaConfig {
   readonly maxPerSubject: number;
   readonly maxChannels: number;
   /** Messages a second. */
-  readonly publishRate: number;
-  readonly publishRatePerSubject: number;
+  readonly maxPublishesPerSecond: number;
+  readonly maxPublishesPerSecondPerSubject: number;
 }
 
 /** Absolute paths of PEM files. */
@@ -81,8 +81,8 @@ export interface LimitsConfig {
   readonly maxHeaders: number;
   readonly maxHeaderBytes: number;
   readonly maxFragments: number;
-  readonly maxControlFrames: number;
-  readonly maxSubscriberFrames: number;
+  readonly maxControlFramesPerSecond: number;
+  readonly maxSubscriberFramesPerSecond: number;
   readonly incompleteBytes: number;
   readonly maxSockets: number;
 }

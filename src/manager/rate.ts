@@ -45,8 +45,8 @@ export class Bucket {
 
 export interface RateLimits {
   /** Messages a second; 0: as many as come. */
-  readonly publishRate: number;
-  readonly publishRatePerSubject: number;
+  readonly maxPublishesPerSecond: number;
+  readonly maxPublishesPerSecondPerSubject: number;
 }
 
 export class Rates {
@@ -61,13 +61,13 @@ export class Rates {
 
   /** Of a new connection; null: it may publish as fast as it can. */
   bucket(): Bucket | null {
-    const { publishRate } = this.#limits;
-    return publishRate > 0 ? new Bucket(publishRate, this.#clock.monotonic()) : null;
+    const { maxPublishesPerSecond } = this.#limits;
+    return maxPublishesPerSecond > 0 ? new Bucket(maxPublishesPerSecond, this.#clock.monotonic()) : null;
   }
 
   /** What holds the messages of this subject on the connection of this bucket; null: nothing does. */
   of(own: Bucket | null, subject: string | null): Rate | null {
-    const shared = this.#limits.publishRatePerSubject > 0 ? subject : null;
+    const shared = this.#limits.maxPublishesPerSecondPerSubject > 0 ? subject : null;
     if (own === null && shared === null) return null;
     const bucketOf = (name: string): Bucket => this.#bucketOf(name);
     return new Rate(this.#clock, own, shared === null ? null : () => bucketOf(shared));
@@ -82,7 +82,7 @@ export class Rates {
   #bucketOf(subject: string): Bucket {
     let bucket = this.#subjects.get(subject);
     if (bucket === undefined) {
-      bucket = new Bucket(this.#limits.publishRatePerSubject, this.#clock.monotonic());
+      bucket = new Bucket(this.#limits.maxPublishesPerSecondPerSubject, this.#clock.monotonic());
       this.#subjects.set(subject, bucket);
     }
     return bucket;

@@ -113,7 +113,7 @@ test('channels of one connection, by the query and one by one', async () => {
 
 describe('the rate of publishing', () => {
   test('v1 is refused beyond it, and stores the rest', async () => {
-    await using server = await TestServer.start({ PUBLISH_RATE: '10' });
+    await using server = await TestServer.start({ MAX_PUBLISHES_PER_SECOND: '10' });
     await using publisher = await V1PublisherClient.open(server);
     for (let i = 0; i < 15; i++) publisher.publish(i, { ref: i });
     const answers = await publisher.take(15);
@@ -131,7 +131,7 @@ describe('the rate of publishing', () => {
   });
 
   test('raw is made to wait, and loses nothing', async () => {
-    await using server = await TestServer.start({ PUBLISH_RATE: '50' });
+    await using server = await TestServer.start({ MAX_PUBLISHES_PER_SECOND: '50' });
     await using subscriber = await server.subscriber();
     await using publisher = await server.publisher();
     const began = performance.now();
@@ -161,7 +161,7 @@ describe('the rate of publishing', () => {
       // Within the grace, so that it is over soon.
       const exp = seconds(why === 'its token is over' ? -3 : 60);
       const headers = { Authorization: `Bearer ${await token({ publish: ['*'], exp })}` };
-      await using server = await TestServer.start({ ...REQUIRED, PUBLISH_RATE: '10' }, log);
+      await using server = await TestServer.start({ ...REQUIRED, MAX_PUBLISHES_PER_SECOND: '10' }, log);
       await using publisher = await server.publisher('', { headers });
       const sent = Array.from({ length: 20_000 }, (_, n) => publisher.flushed(`${n}`));
       await Promise.all(sent);
@@ -176,7 +176,10 @@ describe('the rate of publishing', () => {
 
   test('raw: connecting again does not help a subject that has been too fast', async () => {
     const log = new GatedLog();
-    await using server = await TestServer.start({ ...REQUIRED, PUBLISH_RATE_PER_SUBJECT: '10' }, log);
+    await using server = await TestServer.start(
+      { ...REQUIRED, MAX_PUBLISHES_PER_SECOND_PER_SUBJECT: '10' },
+      log,
+    );
     const shown = await token({ sub: 'ann', publish: ['*'] });
     const many = Buffer.concat(Array.from({ length: 200 }, () => clientFrame(OPCODE.text, 'x')));
     const begin = async (): Promise<RawSocket> => {
@@ -203,7 +206,7 @@ describe('the rate of publishing', () => {
   });
 
   test('raw: one that goes while it has to wait gives its place back soon, and what had come is stored', async (t) => {
-    const settings = { MAX_CONNECTIONS: '1', PUBLISH_RATE: '1', HEARTBEAT_MS: '400ms' };
+    const settings = { MAX_CONNECTIONS: '1', MAX_PUBLISHES_PER_SECOND: '1', HEARTBEAT_MS: '400ms' };
     const secure = (await tlsFiles(t)).settings;
     // The end of what came is read, has been seen by Node, or lies in the kernel behind what was not read.
     for (const [count, more] of [[5], [9000], [14_000], [20_000], [20_000, secure]] as const) {
@@ -224,7 +227,7 @@ describe('the rate of publishing', () => {
   });
 
   test('raw: one that is reset while it has to wait, too; one that stays is told nothing', async () => {
-    const settings = { PUBLISH_RATE: '1', HEARTBEAT_MS: '400ms' };
+    const settings = { MAX_PUBLISHES_PER_SECOND: '1', HEARTBEAT_MS: '400ms' };
     const log = new GatedLog();
     await using server = await TestServer.start(settings, log);
     const many = Buffer.concat(Array.from({ length: 60_000 }, () => clientFrame(OPCODE.text, 'x')));
@@ -246,7 +249,7 @@ describe('the rate of publishing', () => {
   });
 
   test('HTTP: a post, and each line of a batch', async () => {
-    await using server = await TestServer.start({ ...REQUIRED, PUBLISH_RATE_PER_SUBJECT: '3' });
+    await using server = await TestServer.start({ ...REQUIRED, MAX_PUBLISHES_PER_SECOND_PER_SUBJECT: '3' });
     const headers = { Authorization: `Bearer ${await token({ sub: 'ann', publish: ['*'] })}` };
     const statuses: number[] = [];
     for (let i = 0; i < 5; i++) statuses.push((await post(server, 'x', { headers })).status);

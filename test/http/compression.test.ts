@@ -231,7 +231,7 @@ describe('what a compressed subscriber says', () => {
   });
 
   test('as a packet of small messages that inflate to the bound lets others have their turn', async () => {
-    await using server = await TestServer.start({ ...ON, MAX_SUBSCRIBER_FRAMES: '2000' });
+    await using server = await TestServer.start({ ...ON, MAX_SUBSCRIBER_FRAMES_PER_SECOND: '2000' });
     await using socket = await agreed(server, '/ws/broadcast?channel=b');
     await using other = await server.subscriber();
     await using publisher = await server.publisher();

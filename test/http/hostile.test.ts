@@ -175,7 +175,7 @@ describe('pings', () => {
   const FLOOD = Buffer.concat(Array.from({ length: 100_000 }, (_, i) => clientFrame(OPCODE.ping, String(i))));
 
   test('a hundred thousand in one write are answered by few pongs, the last with the last payload', async () => {
-    await using server = await TestServer.start({ MAX_CONTROL_FRAMES: '100000' });
+    await using server = await TestServer.start({ MAX_CONTROL_FRAMES_PER_SECOND: '100000' });
     await using socket = await RawSocket.open(server.address, '/ws/broadcast');
     socket.write(FLOOD);
     let pongs = 0;
@@ -198,7 +198,7 @@ describe('pings', () => {
   });
 
   test('pongs do not pile up for a client that never reads, and never land inside a frame', async () => {
-    await using server = await TestServer.start({ MAX_CONTROL_FRAMES: '1000000' });
+    await using server = await TestServer.start({ MAX_CONTROL_FRAMES_PER_SECOND: '1000000' });
     await using socket = await RawSocket.open(server.address, '/ws/broadcast');
     await using publisher = await server.publisher();
     socket.stopReading();

@@ -41,7 +41,7 @@ function times(count: number, frame: Buffer): Buffer {
 describe('control frames', { concurrency: true }, () => {
   for (const opcode of [OPCODE.ping, OPCODE.pong]) {
     test(`a flood of opcode ${opcode} is closed with 1008, also where nothing was said before`, async () => {
-      await using server = await TestServer.start({ MAX_CONTROL_FRAMES: '20' });
+      await using server = await TestServer.start({ MAX_CONTROL_FRAMES_PER_SECOND: '20' });
       for (const path of DOORS) {
         const { code, reason } = await closedAfter(server, path, times(10_000, clientFrame(opcode, 'x')));
         assert.equal(code, 1008);
@@ -52,7 +52,7 @@ describe('control frames', { concurrency: true }, () => {
   }
 
   test('a flood that goes on is not read, and its connection is cut', async () => {
-    await using server = await TestServer.start({ MAX_CONTROL_FRAMES: '20' });
+    await using server = await TestServer.start({ MAX_CONTROL_FRAMES_PER_SECOND: '20' });
     await using socket = await RawSocket.open(server.address, '/ws/broadcast');
     const flood = times(10_000, clientFrame(OPCODE.ping));
     socket.socket.on('error', () => undefined);
@@ -65,7 +65,7 @@ describe('control frames', { concurrency: true }, () => {
   });
 
   test('as many a second as are allowed go on for ever', async () => {
-    await using server = await TestServer.start({ MAX_CONTROL_FRAMES: '20' });
+    await using server = await TestServer.start({ MAX_CONTROL_FRAMES_PER_SECOND: '20' });
     await using socket = await RawSocket.open(server.address, '/ws/broadcast');
     for (let i = 0; i < 24; i++) {
       for (let n = 0; n < 2; n++) socket.write(clientFrame(OPCODE.ping, `${i} ${n}`));
@@ -81,7 +81,10 @@ describe('control frames', { concurrency: true }, () => {
 
 describe('what subscribers say', () => {
   test('more messages, or fragments, a second than are allowed close with 1008; publishers may', async () => {
-    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES: '20', MAX_FRAGMENTS: '10000' });
+    await using server = await TestServer.start({
+      MAX_SUBSCRIBER_FRAMES_PER_SECOND: '20',
+      MAX_FRAGMENTS: '10000',
+    });
     const messages = times(1000, clientFrame(OPCODE.text, 'x'));
     const fragments = Buffer.concat([
       clientFrame(OPCODE.text, 'x', { fin: false }),

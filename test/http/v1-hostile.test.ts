@@ -128,7 +128,7 @@ describe('frames that mean nothing', () => {
 
 describe('floods', () => {
   test('of asks by one who does not read the answers stop at TCP, and are answered when it reads', async () => {
-    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES: '100000' });
+    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES_PER_SECOND: '100000' });
     await using neighbour = await Neighbour.of(server);
     await using socket = await openRaw(server, '?channel=');
     socket.stopReading();
@@ -159,7 +159,7 @@ describe('floods', () => {
   });
 
   test('of 10,000 subscriptions at once are answered in order, at most 100 of them kept', async () => {
-    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES: '100000' });
+    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES_PER_SECOND: '100000' });
     await using neighbour = await Neighbour.of(server);
     await using client = await V1Client.open(server);
     for (let i = 0; i < 10_000; i++) client.send({ type: 'subscribe', channel: `c${i}`, ref: i });
@@ -176,7 +176,7 @@ describe('floods', () => {
   });
 
   test('of leaving and coming back to one channel are answered, and messages go on', async () => {
-    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES: '100000' });
+    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES_PER_SECOND: '100000' });
     await using neighbour = await Neighbour.of(server);
     await using client = await V1Client.open(server);
     for (let i = 0; i < 1000; i++) {

@@ -141,7 +141,7 @@ describe('channels', () => {
   });
 
   test('keep their order and lose nothing while others are followed and left all the time', async () => {
-    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES: '100000' });
+    await using server = await TestServer.start({ MAX_SUBSCRIBER_FRAMES_PER_SECOND: '100000' });
     await using publisher = await server.publisher('?channel=steady');
     await using client = await V1Client.open(server, '?channel=steady');
     await client.expect('subscribed');

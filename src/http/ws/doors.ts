@@ -106,10 +106,10 @@ export class Doors {
     const { clock, config, manager, refusals } = options;
     const { heartbeatMs, idleTimeoutMs, lingerMs } = config.http;
     const { maxMessageBytes } = config.manager;
-    const { maxFragments, maxControlFrames } = config.limits;
+    const { maxFragments, maxControlFramesPerSecond: maxControlFrames } = config.limits;
     // Whoever may follow so many channels may say so at once.
     const leastFrames = FRAMES_PER_CHANNEL * config.quotas.maxChannels;
-    const maxSubscriberFrames = Math.max(config.limits.maxSubscriberFrames, leastFrames);
+    const maxSubscriberFrames = Math.max(config.limits.maxSubscriberFramesPerSecond, leastFrames);
     this.#options = options;
     this.#hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
     this.#publishDoor =
