@@ -28,6 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 const LEAVES = [
   'api-keys',
+  'backoff',
   'background',
   'bursts',
   'channels',

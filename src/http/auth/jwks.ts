@@ -8,6 +8,7 @@
  */
 import { createLocalJWKSet, type JSONWebKeySet, type LocalJWKSet } from 'jose';
 import { background } from '../../background.ts';
+import { Backoff } from '../../backoff.ts';
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
@@ -16,8 +17,7 @@ const FRESH_MS = 10 * 60_000;
 const USABLE_MS = 24 * 3600_000;
 /** Anybody can send tokens that name keys which do not exist. */
 const UNKNOWN_KEY_COOLDOWN_MS = 30_000;
-const FIRST_BACK_OFF_MS = 1000;
-const MAX_BACK_OFF_MS = 60_000;
+const BACKOFF = { firstMs: 1000, maxMs: 60_000 } as const;
 const TIMEOUT_MS = 5000;
 /** A key takes less than 1 KiB. */
 const MAX_BYTES: number = 256 * 1024;
@@ -37,7 +37,8 @@ export class Jwks {
   #text = '';
   #fetchedMs = 0;
   #triedMs = Number.NEGATIVE_INFINITY;
-  #failures = 0;
+  readonly #backoff = new Backoff(BACKOFF);
+  /** Before another try; 0 unless the last one failed. */
   #waitMs = 0;
   #fetching: Promise<void> | null = null;
 
@@ -95,16 +96,14 @@ export class Jwks {
         this.#text = text;
         changed();
       }
-      if (this.#failures > 0) logger.info({ url }, 'the keys of tokens can be had again');
-      this.#failures = 0;
+      if (this.#waitMs > 0) logger.info({ url }, 'the keys of tokens can be had again');
+      this.#backoff.reset();
       this.#waitMs = 0;
       this.#fetchedMs = this.#now();
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      if (this.#failures === 0) logger.error({ err: error, url }, 'the keys of tokens can not be had');
-      this.#failures += 1;
-      const backOffMs = Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** Math.min(10, this.#failures - 1));
-      this.#waitMs = backOffMs * (0.5 + Math.random() / 2);
+      if (this.#waitMs === 0) logger.error({ err: error, url }, 'the keys of tokens can not be had');
+      this.#waitMs = this.#backoff.nextMs();
     }
   }
 }

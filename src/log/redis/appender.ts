@@ -10,7 +10,7 @@ import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import { type EntryId, idSeq } from '../../protocol/id.ts';
 import type { AppendResult, EntryType, NewEntry } from '../log.ts';
-import { Backoff } from './connection/backoff.ts';
+import { redisBackoff } from './connection/backoff.ts';
 import type { Keeper } from './connection/keeper.ts';
 import { type Link, RedisFault } from './connection/link.ts';
 import type { Reply } from './connection/reply.ts';
@@ -88,7 +88,7 @@ export class Appender {
     work: object,
   ): Promise<AppendResult[]> {
     const { keeper, trouble, random, signal } = this.#options;
-    const backoff = new Backoff(random);
+    const backoff = redisBackoff(random);
     for (;;) {
       let link: Link | null = null;
       try {

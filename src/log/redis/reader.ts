@@ -12,7 +12,7 @@ import { type EntryId, ID_ZERO, LAST_ID } from '../../protocol/id.ts';
 import { newEpoch } from '../epoch.ts';
 import { judgePage } from '../judge.ts';
 import type { Entry, Page, PageLimits } from '../log.ts';
-import { Backoff } from './connection/backoff.ts';
+import { redisBackoff } from './connection/backoff.ts';
 import type { Keeper } from './connection/keeper.ts';
 import { type Link, RedisFault } from './connection/link.ts';
 import { ReplyReader } from './connection/reply.ts';
@@ -105,7 +105,7 @@ export class Reader {
   ): Promise<T> {
     const { clock, keeper, random, signal } = this.#options;
     const endMs = clock.monotonic() + deadlineMs;
-    const backoff = new Backoff(random);
+    const backoff = redisBackoff(random);
     let reason: RedisFault | null = null;
     for (;;) {
       let link: Link | null = null;

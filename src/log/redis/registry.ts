@@ -7,7 +7,7 @@
 import { background } from '../../background.ts';
 import type { Clock } from '../../clock.ts';
 import type { ChannelBounds, ChannelPage } from '../log.ts';
-import { Backoff } from './connection/backoff.ts';
+import { redisBackoff } from './connection/backoff.ts';
 import type { Reply } from './connection/reply.ts';
 import { channelKeys, registryKey } from './keys.ts';
 import type { Reader } from './reader.ts';
@@ -102,7 +102,7 @@ export class Registry {
   /** Never rejects. */
   async #write(): Promise<void> {
     const { random, signal, logger } = this.#options;
-    const backoff = new Backoff(random);
+    const backoff = redisBackoff(random);
     let isTold = false;
     this.#isWriting = true;
     while (this.#unwritten.size > 0 && !signal.aborted) {

@@ -6,10 +6,10 @@
  * It goes gently: a few channels at a time, a bounded number of entries each, and a pause after.
  */
 import { randomBytes } from 'node:crypto';
+import { pause } from '../../backoff.ts';
 import { CHANNEL_TTL_MS, forgetAfterMs, type Retention } from '../../channels.ts';
 import type { Clock } from '../../clock.ts';
 import type { Swept } from '../log.ts';
-import { pause } from './connection/backoff.ts';
 import type { Reply } from './connection/reply.ts';
 import { channelKeys, sweepKey } from './keys.ts';
 import type { Reader } from './reader.ts';

@@ -8,13 +8,14 @@
  */
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { background } from '../../background.ts';
+import { pause } from '../../backoff.ts';
 import type { Clock } from '../../clock.ts';
 import { RivercastError } from '../../errors.ts';
 import type { Cursor } from '../../protocol/cursor.ts';
 import { ID_ZERO } from '../../protocol/id.ts';
 import { follows } from '../judge.ts';
 import { type Entry, MAX_WATCHED, type Page, type PageLimits } from '../log.ts';
-import { Backoff, pause } from './connection/backoff.ts';
+import { redisBackoff } from './connection/backoff.ts';
 import { Keeper, type KeeperOptions } from './connection/keeper.ts';
 import { type Link, RedisFault } from './connection/link.ts';
 import { decodeStreams } from './entries.ts';
@@ -105,7 +106,7 @@ export class Watcher {
     limits: PageLimits,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, Page>> {
-    const backoff = new Backoff(this.#options.connect.random);
+    const backoff = redisBackoff(this.#options.connect.random);
     while (!signal.aborted) {
       let link: Link | null = null;
       try {

@@ -6,7 +6,7 @@
  * goes on answering those it knows, long after another took its place, and what it stored would be lost.
  */
 import { background, type FailureLogger } from '../../../background.ts';
-import { pause } from './backoff.ts';
+import { pause } from '../../../backoff.ts';
 import { Link, RedisFault } from './link.ts';
 import { Sentinels } from './sentinels.ts';
 import type { Target } from './target.ts';

@@ -2,7 +2,8 @@
  * Keeps one Link at hand: opened when first asked for, replaced when it broke, with back-off between tries
  * so that nobody who asks in a loop can make it hot.
  */
-import { Backoff } from './backoff.ts';
+import type { Backoff } from '../../../backoff.ts';
+import { redisBackoff } from './backoff.ts';
 import { type Link, RedisFault } from './link.ts';
 
 export interface KeeperOptions {
@@ -27,7 +28,7 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#backoff = new Backoff(options.random);
+    this.#backoff = redisBackoff(options.random);
   }
 
   /** The live Link, or one attempt at a new one; rejects with the RedisFault of that attempt. */
