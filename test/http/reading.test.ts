@@ -7,8 +7,10 @@ import { ReadTurns } from '../../src/http/ws/read-turns.ts';
 import { WsServer } from '../../src/http/ws/ws-server.ts';
 import { Refusals } from '../../src/refusals.ts';
 import { ManualClock } from '../support/clock.ts';
+import { GatedLog } from '../support/gated-log.ts';
 import { limited } from '../support/lane.ts';
-import { clientFrame, OPCODE } from '../support/raw-socket.ts';
+import { clientFrame, OPCODE, RawSocket } from '../support/raw-socket.ts';
+import { TestServer } from '../support/running-server.ts';
 import { type UpgradedPair, upgradedPair } from '../support/upgraded-pair.ts';
 import { until } from '../support/within.ts';
 
@@ -131,6 +133,25 @@ describe('a connection that floods', () => {
     await until('all is heard', () => scene.heard.length === FLOOD + 10);
     assert.deepEqual(scene.heard, numbered(FLOOD + 10));
     await until('it is read again', () => scene.isRead);
+  });
+
+  test('holds no turn for long, also where all that it sends is stored at once', async () => {
+    const log = new GatedLog();
+    await using server = await TestServer.start({}, log);
+    await using raw = await RawSocket.open(server.address, '/ws/manager');
+    const empties = 200_000;
+    raw.write(Buffer.concat(Array.from({ length: empties }, () => clientFrame(OPCODE.binary))));
+    let [stored, most] = [0, 0];
+    const endsMs = performance.now() + 20_000;
+    while (stored < empties) {
+      assert.ok(performance.now() < endsMs, `${stored} are stored`);
+      await nextTurn();
+      const { length } = await log.inner.bounds('local-q');
+      most = Math.max(most, length - stored);
+      stored = length;
+    }
+    // Twice what one read of the socket holds.
+    assert.ok(most < 20_000, `${most} in a turn`);
   });
 
   test('is heard to the end when it is cut', async () => {
