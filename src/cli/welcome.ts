@@ -48,11 +48,12 @@ export function welcome(config: Config, addresses: readonly string[]): string {
     '',
     ...(publish === null ? [] : [`  publish    ${publish}`]),
     ...(subscribe === null ? [] : [`  subscribe  ${subscribe}`]),
+    ...(config.http.console ? [`  console    ${base}`] : []),
     '',
     tries.length > 1 ? 'Try it in two terminals:' : 'Try it:',
     ...tries.map((url) => `  npx wscat -c ${url}`),
     '',
-    `Or in the console of a browser, on ${base}:`,
+    `Or at the prompt of a browser's developer tools (F12), on ${base}:`,
     ...(subscribe === null
       ? []
       : [`  new WebSocket('${subscribe}').onmessage = (event) => console.log(event.data)`]),

@@ -7,9 +7,15 @@ test('the start message has both URLs, how to try them, and where messages are k
   const text = welcome(loadConfig({ env: { DATA_DIR: '/var/lib/rivercast' } }), ['http://127.0.0.1:3000']);
   assert.match(text, /publish {4}ws:\/\/127\.0\.0\.1:3000\/ws\/manager\n/);
   assert.match(text, /subscribe {2}ws:\/\/127\.0\.0\.1:3000\/ws\/broadcast\n/);
+  assert.match(text, /console {4}http:\/\/127\.0\.0\.1:3000\n/);
   assert.match(text, /npx wscat -c ws:\/\/127\.0\.0\.1:3000\/ws\/broadcast\n/);
   assert.match(text, /new WebSocket\('ws:\/\/127\.0\.0\.1:3000\/ws\/broadcast'\)\.onmessage/);
   assert.match(text, /kept in \/var\/lib\/rivercast\./);
+});
+
+test('a server without a console names none', () => {
+  const text = welcome(loadConfig({ env: { CONSOLE: 'off' } }), ['http://127.0.0.1:3000']);
+  assert.doesNotMatch(text, /console {4}/);
 });
 
 test('a role has only its own door', () => {
