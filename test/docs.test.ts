@@ -43,6 +43,27 @@ test('every relative link leads to a file, and to a heading of it', () => {
   }
 });
 
+/** On the page of a registry, and in node_modules, there is nothing else. */
+test('every file of the package that links to another one has it with it', () => {
+  const { files } = JSON.parse(readFileSync('package.json', 'utf8')) as { files: readonly string[] };
+  const isIn = (path: string): boolean => files.some((one) => path === one || path.startsWith(`${one}/`));
+  for (const { file, text } of documents.filter(({ file }) => isIn(file))) {
+    for (const [, target = ''] of text.matchAll(/\]\(([^)\s#]+)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const path = join(dirname(file), target);
+      assert.ok(isIn(path), `${file} links to ${path}, which is not in the package`);
+    }
+  }
+});
+
+test('every name that a document puts in place of a link has one, and is used', () => {
+  for (const { file, text } of documents) {
+    const used = new Set([...text.matchAll(/\]\[([\w-]+)\]/g)].map(([, name]) => name));
+    const defined = new Set([...text.matchAll(/^\[([\w-]+)\]: https:\/\/\S+$/gm)].map(([, name]) => name));
+    assert.deepEqual(used, defined, file);
+  }
+});
+
 test('every setting that a document names exists', () => {
   const names = new Set(SETTINGS.map((setting) => setting.name));
   for (const { file, text } of documents) {
@@ -64,7 +85,7 @@ test('every make target and npm script that a document names exists', () => {
     for (const [, target = ''] of text.matchAll(/(?:^|`|\/\S+ )make ([a-z][a-z-]*)/gm)) {
       assert.match(makefile, new RegExp(`^${target}:`, 'm'), `${file}: make ${target}`);
     }
-    for (const [, script = ''] of text.matchAll(/npm run ([a-z:]+)/g)) {
+    for (const [, script = ''] of text.matchAll(/npm run ([a-z:-]+)/g)) {
       assert.ok(scripts[script], `${file}: npm run ${script}`);
     }
   }
