@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { SETTINGS } from '../../src/config.ts';
 import { VERSION } from '../../src/version.ts';
 import { MAIN, runCli } from '../support/cli.ts';
@@ -10,6 +12,11 @@ import { tempDir } from '../support/temp-dir.ts';
 test('--version prints the version alone', async (t) => {
   assert.match(VERSION, /^\d+\.\d+\.\d+/);
   assert.deepEqual(await runCli(t, { args: ['--version'] }), { code: 0, stdout: `${VERSION}\n`, stderr: '' });
+});
+
+test('it is started by its path, which is how npx finds it in a checkout', async () => {
+  const { stdout } = await promisify(execFile)(MAIN, ['--version']);
+  assert.equal(stdout, `${VERSION}\n`);
 });
 
 test('--help shows examples, and serve --help every setting', async (t) => {
