@@ -1,6 +1,7 @@
 /**
  * The package as its users get it: packed, installed into an empty folder, and used from there as a command, as a
- * server inside of a program and as the client. Says how large it is, and how long a cold start takes.
+ * server inside of a program and as the client. Says how large it is, and how long a cold start takes; docs/sizing.md has to
+ * say the same sizes.
  *
  *   node scripts/try-package.mjs        needs dist/ and the registry (or npm's cache)
  */
@@ -11,6 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const READY_MS = 15_000;
+const FIGURES = 'docs/sizing.md';
+/** Dependencies change by themselves. */
+const TOLERANCE = 0.1;
 const folder = mkdtempSync(join(tmpdir(), 'rivercast-package-'));
 const bin = join(folder, 'node_modules', '.bin', 'rivercast');
 const run = (command, ...args) => execFileSync(command, args, { cwd: folder, encoding: 'utf8' });
@@ -63,6 +67,12 @@ async function coldStart() {
   }
 }
 
+/** The number before `words` in the document has to be about `size`. */
+function checkFigure(words, size) {
+  const told = Number(new RegExp(`([\\d.]+) ${words}`).exec(readFileSync(FIGURES, 'utf8'))?.[1]);
+  assert.ok(Math.abs(told - size) <= size * TOLERANCE, `${FIGURES}: ${told} ${words}; it is ${size}`);
+}
+
 function addressOf(child) {
   return new Promise((resolve, reject) => {
     let text = '';
@@ -98,6 +108,9 @@ try {
       `rivercast serve listens after ${Math.round(listensMs)} ms; the first message passed after ${Math.round(firstMs)} ms`,
     ].join('\n'),
   );
+  checkFigure('KiB packed', packed.size / 1024);
+  checkFigure('MiB, ', kib / 1024);
+  checkFigure('packages below it', packages);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
