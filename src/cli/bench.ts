@@ -122,7 +122,7 @@ async function measureOn(server: ChildProcess, plan: Plan): Promise<Rates> {
   const timer = setTimeout(() => server.kill('SIGKILL'), START_MS);
   const url = await Promise.race([started, ended]).finally(() => clearTimeout(timer));
   const startMs = round(performance.now() - startedMs);
-  const river = riverOf(remoteOf({ url }), WINDOW + 1);
+  const river = await riverOf(remoteOf({ url }), WINDOW + 1);
   const measured = measure(river, url, plan);
   measured.catch(() => undefined);
   try {

@@ -33,7 +33,7 @@ const SLOW_ROUND_TRIP_MS = 5;
 /** Nobody had this program before: a clock that says so is not set. */
 const RELEASED_MS = Date.UTC(2026, 0, 1);
 
-function ok(name: string, found: string): Finding {
+export function ok(name: string, found: string): Finding {
   return { name, verdict: 'ok', found };
 }
 
@@ -49,14 +49,25 @@ export function checkFiles(limits: string | null, { quotas, limits: { maxSockets
   const text = /^Max open files\s+(\d+|unlimited)/m.exec(limits ?? '')?.[1];
   if (text === undefined) return ok(name, 'not known on this system');
   const files = text === 'unlimited' ? Infinity : Number(text);
-  const wanted = quotas.maxConnections > 0 ? maxSockets + SPARE_FILES : MANY_FILES;
+  const { maxConnections } = quotas;
+  const wanted = maxConnections > 0 ? maxSockets + SPARE_FILES : MANY_FILES;
   if (files >= wanted) return ok(name, `${text} at most`);
+  const many = maxConnections > 0 ? `the ${maxConnections} of MAX_CONNECTIONS` : `${MANY_FILES} connections`;
   return {
     name,
     verdict: 'warn',
-    found: `${text} at most, and each connection is one`,
-    advice: `for ${wanted} of them: ulimit -n ${wanted}, LimitNOFILE=${wanted} (systemd), ulimits: nofile (compose); or a lower MAX_CONNECTIONS`,
+    found: `${text} at most, and each connection is one: fewer than ${many}`,
+    advice: `if so many are to come: ulimit -n ${wanted}, LimitNOFILE=${wanted} (systemd), ulimits: nofile (compose); if not, a lower MAX_CONNECTIONS refuses them in words`,
   };
+}
+
+/** Where messages go: who forgot to name a Redis sees it here. */
+export function checkLog({ log: { store, dataDir, redisUrl, stream } }: Config): Finding {
+  const name = 'log';
+  if (store === 'redis') return ok(name, `in Redis at ${redactUrl(redisUrl ?? '')}, stream ${stream}`);
+  if (store === 'embedded') return ok(name, `embedded, in ${dataDir} (REDIS_URL would put it into Redis)`);
+  const advice = 'without STORE=memory they are kept in DATA_DIR, or in the Redis of REDIS_URL';
+  return { name, verdict: 'warn', found: 'in memory: nothing outlives the process', advice };
 }
 
 export function checkBacklog(text: string | null): Finding {
@@ -192,22 +203,24 @@ function newestMsIn(folder: string): number {
   }
 }
 
-export async function checkRedis({ log: { store, redisUrl, redisCaFile } }: Config): Promise<Finding[]> {
+export async function checkRedis({
+  log: { store, redisUrl, redisCaFile, stream },
+}: Config): Promise<Finding[]> {
   if (store !== 'redis' || redisUrl === null) return [];
   const name = 'redis';
   if (redisUrl.includes('+sentinel:')) {
     return [ok(name, 'behind sentinels: look at each of them with its own REDIS_URL')];
   }
   try {
-    return judgeRedis(await probeRedis(redisUrl, redisCaFile));
+    return judgeRedis(await probeRedis(redisUrl, { caFile: redisCaFile, stream }));
   } catch (error) {
-    const advice = 'is it running, and are host, port and password right?';
+    const advice = 'is it running, and are host, port, password and database right?';
     return [{ name, verdict: 'fail', found: `${redactUrl(redisUrl)}: ${reasonOf(error)}`, advice }];
   }
 }
 
 export function judgeRedis(facts: RedisFacts): Finding[] {
-  const { version, isCluster, hasFile, maxMemory, policy, aheadMs, roundTripMs } = facts;
+  const { version, isCluster, hasFile, maxMemory, policy, aheadMs, roundTripMs, streamType } = facts;
   const findings: Finding[] = [];
   const judge = (isFine: boolean, finding: Finding): void => {
     findings.push(isFine ? ok(finding.name, finding.found) : finding);
@@ -226,6 +239,12 @@ export function judgeRedis(facts: RedisFacts): Finding[] {
       advice: 'take a single Redis, or one behind sentinels',
     });
   }
+  judge(streamType === 'none' || streamType === 'stream', {
+    name: 'redis stream',
+    verdict: 'fail',
+    found: streamType === 'none' ? 'not there yet: it comes with the first message' : `a ${streamType}`,
+    advice: 'the key of that name is something else: name another with STREAM',
+  });
   judge(hasFile, {
     name: 'redis persistence',
     verdict: 'warn',

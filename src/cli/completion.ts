@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { StartError } from '../errors.ts';
 import { addExamples } from './examples.ts';
+import { addSettings } from './flags.ts';
 import { nearest } from './suggest.ts';
 
 interface Word {
@@ -25,7 +26,7 @@ export function addCompletion(program: Command): void {
   const command = program
     .command('completion <shell>')
     .description('print a script that completes commands and flags: bash, zsh or fish');
-  addExamples(command, EXAMPLES).action((shell: string) => {
+  addExamples(command, EXAMPLES).action(async (shell: string) => {
     const script = SHELLS[shell];
     if (script === undefined) {
       const meant = nearest(shell, Object.keys(SHELLS));
@@ -34,6 +35,7 @@ export function addCompletion(program: Command): void {
         2,
       );
     }
+    for (const each of program.commands) await addSettings(each);
     command.configureOutput().writeOut?.(script(program.commands.map(completed)));
   });
 }

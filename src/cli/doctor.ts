@@ -1,19 +1,20 @@
 /** `rivercast doctor`: looks at this machine with the eyes of a server that would start here, and advises. */
 import type { Command } from 'commander';
-import { ConfigError, loadConfig } from '../config.ts';
 import {
   checkBacklog,
   checkClock,
   checkDisk,
   checkFiles,
+  checkLog,
   checkNode,
   checkPorts,
   checkRedis,
   type Finding,
   textOf,
 } from './checks.ts';
+import { checkApiKeys, checkCertificate } from './credential-checks.ts';
 import { addExamples } from './examples.ts';
-import { addSettings } from './flags.ts';
+import { takeSettings } from './flags.ts';
 import { print } from './output.ts';
 import { paint, type Style } from './terminal.ts';
 
@@ -37,7 +38,7 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .description('look whether this machine is ready for a server, and advise')
     .option('--json', 'a JSON object for each finding');
-  addExamples(addSettings(command, true), EXAMPLES, NOTE).action(
+  addExamples(takeSettings(command, { isHidden: true }), EXAMPLES, NOTE).action(
     async ({ json, ...flags }: Readonly<Record<string, unknown>>) => {
       const findings = await examine(flags);
       const lines = findings.map(json === true ? (finding) => `${JSON.stringify(finding)}\n` : lineOf);
@@ -48,14 +49,18 @@ export function addDoctor(program: Command): void {
 }
 
 async function examine(flags: Readonly<Record<string, unknown>>): Promise<Finding[]> {
+  const { ConfigError, loadConfig } = await import('../config.ts');
   const node = checkNode(process.version);
   try {
     const config = loadConfig({ flags });
     return [
       node,
+      checkLog(config),
       checkFiles(textOf('/proc/self/limits'), config),
       checkBacklog(textOf('/proc/sys/net/core/somaxconn')),
       checkClock(Date.now()),
+      ...checkCertificate(config, Date.now()),
+      ...checkApiKeys(config),
       ...(await checkPorts(config)),
       ...checkDisk(config, Date.now()),
       ...(await checkRedis(config)),

@@ -52,8 +52,7 @@ async function importAll(file: string | undefined, flags: ImportFlags): Promise<
   if (channel !== undefined) checkChannel(channel);
   const remote = remoteOf(flags);
   await mustBeThere(remote, '/ws/manager');
-  const input = inputOf(file);
-  const river = riverOf(remote, MAX_QUEUED + 1);
+  const river = await riverOf(remote, MAX_QUEUED + 1);
   using outbox = new Outbox(river, { timeoutMs: 0 });
   const records = new Records(LINE_END);
   const sendAll = async (found: Iterable<Buffer>): Promise<void> => {
@@ -66,7 +65,7 @@ async function importAll(file: string | undefined, flags: ImportFlags): Promise<
   };
   let stopped: NodeJS.Signals | null = null;
   try {
-    stopped = await readAll(input, { records, sendAll, outbox });
+    stopped = await readAll(inputOf(file), { records, sendAll, outbox });
   } catch (error) {
     throw explained(error, outbox, records.count);
   } finally {

@@ -8,9 +8,8 @@
  */
 import { CommanderError } from 'commander';
 import { redactText } from '../config/values.ts';
-import { loadConfig } from '../config.ts';
 import { StartError } from '../errors.ts';
-import { createLogger, type Logger } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import { buildProgram } from './program.ts';
 
 let logger: Logger | null = null;
@@ -19,13 +18,14 @@ function exit(code: number): never {
   process.exit(code);
 }
 
-/** An expected error is a line for the operator; any other is a bug, and is logged with its stack. */
+/** An expected error is a line for the operator; any other is a bug, and is told with its stack. */
 function fail(error: unknown): never {
   if (error instanceof StartError) {
     for (const line of error.message.split('\n')) complain(line);
     exit(error.exitCode);
   }
-  (logger ?? createLogger({ level: 'fatal' })).fatal({ err: error }, 'unexpected error');
+  if (logger === null) complain(`unexpected error: ${error instanceof Error ? error.stack : String(error)}`);
+  else logger.fatal({ err: error }, 'unexpected error');
   exit(1);
 }
 
@@ -34,9 +34,13 @@ function complain(line: string): void {
 }
 
 async function runServer(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  // The other commands need no server, no schema and no log lines, and start in a fraction of the time without them.
+  const [{ loadConfig }, { createLogger }] = await Promise.all([
+    import('../config.ts'),
+    import('../logger.ts'),
+  ]);
   const config = loadConfig({ flags });
   logger = createLogger({ level: config.logLevel });
-  // The other commands need no server, and start in a fraction of the time without it.
   const { serve } = await import('./serve.ts');
   exit(await serve(config, logger, exit));
 }

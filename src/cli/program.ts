@@ -9,7 +9,7 @@ import { addChannels, addInfo } from './channels.ts';
 import { addCompletion } from './completion.ts';
 import { addDoctor } from './doctor.ts';
 import { addExport } from './export.ts';
-import { addSettings } from './flags.ts';
+import { addSettings, takeSettings } from './flags.ts';
 import { addImport } from './import.ts';
 import { addPublish } from './publish.ts';
 import { nearest } from './suggest.ts';
@@ -62,6 +62,7 @@ export function buildProgram({ complain, runServer }: Hooks): Command {
         ),
     })
     .exitOverride()
+    .hook('preSubcommand', (_program, command) => addSettings(command))
     .addHelpText('after', EXAMPLES);
   addServe(program, runServer);
   const add = [
@@ -78,7 +79,7 @@ function addServe(program: Command, runServer: Hooks['runServer']): void {
     .description('run the server (what happens without a command)')
     .addHelpText('after', SETTINGS_NOTE);
   // The default command is also what a misspelt one arrives at.
-  addSettings(command.allowExcessArguments()).action(async (flags: Record<string, unknown>) => {
+  takeSettings(command.allowExcessArguments()).action(async (flags: Record<string, unknown>) => {
     const [unknown] = command.args;
     if (unknown !== undefined) throw noCommand(unknown, program);
     await runServer(flags);

@@ -77,7 +77,7 @@ async function publish(channel: string, data: readonly string[], flags: PublishF
   if (flags.wait !== true) await mustBeThere(remote, '/ws/manager');
 
   const output = new Output();
-  const river = riverOf(remote, MAX_QUEUED + 1);
+  const river = await riverOf(remote, MAX_QUEUED + 1);
   // That ids can not be written is told at the end, by flush: the messages are what it is for.
   const print = (id: string): void => void output.write(`${id}\n`)?.catch(() => undefined);
   const stored = flags.ids === true ? print : undefined;

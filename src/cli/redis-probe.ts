@@ -20,16 +20,26 @@ export interface RedisFacts {
   /** Its clock, minus ours. */
   readonly aheadMs: number;
   readonly roundTripMs: number;
+  /** Of the key of the default channel: `stream`, `none` when there is no such key, or what else it is. */
+  readonly streamType: string;
+}
+
+export interface RedisQuestion {
+  readonly caFile: string | null;
+  readonly stream: string;
 }
 
 /** `text`: as REDIS_URL, but not that of sentinels. Rejects with what stands in the way. */
-export async function probeRedis(text: string, caFile: string | null): Promise<RedisFacts> {
+export async function probeRedis(text: string, { caFile, stream }: RedisQuestion): Promise<RedisFacts> {
   const url = new URL(text.startsWith('/') ? `unix://${text}` : text);
   const socket = open(url, caFile);
   try {
     const { username, password } = url;
     const user = decodeURIComponent(username) || 'default';
     if (password !== '') await call(socket, ['AUTH', user, decodeURIComponent(password)]);
+    const database = url.protocol === 'unix:' ? '' : url.pathname.slice(1);
+    if (database !== '' && database !== '0') await call(socket, ['SELECT', database]);
+    const streamType = String(await call(socket, ['TYPE', stream]));
     const info = String(await call(socket, ['INFO']));
     const askedMs = Date.now();
     const asked = performance.now();
@@ -45,6 +55,7 @@ export async function probeRedis(text: string, caFile: string | null): Promise<R
       policy: fact('maxmemory_policy'),
       aheadMs: theirMs - (askedMs + roundTripMs / 2),
       roundTripMs,
+      streamType,
     };
   } finally {
     socket.destroy();

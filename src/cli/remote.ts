@@ -7,7 +7,6 @@ import { CHANNEL_RULE, DEFAULT_CHANNEL, isChannelName } from '../channels.ts';
 import { connect, type River, RiverError } from '../client/index.ts';
 import { redactUrl } from '../config/values.ts';
 import { StartError } from '../errors.ts';
-import { GatheringSocket } from './gathering-socket.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:3000';
 
@@ -110,7 +109,9 @@ export async function mustBeThere(remote: Remote, door: '/ws/manager' | '/ws/bro
 }
 
 /** The client of this server. `maxQueued`: how many messages may wait to be stored. */
-export function riverOf({ base, token }: Remote, maxQueued: number): River {
+export async function riverOf({ base, token }: Remote, maxQueued: number): Promise<River> {
+  // Half of the commands need no WebSocket, and start the sooner.
+  const { GatheringSocket } = await import('./gathering-socket.ts');
   return connect(base.href, {
     WebSocket: GatheringSocket,
     maxQueued,
@@ -140,10 +141,12 @@ async function request(remote: Remote, path: string, init: RequestInit): Promise
   }
 }
 
-/** `fetch` hides why behind "fetch failed". */
+/** `fetch` hides why behind "fetch failed"; who was refused at each address of a name is told so by a code alone. */
 export function reasonOf(error: unknown): string {
-  const { cause, message } = error as Error & { readonly cause?: { readonly code?: string } };
-  return cause?.code ?? message;
+  const { cause, message, code } = error as NodeJS.ErrnoException & {
+    readonly cause?: NodeJS.ErrnoException;
+  };
+  return cause?.code ?? cause?.message ?? (message || (code ?? 'unknown'));
 }
 
 function shown({ origin }: URL): string {

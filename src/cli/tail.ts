@@ -76,7 +76,7 @@ async function tail(channel: string, flags: TailFlags): Promise<void> {
   const remote = remoteOf(flags);
   if (flags.wait !== true) await mustBeThere(remote, '/ws/broadcast');
   const output = new Output();
-  const river = riverOf(remote, 1);
+  const river = await riverOf(remote, 1);
   const subscription = river.subscribe(channel, {
     after: flags.after,
     onState: sayer(),

@@ -1,6 +1,5 @@
 /** `rivercast token`: a token for trying things out, signed by the first secret that the server would take. */
 import { type Command, Option } from 'commander';
-import { SignJWT } from 'jose';
 import { parseSecrets } from '../config/values.ts';
 import { StartError } from '../errors.ts';
 import { addExamples } from './examples.ts';
@@ -41,6 +40,7 @@ export function addToken(program: Command): void {
 
 /** With no permission named, to publish and to subscribe everywhere. Rejects with StartError. */
 async function mintToken(flags: TokenFlags): Promise<string> {
+  const { SignJWT } = await import('jose');
   const { secret, kid } = secretOf(flags.secret);
   const permissions = permissionsOf(flags);
   const isBare = Object.keys(permissions).length === 0;

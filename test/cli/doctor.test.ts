@@ -7,13 +7,16 @@ import {
   checkClock,
   checkDisk,
   checkFiles,
+  checkLog,
   checkNode,
   checkPorts,
   checkRedis,
   type Finding,
   judgeRedis,
 } from '../../src/cli/checks.ts';
+import { checkApiKeys, checkCertificate } from '../../src/cli/credential-checks.ts';
 import { loadConfig } from '../../src/config.ts';
+import { makeCertificates, signed } from '../support/certificates.ts';
 import { runCli } from '../support/cli.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { TestServer } from '../support/running-server.ts';
@@ -80,9 +83,9 @@ test('Redis: what it is, and what it may do to what it holds', async (t) => {
   const findings = await checkRedis(loadConfig({ env: { REDIS_URL: url } }));
   assert.deepEqual(verdicts(findings).slice(0, 4), [
     'redis: ok',
+    'redis stream: ok',
     'redis persistence: warn',
     'redis eviction: fail',
-    'redis clock: ok',
   ]);
   const args = ['doctor', '--json', '--port', '0'];
   const [wrong, right, setting] = await Promise.all([
@@ -98,8 +101,40 @@ test('Redis: what it is, and what it may do to what it holds', async (t) => {
   assert.match(right.stdout, /^FAIL {2}redis eviction {4}allkeys-lru\n {24}→ .*noeviction/m);
   assert.equal(setting.code, 1);
   assert.match(setting.stdout, /ROLE=/);
-  const nobody = await checkRedis(loadConfig({ env: { REDIS_URL: 'redis://127.0.0.1:9' } }));
+  const nobody = await checkRedis(loadConfig({ env: { REDIS_URL: 'redis://localhost:9' } }));
   assert.deepEqual(verdicts(nobody), ['redis: fail']);
+  assert.match(nobody[0]?.found ?? '', /ECONNREFUSED/);
+  const nowhere = await checkRedis(loadConfig({ env: { REDIS_URL: `${url}/99` } }));
+  assert.match(nowhere[0]?.found ?? '', /DB index is out of range/);
+});
+
+test('the files that let somebody in, and where messages go', async (t) => {
+  const dir = await tempDir(t);
+  const { cert, key } = await makeCertificates(dir);
+  const otherKey = join(dir, 'other-key.pem');
+  await signed(dir, { cert: join(dir, 'other.pem'), key: otherKey, days: 30 });
+  const certificate = (env: Record<string, string>, nowMs = Date.now()): string[] =>
+    verdicts(checkCertificate(loadConfig({ env }), nowMs));
+  const pair = { TLS_CERT: cert, TLS_KEY: key };
+  assert.deepEqual(certificate({}), []);
+  assert.deepEqual(certificate(pair), ['certificate: warn']);
+  const long = { TLS_CERT: join(dir, 'other.pem'), TLS_KEY: otherKey };
+  assert.deepEqual(certificate(long), ['certificate: ok']);
+  assert.deepEqual(certificate(pair, Date.now() + 100 * 365 * 86_400_000), ['certificate: fail']);
+  assert.deepEqual(certificate({ ...pair, TLS_KEY: otherKey }), ['certificate: fail']);
+  assert.deepEqual(certificate({ ...pair, TLS_CERT: '/none' }), ['certificate: fail']);
+
+  const keys = join(dir, 'keys.json');
+  const apiKeys = (): string[] => verdicts(checkApiKeys(loadConfig({ env: { API_KEYS_FILE: keys } })));
+  assert.deepEqual(apiKeys(), ['api keys: fail']);
+  await runCli(t, { args: ['api-key', 'one', '--publish', '*', '--file', keys] });
+  assert.deepEqual(apiKeys(), ['api keys: ok']);
+
+  const log = (env: Record<string, string>): Finding => checkLog(loadConfig({ env }));
+  assert.match(log({ DATA_DIR: '/some/where' }).found, /^embedded, in \/some\/where \(REDIS_URL/);
+  assert.match(log({ REDIS_URL: 'redis://:s3cret@host:1' }).found, /^in Redis at .*host:1, stream local-q$/);
+  assert.doesNotMatch(log({ REDIS_URL: 'redis://:s3cret@host:1' }).found, /s3cret/);
+  assert.equal(log({ STORE: 'memory' }).verdict, 'warn');
 });
 
 test('an old Redis, a cluster, a clock that is off, a long way', () => {
@@ -111,10 +146,12 @@ test('an old Redis, a cluster, a clock that is off, a long way', () => {
     policy: 'allkeys-lru',
     aheadMs: -5000,
     roundTripMs: 80,
+    streamType: 'hash',
   };
   assert.deepEqual(verdicts(judgeRedis(facts)), [
     'redis: fail',
     'redis: fail',
+    'redis stream: fail',
     'redis persistence: ok',
     'redis eviction: ok',
     'redis clock: warn',

@@ -100,7 +100,7 @@ test('while nothing is stored no more than the bound is taken in', async () => {
   const log = new GatedLog();
   await using server = await TestServer.start({}, log);
   log.hold('append');
-  const river = riverOf(remoteOf({ url: server.address }), MAX_QUEUED + 1);
+  const river = await riverOf(remoteOf({ url: server.address }), MAX_QUEUED + 1);
   using outbox = new Outbox(river, { timeoutMs: 0 });
   let taken = 0;
   const message = { channel: 'c', data: 'x', bytes: 1, name: 'x', place: 1 };
