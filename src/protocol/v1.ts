@@ -82,6 +82,8 @@ export function readSubscriberAsk(text: string): SubscriberAsk {
 export interface Hello {
   readonly server: string;
   readonly heartbeat: number;
+  /** Of a subscriber: how many the connection may follow. */
+  readonly channels?: number;
 }
 
 export function helloFrame(hello: Hello): string {

@@ -42,8 +42,8 @@ describe('a connection', () => {
     });
     assert.equal(socket.protocol, 'rivercast.v1');
     const hello = JSON.parse(await socket.text()) as Record<string, unknown>;
-    assert.deepEqual(Object.keys(hello), ['type', 'server', 'heartbeat']);
-    assert.deepEqual([hello['type'], hello['heartbeat']], ['hello', 20]);
+    assert.deepEqual(Object.keys(hello), ['type', 'server', 'heartbeat', 'channels']);
+    assert.deepEqual([hello['type'], hello['heartbeat'], hello['channels']], ['hello', 20, 100]);
     assert.match(String(hello['server']), /^rivercast\/\d/);
   });
 

@@ -94,8 +94,15 @@ export const MESSAGES: Readonly<Record<MessageName, Message>> = {
     {
       server: TEXT,
       heartbeat: { ...SECONDS, description: 'How long the server is silent at most, in seconds' },
+      channels: { type: 'integer', minimum: 1, description: 'Of a subscriber: how many it may follow' },
     },
-    { examples: [{ server: 'rivercast/0.1.0', heartbeat: 25 }] },
+    {
+      optional: ['channels'],
+      examples: [
+        { server: 'rivercast/0.1.0', heartbeat: 25 },
+        { server: 'rivercast/0.1.0', heartbeat: 25, channels: 100 },
+      ],
+    },
   ),
   ack: frame(
     'ack',

@@ -99,7 +99,9 @@ export class Doors {
   /** Of those who are let in only to be told that they are not. */
   readonly #refusing: ConnectionContext;
   readonly #publishDoor: PublishDoor | null;
+  /** What a publisher is told first, and a subscriber. */
   readonly #hello: Hello;
+  readonly #greeting: Hello;
   #draining = false;
 
   constructor(options: DoorsOptions) {
@@ -112,6 +114,7 @@ export class Doors {
     const maxSubscriberFrames = Math.max(config.limits.maxSubscriberFramesPerSecond, leastFrames);
     this.#options = options;
     this.#hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
+    this.#greeting = { ...this.#hello, channels: config.quotas.maxChannels };
     this.#publishDoor =
       manager === null
         ? null
@@ -271,7 +274,7 @@ export class Doors {
     const format = deflate ? V1_DEFLATED : V1;
     const session = new V1Session({
       ...{ broadcaster, connection, clock, logger, format, caller, refusals },
-      hello: this.#hello,
+      hello: this.#greeting,
       maxChannels: config.quotas.maxChannels,
     });
     connection.user = session;
