@@ -108,13 +108,14 @@ export async function mustBeThere(remote: Remote, door: '/ws/manager' | '/ws/bro
   throw new StartError(`${shown(remote.base)} refused: ${response.status} ${detail}${hint}`);
 }
 
-/** The client of this server. `maxQueued`: how many messages may wait to be stored. */
+/** The client of this server. `maxQueued`: how many messages may wait to be stored; who gives them counts their bytes. */
 export async function riverOf({ base, token }: Remote, maxQueued: number): Promise<River> {
   // Half of the commands need no WebSocket, and start the sooner.
   const { GatheringSocket } = await import('./gathering-socket.ts');
   return connect(base.href, {
     WebSocket: GatheringSocket,
     maxQueued,
+    maxQueuedBytes: Infinity,
     ...(token === undefined ? {} : { token: () => token }),
   });
 }
@@ -123,7 +124,8 @@ export async function riverOf({ base, token }: Remote, maxQueued: number): Promi
 export function failureOf(error: unknown): Error {
   if (!(error instanceof RiverError)) return error as Error;
   const isAskedWrongly = ['bad_request', 'bad_channel', 'bad_cursor'].includes(error.code);
-  return new StartError(error.message, isAskedWrongly ? 2 : 1, { cause: error });
+  const hint = error.code === 'unauthenticated' ? '; a valid token is needed, with --token' : '';
+  return new StartError(`${error.message}${hint}`, isAskedWrongly ? 2 : 1, { cause: error });
 }
 
 async function request(remote: Remote, path: string, init: RequestInit): Promise<Response> {

@@ -1,96 +1,98 @@
 /**
- * Where WebSockets are blocked (a proxy that lets only plain HTTP through): subscriptions by server-sent events, one stream
+ * Where WebSockets are blocked (a proxy that lets only plain HTTP through): feeds by server-sent events, one stream
  * each. The browser's EventSource comes back by itself; only when it has given up is it made again.
  */
-import type { EventStream, EventStreamClass } from './host.ts';
+import { RiverError } from './error.ts';
+import type { Feed } from './feed.ts';
+import { host } from './host.ts';
+import { AGAIN_MS } from './limits.ts';
 import type { Frame } from './link.ts';
-import type { Subscription } from './subscription.ts';
-import type { TokenSource } from './token.ts';
+import { fetched, type TokenSource } from './token.ts';
 
 const GIVEN_UP = 2;
-const AGAIN_MS = 5000;
 
-type Event = { readonly data: string; readonly lastEventId: string };
+type Take = (frame: Frame) => void;
 
 export class EventHub {
   readonly #url: string;
   readonly #token: TokenSource | undefined;
-  readonly #Class: EventStreamClass | undefined;
-  readonly #streams = new Map<Subscription<unknown>, EventStream>();
   /** Those that are to have a stream: what opens late for another is closed. */
-  readonly #wanted = new Set<Subscription<unknown>>();
+  readonly #wanted = new Map<Feed, Take>();
 
-  constructor(url: string, token: TokenSource | undefined, Class: EventStreamClass | undefined) {
+  constructor(url: string, token: TokenSource | undefined) {
     this.#url = url;
     this.#token = token;
-    this.#Class = Class;
   }
 
-  get isPossible(): boolean {
-    return this.#Class !== undefined;
+  /** `take` is given what comes. */
+  join(feed: Feed, take: Take): void {
+    this.#wanted.set(feed, take);
+    this.#open(feed).catch(() => this.#again(feed));
   }
 
-  join(subscription: Subscription<unknown>): void {
-    this.#wanted.add(subscription);
-    this.#open(subscription).catch(() => this.#again(subscription));
+  leave(feed: Feed): void {
+    this.#wanted.delete(feed);
+    cut(feed);
   }
 
-  leave(subscription: Subscription<unknown>): void {
-    this.#wanted.delete(subscription);
-    this.#cut(subscription);
-  }
-
-  #cut(subscription: Subscription<unknown>): void {
-    this.#streams.get(subscription)?.close();
-    this.#streams.delete(subscription);
-  }
-
-  async #open(subscription: Subscription<unknown>): Promise<void> {
-    const { channel, after } = subscription;
-    const token = (await this.#token?.())?.trim();
-    if (!this.#wanted.has(subscription)) return;
-    if (this.#Class === undefined || subscription.state !== 'connecting' || this.#streams.has(subscription))
-      return;
-    const query = new URLSearchParams({ channel, format: 'v1' });
-    if (after !== undefined) query.set('after', after);
-    if (typeof token === 'string') query.set('token', token);
-    const stream = new this.#Class(`${this.#url}/sse?${query.toString()}`);
-    this.#streams.set(subscription, stream);
+  async #open(feed: Feed, hasGivenUp = false): Promise<void> {
+    const token = await fetched(this.#token);
+    const { channel, after } = feed;
+    const query = { channel, format: 'v1', after, ...(token === undefined ? {} : { token }) };
+    const url = `${this.#url}/sse?${new URLSearchParams(query).toString()}`;
+    if (hasGivenUp && this.#wanted.has(feed)) await mustBeAllowed(feed, url);
+    const take = this.#wanted.get(feed);
+    const { EventSource } = host;
+    if (EventSource === undefined || take === undefined || feed.stream !== null) return;
+    const stream = new EventSource(url);
+    feed.stream = stream;
     stream.onerror = () => {
-      if (this.#streams.get(subscription) !== stream) return;
-      subscription.lost();
-      if (stream.readyState === GIVEN_UP) this.#again(subscription);
+      if (feed.stream !== stream) return;
+      feed.lost();
+      if (stream.readyState === GIVEN_UP) this.#again(feed);
     };
-    stream.addEventListener('message', (event) => subscription.take(messageOf(event)));
-    // The first that comes says where it starts: a position, or the gap before it.
-    stream.addEventListener('cursor', ({ data }) => begin(subscription, JSON.parse(data) as Place));
-    stream.addEventListener('gap', ({ data }) => {
-      const gap = JSON.parse(data) as Place;
-      begin(subscription, gap);
-      subscription.take({ ...gap, type: 'gap' });
-    });
+    for (const type of ['message', 'cursor', 'gap']) {
+      stream.addEventListener(type, ({ data, lastEventId }) => {
+        const told = JSON.parse(data) as Told;
+        if (type === 'message') {
+          const epoch = /@([^.]+)/.exec(lastEventId)?.[1] ?? null;
+          return take({ type: 'messages', epoch, messages: [told] });
+        }
+        // The first that comes says where it starts: a position, or the gap before it.
+        take({ type: feed.state === 'live' ? 'cursor' : 'subscribed', cursor: told.cursor });
+        if (type === 'gap') take({ ...told, type });
+      });
+    }
   }
 
-  #again(subscription: Subscription<unknown>): void {
-    this.#cut(subscription);
+  #again(feed: Feed): void {
+    cut(feed);
     setTimeout(
       () => {
-        if (this.#wanted.has(subscription)) this.join(subscription);
+        if (this.#wanted.has(feed)) this.#open(feed, true).catch(() => this.#again(feed));
       },
       AGAIN_MS * (0.5 + Math.random() / 2),
     );
   }
 }
 
-interface Place {
+function cut(feed: Feed): void {
+  feed.stream?.close();
+  feed.stream = null;
+}
+
+/** A message, or a place. */
+interface Told {
+  readonly id: string;
   readonly cursor: string;
 }
 
-function begin(subscription: Subscription<unknown>, { cursor }: Place): void {
-  subscription.take({ type: subscription.state === 'connecting' ? 'subscribed' : 'cursor', cursor });
-}
-
-function messageOf({ data, lastEventId }: Event): Frame {
-  const epoch = /@([^.]+)/.exec(lastEventId)?.[1] ?? null;
-  return { type: 'messages', epoch, messages: [JSON.parse(data) as { id: string }] };
+/** An EventSource does not say why it gave up: what is refused for good, also with a new token, ends. */
+async function mustBeAllowed(feed: Feed, url: string): Promise<void> {
+  const answer = await host.fetch?.(url);
+  if (answer?.ok !== false) return answer?.body?.cancel();
+  // Too many requests, or a fault of a server: later, perhaps.
+  if (answer.status >= 429) throw new Error();
+  const { code, detail } = (await answer.json()) as { readonly code: string; readonly detail: string };
+  feed.end(new RiverError(code, detail));
 }

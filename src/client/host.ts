@@ -12,6 +12,8 @@ export interface Socket {
   onerror: ((event: never) => void) | null;
   send(text: string): void;
   close(code?: number): void;
+  /** What was sent and has not left yet, in bytes. */
+  readonly bufferedAmount?: number;
 }
 
 export type SocketClass = new (url: string, protocols: string[]) => Socket;
@@ -30,8 +32,7 @@ export interface EventStream {
 export type EventStreamClass = new (url: string) => EventStream;
 
 interface Target {
-  addEventListener(type: string, listener: () => void): void;
-  removeEventListener(type: string, listener: () => void): void;
+  addEventListener(type: string, listener: () => void, options?: { readonly signal: AbortSignal }): void;
 }
 
 export interface Keeper {
@@ -40,9 +41,17 @@ export interface Keeper {
   removeItem(key: string): void;
 }
 
+interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly body: { cancel(): Promise<void> } | null;
+  json(): Promise<unknown>;
+}
+
 interface Host extends Partial<Target> {
   readonly WebSocket?: SocketClass;
   readonly EventSource?: EventStreamClass;
+  readonly fetch?: (url: string) => Promise<Answer>;
   readonly document?: Target & { readonly visibilityState: string };
   readonly localStorage?: Keeper;
   readonly location?: { readonly href: string };
@@ -59,12 +68,9 @@ export function watchHost(back: () => void, away: () => void): () => void {
   const seen = (): void => {
     if (document?.visibilityState === 'visible') back();
   };
-  host.addEventListener?.('online', back);
-  host.addEventListener?.('offline', away);
-  document?.addEventListener('visibilitychange', seen);
-  return () => {
-    host.removeEventListener?.('online', back);
-    host.removeEventListener?.('offline', away);
-    document?.removeEventListener('visibilitychange', seen);
-  };
+  const over = new AbortController();
+  host.addEventListener?.('online', back, over);
+  host.addEventListener?.('offline', away, over);
+  document?.addEventListener('visibilitychange', seen, over);
+  return () => over.abort();
 }

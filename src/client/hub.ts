@@ -1,55 +1,57 @@
 /**
- * The subscriptions of one connection, which carries each channel once. When it is made again all of them are asked
- * for again, each from its own cursor.
+ * One connection that carries subscriptions: a feed for each channel. When it is made again all of them are asked for
+ * again, each from its own cursor.
  */
 import { RiverError } from './error.ts';
 import type { EventHub } from './events.ts';
+import { Feed } from './feed.ts';
+import { host } from './host.ts';
+import { BLOCKED_TRIES, LOST } from './limits.ts';
 import { type Frame, Link, type LinkOptions } from './link.ts';
-import type { Carrier, Subscription } from './subscription.ts';
+import type { Carrier, Carriers, Subscription } from './subscription.ts';
 
-/** So many tries that never came to a hello, and WebSockets are taken to be blocked. */
-const BLOCKED_TRIES = 2;
-/** The code of a connection that ended without a word, or never came to be. */
-const LOST = 1006;
-/** The server allows as many unless told otherwise. */
-const MAX_CHANNELS = 100;
+/** All connections together. */
+export interface Siblings extends Carriers {
+  /** Channels that one may carry. */
+  maxChannels: number;
+  /** Feeds of a channel that have come to the same place become one. */
+  meet(channel: string): void;
+}
+
+export interface Where extends Pick<LinkOptions, 'url' | 'token' | 'WebSocket'> {
+  readonly events: EventHub;
+}
 
 export class Hub implements Carrier {
   readonly link: Link;
+  /** By their channels. */
+  readonly feeds: Map<string, Feed> = new Map();
   readonly #events: EventHub;
+  readonly #hubs: Siblings;
   #hasOpened = false;
   /** Whether events carry what this connection does not. */
   #isBlocked = false;
-  readonly #subscriptions = new Map<string, Subscription<unknown>>();
-  /** Who asked last under which ref: what names no channel is about that. */
-  readonly #asked = new Map<number, Subscription<unknown>>();
+  /** All that it is kept for, those without a feed for now among them. */
+  readonly #members = new Set<Subscription<unknown>>();
   #ref = 0;
-  readonly #retries = new Set<ReturnType<typeof setTimeout>>();
 
-  constructor(options: Pick<LinkOptions, 'url' | 'token' | 'WebSocket'>, events: EventHub) {
-    this.#events = events;
+  constructor(where: Where, hubs: Siblings) {
+    this.#events = where.events;
+    this.#hubs = hubs;
     this.link = new Link({
-      ...options,
-      opened: () => {
-        this.#hasOpened = true;
-        this.#asked.clear();
-        this.#unblock();
-        for (const subscription of this.#subscriptions.values()) this.join(subscription);
-      },
+      ...where,
+      opened: (hello) => this.#opened(hello),
       frame: (frame) => this.#route(frame),
       changed: (state, error) => {
         if (state === 'open' || state === 'connecting') return;
-        // Events go on without it, unless it is over.
-        if (this.#isBlocked && state !== 'ended') return;
-        for (const subscription of [...this.#subscriptions.values()]) {
-          if (state === 'ended') subscription.end(error);
-          else subscription.lost();
+        if (state === 'ended') for (const subscription of [...this.#members]) subscription.end(error);
+        // Events go on without it.
+        else if (!this.#isBlocked) {
+          for (const feed of this.feeds.values()) feed.lost();
+          this.#fallBack();
         }
-        this.#fallBack();
       },
-      // Each channel that is sent nothing is told where it stands once a heartbeat.
-      isAwaiting: () =>
-        this.#asked.size > 0 || [...this.#subscriptions.values()].some(({ state }) => state === 'live'),
+      isAwaiting: () => this.#isAwaiting(),
       closed: (code) => {
         // Whoever is told why it may not come is not blocked.
         if (code !== LOST) this.#hasOpened = true;
@@ -58,88 +60,110 @@ export class Hub implements Carrier {
     });
   }
 
-  hasRoomFor(channel: string): boolean {
-    return this.#subscriptions.size < MAX_CHANNELS && !this.#subscriptions.has(channel);
-  }
-
   add(subscription: Subscription<unknown>): void {
-    this.#subscriptions.set(subscription.channel, subscription);
-    this.link.need();
-    this.join(subscription);
-  }
-
-  join(subscription: Subscription<unknown>): void {
-    const { channel, after, state } = subscription;
-    if (state !== 'connecting') return;
-    if (this.#isBlocked) this.#events.join(subscription);
-    else if (this.link.send({ type: 'subscribe', channel, after, ref: ++this.#ref })) {
-      if (this.#asked.size === 0) this.link.touch();
-      this.#asked.set(this.#ref, subscription);
-    }
-  }
-
-  leave(subscription: Subscription<unknown>): void {
     const { channel } = subscription;
-    if (this.#isBlocked) this.#events.leave(subscription);
-    else this.link.send({ type: 'unsubscribe', channel, ref: ++this.#ref });
+    const feed = this.feeds.get(channel) ?? new Feed(channel);
+    this.#members.add(subscription);
+    this.feeds.set(channel, feed);
+    feed.members.add(subscription);
+    this.link.need();
+    this.#ask(feed);
+    // Not before whoever follows it has it in hand.
+    if (feed.state === 'live') queueMicrotask(() => this.#admit(subscription, feed));
   }
 
+  /** It has no room for more. */
+  leave(subscription: Subscription<unknown>): void {
+    const feed = this.feeds.get(subscription.channel);
+    if (feed?.members.delete(subscription) !== true || feed.members.size > 0) return;
+    this.feeds.delete(feed.channel);
+    clearTimeout(feed.retry);
+    if (this.#isBlocked) this.#events.leave(feed);
+    else if (feed.state !== 'idle')
+      this.link.send({ type: 'unsubscribe', channel: feed.channel, ref: ++this.#ref });
+  }
+
+  /** It has ended, or another connection carries it. */
   gone(subscription: Subscription<unknown>): void {
-    const { channel, state } = subscription;
-    // Also when it is not known yet to be followed: its channel must be free for the next who asks.
-    const isAsked = [...this.#asked.values()].includes(subscription);
-    if (state === 'live' || isAsked || this.#isBlocked) this.leave(subscription);
-    this.#subscriptions.delete(channel);
-    if (this.#subscriptions.size === 0) this.link.spare();
+    this.leave(subscription);
+    this.#members.delete(subscription);
+    if (this.#members.size === 0) this.link.spare();
   }
 
-  close(): void {
-    for (const timer of this.#retries) clearTimeout(timer);
-    this.link.close();
+  #admit(subscription: Subscription<unknown>, feed: Feed): void {
+    if (feed.state !== 'live' || !feed.members.has(subscription)) return;
+    if (feed.fits(subscription.after)) subscription.take({ type: 'subscribed', cursor: feed.after });
+    // It has gone on meanwhile.
+    else this.#move(subscription);
+  }
+
+  #move(subscription: Subscription<unknown>): void {
+    this.leave(subscription);
+    this.#hubs.place(subscription);
+  }
+
+  #opened({ channels }: Frame): void {
+    this.#hasOpened = true;
+    this.#unblock();
+    if (channels !== undefined) this.#hubs.maxChannels = channels;
+    const [...feeds] = this.feeds.values();
+    for (const { members } of feeds.splice(this.#hubs.maxChannels)) {
+      for (const subscription of [...members]) this.#move(subscription);
+    }
+    for (const feed of feeds) this.#ask(feed);
+  }
+
+  #ask(feed: Feed): void {
+    const { channel, after, state } = feed;
+    if (state !== 'idle' || this.feeds.get(channel) !== feed) return;
+    if (this.#isBlocked) return this.#events.join(feed, (frame) => this.#take(feed, frame));
+    if (!this.#isAwaiting()) this.link.touch();
+    feed.ref = ++this.#ref;
+    if (this.link.send({ type: 'subscribe', channel, after, ref: feed.ref })) feed.state = 'asked';
+  }
+
+  /** Each channel that is sent nothing is told where it stands once a heartbeat. */
+  #isAwaiting(): boolean {
+    for (const { state } of this.feeds.values()) if (state !== 'idle') return true;
+    return false;
   }
 
   #fallBack(): void {
-    if (this.#hasOpened || this.link.failures < BLOCKED_TRIES || !this.#events.isPossible) return;
+    if (this.#hasOpened || this.link.failures < BLOCKED_TRIES || host.EventSource === undefined) return;
     this.#isBlocked = true;
-    for (const subscription of this.#subscriptions.values()) this.join(subscription);
+    for (const feed of this.feeds.values()) this.#ask(feed);
   }
 
   /** It goes on trying, and this time came through: it may be that the server was away, and nothing is blocked. */
   #unblock(): void {
     if (!this.#isBlocked) return;
     this.#isBlocked = false;
-    for (const subscription of this.#subscriptions.values()) {
-      this.#events.leave(subscription);
-      subscription.lost();
+    for (const feed of this.feeds.values()) {
+      this.#events.leave(feed);
+      feed.lost();
     }
   }
 
   #route(frame: Frame): void {
-    const { ref = 0, channel = '' } = frame;
-    // About one that was left meanwhile.
-    if (frame.type === 'error' && ref !== 0 && !this.#asked.has(ref)) return;
-    const subscription = this.#asked.get(ref) ?? this.#subscriptions.get(channel);
-    this.#asked.delete(ref);
-    if (subscription === undefined) return;
-    if (frame.type === 'error') this.#refused(subscription, frame);
-    else subscription.take(frame);
+    const { type, ref, channel } = frame;
+    const feed =
+      channel === undefined
+        ? [...this.feeds.values()].find((one) => one.ref === ref)
+        : this.feeds.get(channel);
+    // Else it is about one that was left meanwhile.
+    if (feed === undefined || (ref !== undefined && ref !== feed.ref)) return;
+    if (type === 'error') this.#refused(feed, frame);
+    else this.#take(feed, frame);
   }
 
-  #refused(
-    subscription: Subscription<unknown>,
-    { code = 'internal', message = code, retry, retryAfter = 1 }: Frame,
-  ): void {
-    // We left it just now, and asked before that was known.
-    if (code === 'bad_request' && subscription.state !== 'connecting') return;
-    if (retry !== true) return subscription.end(new RiverError(code, message));
-    subscription.lost();
-    const timer = setTimeout(
-      () => {
-        this.#retries.delete(timer);
-        this.join(subscription);
-      },
-      retryAfter * 1000 * (0.5 + Math.random()),
-    );
-    this.#retries.add(timer);
+  #take(feed: Feed, frame: Frame): void {
+    feed.take(frame);
+    this.#hubs.meet(feed.channel);
+  }
+
+  #refused(feed: Feed, { code = 'internal', message = code, retry, retryAfter = 1 }: Frame): void {
+    if (retry !== true) return feed.end(new RiverError(code, message));
+    feed.lost();
+    feed.retry = setTimeout(() => this.#ask(feed), retryAfter * 1000 * (0.5 + Math.random()));
   }
 }

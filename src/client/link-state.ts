@@ -5,7 +5,8 @@
  *   idle ──need──▶ connecting ──opened──▶ open
  *                    ▲   │ lost             │ lost
  *                    │   ▼                  ▼
- *                    └─due─ waiting ◀───────┘        offline: the machine has no network, and a try is pointless
+ *                    └─due─ waiting ◀───────┘        offline: the machine says that it has no network, and may be
+ *                                                    wrong: tried now and then
  *   any ──spare──▶ idle        any ──refused, closed──▶ ended, for good
  */
 export type LinkState = 'idle' | 'connecting' | 'open' | 'waiting' | 'offline' | 'ended';
@@ -29,72 +30,21 @@ export type LinkEvent =
   /** We were told to end. */
   | 'closed';
 
-export const NEXT: Readonly<Record<LinkState, Readonly<Record<LinkEvent, LinkState>>>> = {
-  idle: {
-    need: 'connecting',
-    spare: 'idle',
-    opened: 'idle',
-    lost: 'idle',
-    due: 'idle',
-    offline: 'idle',
-    online: 'idle',
-    refused: 'ended',
-    closed: 'ended',
-  },
-  connecting: {
-    need: 'connecting',
-    spare: 'idle',
-    opened: 'open',
-    lost: 'waiting',
-    due: 'connecting',
-    offline: 'offline',
-    online: 'connecting',
-    refused: 'ended',
-    closed: 'ended',
-  },
-  open: {
-    need: 'open',
-    spare: 'idle',
-    opened: 'open',
-    lost: 'waiting',
-    due: 'open',
-    // A machine may say so while the connection lives on (another network took over): its own end tells.
-    offline: 'open',
-    online: 'open',
-    refused: 'ended',
-    closed: 'ended',
-  },
-  waiting: {
-    need: 'waiting',
-    spare: 'idle',
-    opened: 'waiting',
-    lost: 'waiting',
-    due: 'connecting',
-    offline: 'offline',
-    online: 'connecting',
-    refused: 'ended',
-    closed: 'ended',
-  },
-  offline: {
-    need: 'offline',
-    spare: 'idle',
-    opened: 'offline',
-    lost: 'offline',
-    due: 'offline',
-    offline: 'offline',
-    online: 'connecting',
-    refused: 'ended',
-    closed: 'ended',
-  },
-  ended: {
-    need: 'ended',
-    spare: 'ended',
-    opened: 'ended',
-    lost: 'ended',
-    due: 'ended',
-    offline: 'ended',
-    online: 'ended',
-    refused: 'ended',
-    closed: 'ended',
-  },
+type Changes = Readonly<Partial<Record<LinkEvent, LinkState>>>;
+
+const ANY: Changes = { spare: 'idle', refused: 'ended', closed: 'ended' };
+
+/** What changes a state, and into what; whatever else happens, it stays. */
+const CHANGES: Readonly<Record<LinkState, Changes>> = {
+  idle: { ...ANY, need: 'connecting' },
+  connecting: { ...ANY, opened: 'open', lost: 'waiting', offline: 'offline' },
+  // A machine may say that it has no network while the connection lives on (another took over): its own end tells.
+  open: { ...ANY, lost: 'waiting' },
+  waiting: { ...ANY, due: 'connecting', offline: 'offline', online: 'connecting' },
+  offline: { ...ANY, due: 'connecting', online: 'connecting' },
+  ended: {},
 };
+
+export function nextLinkState(state: LinkState, event: LinkEvent): LinkState {
+  return CHANGES[state][event] ?? state;
+}

@@ -6,9 +6,17 @@
 
 import { RiverError } from './error.ts';
 import { host, type Socket, type SocketClass, watchHost } from './host.ts';
-import { type LinkEvent, type LinkState, NEXT } from './link-state.ts';
+import {
+  CONNECT_MS,
+  FIRST_WAIT_MS,
+  MAX_WAIT_MS,
+  RESTART_WAIT_MS,
+  RESTARTING,
+  UNAUTHENTICATED,
+} from './limits.ts';
+import { type LinkEvent, type LinkState, nextLinkState } from './link-state.ts';
 import type { RawMessage } from './message.ts';
-import { renewalMs, type TokenSource } from './token.ts';
+import { fetched, renewalMs, type TokenSource } from './token.ts';
 
 /** A frame of the server, as it was parsed. */
 export interface Frame {
@@ -27,38 +35,37 @@ export interface Frame {
   readonly reason?: 'trimmed' | 'reset' | 'deleted' | 'damaged';
   readonly lost?: number | null;
   readonly heartbeat?: number;
+  readonly channels?: number;
+  readonly tip?: string;
 }
 
 export interface LinkOptions {
   /** Of the door: `ws://host:3000/ws/broadcast?channel=`. */
   readonly url: string;
-  readonly token: TokenSource | undefined;
-  readonly WebSocket: SocketClass | undefined;
+  readonly token?: TokenSource;
+  readonly WebSocket?: SocketClass;
   /** The server said hello: everything is to be asked again. */
-  readonly opened: () => void;
+  readonly opened: (hello: Frame) => void;
   readonly frame: (frame: Frame) => void;
   /** `error` when it ended for good. */
   readonly changed: (state: LinkState, error: RiverError | null) => void;
   /** The server closed the connection, with this code. */
   readonly closed?: (code: number) => void;
-  /** Whether something is awaited: then silence for so long as `patienceMs` is a loss. */
+  /** Whether something is awaited: then a line on which nothing moves for so long as `patienceMs` is a loss. */
   readonly isAwaiting: () => boolean;
   /** In ms, by the heartbeat of the server. */
   readonly patienceMs: (heartbeatMs: number) => number;
 }
 
 const PROTOCOL = 'rivercast.v1';
-const FIRST_WAIT_MS = 500;
-const MAX_WAIT_MS = 30_000;
-/** A server that stops sends its clients away in its own time: they may come back at once, to another. */
-const RESTART_WAIT_MS = 1000;
-/** Until the hello. */
-const CONNECT_MS = 15_000;
-/** Closes that come again however often one tries; 4401 only when it came with a token that was new. */
-const FINAL: Readonly<Record<number, string>> = { 4400: 'bad_request', 4403: 'forbidden' };
-const UNAUTHENTICATED = 4401;
-const NEVER: ReadonlySet<string> = new Set(['SyntaxError', 'SecurityError']);
-const RESTARTING = 1012;
+/** Closes that come again however often one tries; that for a token only when it came with one that was new. */
+const FINAL: Readonly<Record<number, string>> = {
+  4400: 'bad_request',
+  [UNAUTHENTICATED]: 'unauthenticated',
+  4403: 'forbidden',
+};
+/** SecurityError, SyntaxError. */
+const NEVER = /^S[ey]/;
 
 export class Link {
   state: LinkState = 'idle';
@@ -68,14 +75,16 @@ export class Link {
   #socket: Socket | null = null;
   #error: RiverError | null = null;
   #heardMs = 0;
+  /** What waited to leave when that was looked at last. */
+  #waitingBytes = 0;
   #heartbeatMs = 25_000;
-  /** Retry, or silence: one of the two is waited for at a time. */
+  /** Another try, or silence: one of the two is waited for at a time. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
   #unwatch: (() => void) | null = null;
   #wasRefused = false;
-  /** Of the try under way: what comes of an earlier one is nobody's any more. */
-  #attempt = 0;
+  /** Of its state: what comes of a try from before the last one is nobody's any more. */
+  #changes = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -98,22 +107,25 @@ export class Link {
     return this.sendText(JSON.stringify(frame));
   }
 
-  /** Something is awaited from now on: silence before it does not count. */
+  /** Silence before now does not count. */
   touch(): void {
     this.#heardMs = Date.now();
   }
 
   sendText(text: string): boolean {
     if (this.state !== 'open') return false;
+    this.#look();
     this.#socket?.send(text);
+    this.#waitingBytes = this.#socket?.bufferedAmount ?? 0;
     return true;
   }
 
   #on(event: LinkEvent, waitMs?: number): void {
     const before = this.state;
-    const state = NEXT[before][event];
+    const state = nextLinkState(before, event);
     if (state === before) return;
     this.state = state;
+    this.#changes += 1;
     clearTimeout(this.#timer);
     if (state !== 'open') clearTimeout(this.#renewal);
     if (state !== 'open' && state !== 'connecting') this.#letGo();
@@ -124,7 +136,8 @@ export class Link {
         () => this.#on('offline'),
       );
     if (state === 'connecting') this.#connect().catch(() => this.#lost());
-    if (state === 'waiting') this.#timer = setTimeout(() => this.#on('due'), waitMs ?? this.#waitMs());
+    if (state === 'waiting' || state === 'offline')
+      this.#timer = setTimeout(() => this.#on('due'), waitMs ?? this.#waitMs());
     this.#options.changed(state, this.#error);
   }
 
@@ -135,7 +148,9 @@ export class Link {
   }
 
   #waitMs(): number {
-    return Math.random() * Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(10, this.failures - 1));
+    // Not every machine says that its network is back.
+    if (this.state === 'offline') return MAX_WAIT_MS * (0.5 + Math.random() / 2);
+    return Math.random() * Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (this.failures - 1));
   }
 
   /** The network is back, or the page is looked at again. */
@@ -145,33 +160,26 @@ export class Link {
   }
 
   async #connect(): Promise<void> {
-    const { url, token } = this.#options;
     this.#timer = setTimeout(() => this.#lost(), CONNECT_MS);
-    const attempt = ++this.#attempt;
-    let shown: string | null = null;
+    const changes = this.#changes;
+    const token = await fetched(this.#options.token).catch(() => null);
+    if (changes !== this.#changes) return;
+    if (token === null) return this.#lost();
+    const Class = this.#options.WebSocket ?? host.WebSocket;
+    if (Class === undefined)
+      return this.#refuse('bad_request', 'there is no WebSocket; pass one to connect()');
+    const protocols = token === undefined ? [] : [`access_token.${token}`];
     try {
-      // As it comes from a file or an answer, with a line end behind it.
-      shown = (await token?.())?.trim() ?? null;
-      if (this.state !== 'connecting' || attempt !== this.#attempt) return;
-      const Class = this.#options.WebSocket ?? host.WebSocket;
-      if (Class === undefined)
-        throw new RiverError('bad_request', 'there is no WebSocket here; pass one to connect()');
-      this.#socket = new Class(url, shown === null ? [PROTOCOL] : [PROTOCOL, `access_token.${shown}`]);
+      this.#socket = new Class(this.#options.url, [PROTOCOL, ...protocols]);
     } catch (error) {
-      if (this.state === 'connecting' && attempt === this.#attempt) this.#failed(error as Error);
-      return;
+      const { name, message } = error as Error;
+      // An address or a token that can be none, or an unencrypted address on an encrypted page: no try will help.
+      return NEVER.test(name) ? this.#refuse('bad_request', message) : this.#lost();
     }
-    this.#follow(this.#socket, shown);
+    this.#follow(this.#socket, token);
   }
 
-  #failed(error: Error): void {
-    if (error instanceof RiverError) this.#refuse(error);
-    // An address or a token that can be none, or an unencrypted address on an encrypted page: no try will help.
-    else if (NEVER.has(error.name)) this.#refuse(new RiverError('bad_request', error.message));
-    else this.#lost();
-  }
-
-  #follow(socket: Socket, token: string | null): void {
+  #follow(socket: Socket, token: string | undefined): void {
     let status = 0;
     socket.onmessage = ({ data }: { readonly data: unknown }) => {
       this.#heardMs = Date.now();
@@ -194,28 +202,25 @@ export class Link {
     };
   }
 
-  #greeted({ heartbeat = 25 }: Frame, token: string | null): void {
-    this.#heartbeatMs = heartbeat * 1000;
+  #greeted(hello: Frame, token: string | undefined): void {
+    this.#heartbeatMs = (hello.heartbeat ?? 25) * 1000;
     this.#on('opened');
     this.#wasRefused = false;
-    if (token !== null) this.#renewLater(token);
-    this.#options.opened();
+    if (token !== undefined) this.#renewLater(token);
+    this.#options.opened(hello);
     if (this.state === 'open') this.#listen();
   }
 
   #closed(code: number, reason: string): void {
     this.#options.closed?.(code);
     const final = FINAL[code];
-    if (final !== undefined) return this.#refuse(new RiverError(final, reason || `refused: ${final}`));
-    if (code === UNAUTHENTICATED) {
+    if (code === UNAUTHENTICATED && !this.#wasRefused && this.#options.token !== undefined) {
       // The token was over, perhaps: the next one is new.
-      if (this.#wasRefused || this.#options.token === undefined) {
-        return this.#refuse(new RiverError('unauthenticated', reason || 'a valid token is needed'));
-      }
       this.#wasRefused = true;
       this.failures = 0;
       return this.#on('lost', 0);
     }
+    if (final !== undefined) return this.#refuse(final, reason || `refused: ${final}`);
     if (code === RESTARTING && this.state === 'open')
       return this.#on('lost', Math.random() * RESTART_WAIT_MS);
     this.#lost();
@@ -226,17 +231,25 @@ export class Link {
     this.#on('lost');
   }
 
-  #refuse(error: RiverError): void {
-    this.#error = error;
+  #refuse(code: string, why: string): void {
+    this.#error = new RiverError(code, why);
     this.#on('refused');
+  }
+
+  /** Bytes that leave are a sign of life too: while a large message is on its way nothing else is seen. */
+  #look(): void {
+    const bytes = this.#socket?.bufferedAmount ?? 0;
+    if (bytes < this.#waitingBytes) this.touch();
+    this.#waitingBytes = bytes;
   }
 
   /** Silence where something is awaited is a loss that nobody tells of. */
   #listen(): void {
     clearTimeout(this.#timer);
+    this.#look();
     const patienceMs = this.#options.patienceMs(this.#heartbeatMs);
     const leftMs = this.#heardMs + patienceMs - Date.now();
-    if (!this.#options.isAwaiting()) this.#heardMs = Date.now();
+    if (!this.#options.isAwaiting()) this.touch();
     else if (leftMs <= 0) return this.#lost();
     this.#timer = setTimeout(() => this.#listen(), Math.max(50, Math.min(patienceMs, leftMs)));
   }
@@ -252,8 +265,8 @@ export class Link {
 
   async #renew(): Promise<void> {
     // Should it fail, the server closes with 4401 when the last one is over, and then it is asked for again.
-    const token = await this.#options.token?.();
-    if (typeof token === 'string' && this.send({ type: 'auth', token, ref: -1 })) this.#renewLater(token);
+    const token = await fetched(this.#options.token);
+    if (token !== undefined && this.send({ type: 'auth', token, ref: -1 })) this.#renewLater(token);
   }
 
   #letGo(): void {

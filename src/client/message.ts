@@ -60,17 +60,16 @@ export interface ListenOptions<Data> extends SubscribeOptions<Data> {
   readonly onMessage: (message: Message<Data>) => unknown;
 }
 
-/** Whether `a` is no later than `b`; both are ids. */
+/** Whether `a` is no later than `b`; both are ids, whose numbers need not fit into one of JavaScript's. */
 export function isNoLater(a: string, b: string): boolean {
-  const [aMs = '', aSeq = ''] = a.split('-');
-  const [bMs = '', bSeq = ''] = b.split('-');
-  return aMs === bMs ? compare(aSeq, bSeq) <= 0 : compare(aMs, bMs) < 0;
+  return padded(a) <= padded(b);
 }
 
-/** Of whole numbers that need not fit into one of JavaScript's. */
-function compare(a: string, b: string): number {
-  if (a.length !== b.length) return a.length - b.length;
-  return a < b ? -1 : a > b ? 1 : 0;
+function padded(id: string): string {
+  return id
+    .split('-')
+    .map((part) => part.padStart(20, '0'))
+    .join('-');
 }
 
 /** As it is in a frame of the server. */
@@ -84,7 +83,7 @@ export function messageOf<Data>(channel: string, epoch: string | null, raw: RawM
   const { id, data, data64 } = raw;
   const content = (data64 === undefined ? data : bytesOf(data64)) as Data;
   const cursor = epoch === null ? id : `${id}@${epoch}`;
-  return { channel, id, epoch, data: content, cursor, time: Number(id.slice(0, id.indexOf('-'))) };
+  return { channel, id, epoch, data: content, cursor, time: Number.parseInt(id, 10) };
 }
 
 function bytesOf(base64: string): Uint8Array {

@@ -1,8 +1,12 @@
 /**
  * What is to be published: a queue, sent in order, each kept until it is acknowledged. Every message has a key, so that
  * what is sent again after a lost connection is stored once.
+ *
+ * All of it is on its way at once, until one is refused for a while. Then what comes behind in its channel would overtake
+ * it: so the rest is waited for, and the channel goes on one by one until all that were refused are stored.
  */
 import { RiverError } from './error.ts';
+import { KEY_LIFE_MS, MAX_QUEUED, MAX_QUEUED_BYTES, PATIENCE_MS, SLOWEST, TOO_LARGE } from './limits.ts';
 import { type Frame, Link, type LinkOptions } from './link.ts';
 
 export interface PublishOptions {
@@ -10,51 +14,60 @@ export interface PublishOptions {
   readonly key?: string;
 }
 
-export interface QueueBounds {
+interface PublisherOptions extends Pick<LinkOptions, 'url' | 'token' | 'WebSocket'> {
   /** Messages that wait, sent or not. */
-  readonly maxQueued: number;
+  readonly maxQueued?: number;
+  /** What they take, as they are sent. */
+  readonly maxQueuedBytes?: number;
 }
 
-/** The server remembers keys for ten minutes unless told otherwise: later, what was sent may be stored twice if it is sent again. */
-const KEY_LIFE_MS = 9 * 60_000;
-/** An answer that does not come for so long will not come. */
-const PATIENCE_MS = 15_000;
+/** Refusals of what is certainly not stored by this try. */
+const NOT_STORED: ReadonlySet<string> = new Set(['rate_limited', 'overloaded', 'draining']);
 
-/** The close code of a message that is too large. */
-const TOO_LARGE = 1009;
+/** A channel of which messages were refused for a while. */
+interface Jam {
+  readonly refused: Set<Entry>;
+  /** How many of it are on their way all the same. */
+  underway: number;
+  /** While it runs nothing is sent. */
+  retry: ReturnType<typeof setTimeout> | undefined;
+}
 
 interface Entry {
   readonly ref: number;
+  readonly channel: string;
   readonly frame: string;
   readonly resolve: (id: string) => void;
   readonly reject: (error: RiverError) => void;
-  /** When it was first sent; null: not yet. */
+  /** When it was sent on this connection; null: it is not under way. */
   sentMs: number | null;
-  /** Whether it is on its way on this connection. */
-  isUnderway: boolean;
+  /** When it was first sent without anybody knowing what came of it. */
+  doubtMs: number | null;
 }
 
 export class Publisher {
   readonly link: Link;
-  readonly #maxQueued: number;
+  readonly #options: PublisherOptions;
   /** In order, by their refs. */
   readonly #queue = new Map<number, Entry>();
-  /** While it runs nothing is sent: what was refused for a while comes before what was published since. */
-  #retry: ReturnType<typeof setTimeout> | null = null;
+  #bytes = 0;
+  #underway = 0;
+  /** By their channels. */
+  readonly #jams = new Map<string, Jam>();
   #ref = 0;
 
-  constructor(options: Pick<LinkOptions, 'url' | 'token' | 'WebSocket'>, { maxQueued }: QueueBounds) {
-    this.#maxQueued = maxQueued;
+  constructor(options: PublisherOptions, patienceMs: number = PATIENCE_MS) {
+    this.#options = options;
     this.link = new Link({
       ...options,
       opened: () => this.#sendAll(),
       frame: (frame) => this.#answered(frame),
       changed: (state, error) => {
         if (state === 'ended') this.#fail(error ?? new RiverError('closed', 'the client was closed'));
-        else if (state !== 'open') for (const entry of this.#queue.values()) entry.isUnderway = false;
+        else if (state !== 'open') this.#lost();
       },
-      isAwaiting: () => this.#queue.size > 0,
-      patienceMs: () => PATIENCE_MS,
+      isAwaiting: () => this.#underway > 0,
+      patienceMs: () => patienceMs + (this.#longest()?.frame.length ?? 0) / SLOWEST,
       closed: (code) => {
         if (code === TOO_LARGE) this.#refuseLongest();
       },
@@ -64,22 +77,13 @@ export class Publisher {
   /** Resolves with the id once it is stored; rejects with RiverError. */
   publish(channel: string, data: unknown, { key = randomKey() }: PublishOptions): Promise<string> {
     return new Promise((resolve, reject) => {
-      if (this.#queue.size >= this.#maxQueued) {
-        throw new RiverError('queue_full', `${this.#maxQueued} messages wait to be stored already`, true);
-      }
       const ref = ++this.#ref;
       const content = data instanceof Uint8Array ? { data64: base64Of(data) } : { data };
-      const frame = { type: 'publish', ref, channel, key, ...content };
-      const entry: Entry = {
-        ref,
-        frame: JSON.stringify(frame),
-        resolve,
-        reject,
-        sentMs: null,
-        isUnderway: false,
-      };
-      if (this.#queue.size === 0) this.link.touch();
+      const frame = JSON.stringify({ type: 'publish', ref, channel, key, ...content });
+      this.#mustHaveRoomFor(frame);
+      const entry: Entry = { ref, channel, frame, resolve, reject, sentMs: null, doubtMs: null };
       this.#queue.set(ref, entry);
+      this.#bytes += frame.length;
       this.link.need();
       if (this.link.state === 'ended') this.#fail(new RiverError('closed', 'the client was closed'));
       else this.#send(entry);
@@ -87,8 +91,15 @@ export class Publisher {
   }
 
   close(): void {
-    clearTimeout(this.#retry ?? undefined);
     this.link.close();
+  }
+
+  /** One that is larger than the bound may still wait alone. */
+  #mustHaveRoomFor({ length }: string): void {
+    const { maxQueued = MAX_QUEUED, maxQueuedBytes = MAX_QUEUED_BYTES } = this.#options;
+    const { size } = this.#queue;
+    if (size < maxQueued && (size === 0 || this.#bytes + length <= maxQueuedBytes)) return;
+    throw new RiverError('queue_full', `${size} messages wait already`, true);
   }
 
   #sendAll(): void {
@@ -96,68 +107,113 @@ export class Publisher {
   }
 
   #send(entry: Entry): void {
-    if (entry.isUnderway || this.#retry !== null) return;
+    const { channel, sentMs, doubtMs, frame } = entry;
+    const jam = this.#jams.get(channel);
+    if (sentMs !== null || (jam !== undefined && (jam.retry !== undefined || jam.underway > 0))) return;
     const now = Date.now();
-    if (entry.sentMs !== null && now - entry.sentMs > KEY_LIFE_MS) {
-      const why = 'it was sent too long ago to be sent again: nobody knows whether it is stored';
-      return this.#settle(entry.ref)?.reject(new RiverError('unknown', why));
+    if (doubtMs !== null && now - doubtMs > KEY_LIFE_MS) {
+      this.#settle(entry);
+      return entry.reject(new RiverError('unknown', 'nobody knows any more whether it is stored'));
     }
-    if (!this.link.sendText(entry.frame)) return;
-    entry.sentMs ??= now;
-    entry.isUnderway = true;
+    if (this.#underway === 0) this.link.touch();
+    if (!this.link.sendText(frame)) return;
+    entry.sentMs = now;
+    this.#underway += 1;
+    if (jam !== undefined) jam.underway += 1;
   }
 
-  #answered(frame: Frame): void {
-    const {
-      type,
-      ref = 0,
-      id = '',
-      code = 'internal',
-      message = code,
-      retry = false,
-      retryAfter = 1,
-    } = frame;
+  #answered({
+    type,
+    ref = 0,
+    id = '',
+    code = 'internal',
+    message = code,
+    retry,
+    retryAfter = 1,
+  }: Frame): void {
     const entry = this.#queue.get(ref);
     if (entry === undefined) return;
-    if (type === 'ack') this.#settle(ref)?.resolve(id);
-    else if (!retry) this.#settle(ref)?.reject(new RiverError(code, message));
-    else {
-      entry.isUnderway = false;
-      this.#sendLater(retryAfter);
+    if (type === 'error' && retry === true) {
+      this.#returned(entry, !NOT_STORED.has(code));
+      return this.#refused(entry, retryAfter);
     }
+    const isJammed = this.#jams.has(entry.channel);
+    this.#settle(entry);
+    if (type === 'ack') entry.resolve(id);
+    else entry.reject(new RiverError(code, message));
+    if (isJammed) this.#sendAll();
   }
 
-  #sendLater(retryAfter: number): void {
-    this.#retry ??= setTimeout(
+  #refused(entry: Entry, retryAfter: number): void {
+    const { channel } = entry;
+    const jam = this.#jams.get(channel) ?? this.#jamOf(channel);
+    jam.refused.add(entry);
+    jam.retry ??= setTimeout(
       () => {
-        this.#retry = null;
+        jam.retry = undefined;
         this.#sendAll();
       },
       retryAfter * 1000 * (0.5 + Math.random()),
     );
   }
 
-  /** The server ends the connection for a frame that no message fits; it would again, and the longest is too long for certain. */
-  #refuseLongest(): void {
-    const entries = [...this.#queue.values()].filter(({ sentMs }) => sentMs !== null);
-    const longest = entries.reduce<Entry | null>(
-      (a, b) => (a === null || b.frame.length > a.frame.length ? b : a),
-      null,
-    );
-    if (longest === null) return;
-    this.#settle(longest.ref)?.reject(
-      new RiverError('too_large', 'the message is larger than the server takes'),
-    );
+  #jamOf(channel: string): Jam {
+    const jam: Jam = { refused: new Set(), underway: 0, retry: undefined };
+    for (const entry of this.#queue.values())
+      if (entry.channel === channel && entry.sentMs !== null) jam.underway += 1;
+    this.#jams.set(channel, jam);
+    return jam;
   }
 
-  #settle(ref: number): Entry | undefined {
-    const entry = this.#queue.get(ref);
+  /** On another connection nothing is on its way that could overtake. */
+  #lost(): void {
+    for (const { retry } of this.#jams.values()) clearTimeout(retry);
+    this.#jams.clear();
+    for (const entry of this.#queue.values()) this.#returned(entry, true);
+  }
+
+  #longest(): Entry | null {
+    let longest: Entry | null = null;
+    for (const entry of this.#queue.values()) {
+      if (entry.sentMs !== null && entry.frame.length > (longest?.frame.length ?? 0)) longest = entry;
+    }
+    return longest;
+  }
+
+  /** The server ends the connection for a frame that no message fits; it would again, and the longest is too long for certain. */
+  #refuseLongest(): void {
+    const longest = this.#longest();
+    if (longest === null) return;
+    this.#settle(longest);
+    longest.reject(new RiverError('too_large', 'larger than the server takes'));
+  }
+
+  /** It is under way no more; `isInDoubt`: it may be stored all the same. */
+  #returned(entry: Entry, isInDoubt: boolean): void {
+    if (entry.sentMs === null) return;
+    if (isInDoubt) entry.doubtMs ??= entry.sentMs;
+    entry.sentMs = null;
+    this.#underway -= 1;
+    const jam = this.#jams.get(entry.channel);
+    if (jam !== undefined) jam.underway -= 1;
+  }
+
+  #settle(entry: Entry): void {
+    const { ref, channel, frame } = entry;
+    this.#returned(entry, false);
     this.#queue.delete(ref);
-    return entry;
+    this.#bytes -= frame.length;
+    const jam = this.#jams.get(channel);
+    if (jam?.refused.delete(entry) !== true || jam.refused.size > 0) return;
+    clearTimeout(jam.retry);
+    this.#jams.delete(channel);
   }
 
   #fail(error: RiverError): void {
-    for (const { ref } of [...this.#queue.values()]) this.#settle(ref)?.reject(error);
+    for (const entry of [...this.#queue.values()]) {
+      this.#settle(entry);
+      entry.reject(error);
+    }
   }
 }
 

@@ -1,6 +1,5 @@
 /**
- * The client. One connection carries all subscriptions (a second one only for a channel that is followed twice, or
- * beyond a hundred of them), another all that is published.
+ * The client. One connection carries all subscriptions (hubs.ts says when there are more), another all that is published.
  *
  *   const river = connect('ws://127.0.0.1:3000');
  *   for await (const message of river.subscribe('scores')) console.log(message.data);
@@ -9,11 +8,10 @@
 import { RiverError } from './error.ts';
 import { EventHub } from './events.ts';
 import { host, type SocketClass } from './host.ts';
-import { Hub } from './hub.ts';
-import type { LinkOptions } from './link.ts';
+import { Hubs } from './hubs.ts';
 import type { ListenOptions, SubscribeOptions } from './message.ts';
 import { Publisher, type PublishOptions } from './publisher.ts';
-import { type Carrier, Subscription } from './subscription.ts';
+import { Subscription } from './subscription.ts';
 import type { TokenSource } from './token.ts';
 
 export interface ConnectOptions {
@@ -25,11 +23,9 @@ export interface ConnectOptions {
   readonly WebSocket?: SocketClass;
   /** Messages that may wait to be stored; more are refused with `queue_full`. */
   readonly maxQueued?: number;
+  /** The same in bytes, as they are sent: a character of their JSON counts as one. */
+  readonly maxQueuedBytes?: number;
 }
-
-const MAX_QUEUED = 1000;
-
-type Where = Pick<LinkOptions, 'url' | 'token' | 'WebSocket'>;
 
 /** The base address of the server, `http:` or `ws:`; the paths are added to it. Nothing is connected before it is needed. */
 export function connect(url: string, options: ConnectOptions = {}): River {
@@ -39,15 +35,15 @@ export function connect(url: string, options: ConnectOptions = {}): River {
 export class River {
   readonly #url: string;
   readonly #options: ConnectOptions;
-  #hubs: Hub[] = [];
-  readonly #events: EventHub;
+  readonly #hubs: Hubs;
   #publisher: Publisher | null = null;
   #isClosed = false;
 
   constructor(url: string, options: ConnectOptions) {
     this.#url = baseOf(url);
     this.#options = options;
-    this.#events = new EventHub(this.#url.replace(/^ws/, 'http'), options.token, host.EventSource);
+    const events = new EventHub(this.#url.replace(/^ws/, 'http'), options.token);
+    this.#hubs = new Hubs({ ...options, url: `${this.#url}/ws/broadcast?channel=`, events });
   }
 
   /**
@@ -58,15 +54,9 @@ export class River {
     channel: string,
     options: SubscribeOptions<Data> | ListenOptions<Data> = {},
   ): Subscription<Data> {
-    const carrier: Carrier = {
-      join: (subscription) => hub.join(subscription),
-      leave: (subscription) => hub.leave(subscription),
-      gone: (subscription) => hub.gone(subscription),
-    };
-    const subscription = new Subscription<Data>(channel, options, carrier);
-    const hub = this.#hubFor(channel);
+    const subscription = new Subscription<Data>(channel, options, this.#hubs);
     if (this.#isClosed) subscription.end(new RiverError('closed', 'the client was closed'));
-    else hub.add(subscription);
+    else this.#hubs.place(subscription);
     if ('onMessage' in options && options.onMessage !== undefined) listen(subscription, options);
     return subscription;
   }
@@ -85,29 +75,14 @@ export class River {
   /** Ends all subscriptions; what is not stored yet is rejected. */
   close(): void {
     this.#isClosed = true;
-    for (const hub of this.#hubs) hub.close();
+    this.#hubs.close();
     (this.#publisher ??= this.#makePublisher()).close();
   }
 
-  #hubFor(channel: string): Hub {
-    this.#hubs = this.#hubs.filter(({ link }) => link.state !== 'ended');
-    let hub = this.#hubs.find((one) => one.hasRoomFor(channel));
-    if (hub === undefined) {
-      hub = new Hub(this.#linkOf(`${this.#url}/ws/broadcast?channel=`), this.#events);
-      this.#hubs.push(hub);
-    }
-    return hub;
-  }
-
   #makePublisher(): Publisher {
-    const { publishUrl, maxQueued = MAX_QUEUED } = this.#options;
+    const { publishUrl } = this.#options;
     const base = publishUrl === undefined ? this.#url : baseOf(publishUrl);
-    return new Publisher(this.#linkOf(`${base}/ws/manager`), { maxQueued });
-  }
-
-  #linkOf(url: string): Where {
-    const { token, WebSocket } = this.#options;
-    return { url, token, WebSocket };
+    return new Publisher({ ...this.#options, url: `${base}/ws/manager` });
   }
 }
 

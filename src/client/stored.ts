@@ -1,9 +1,7 @@
 /** A cursor kept in `localStorage`, so that a page goes on where it was on its last visit. */
 import { host } from './host.ts';
+import { SAVE_MS } from './limits.ts';
 import type { CursorStore } from './message.ts';
-
-/** Writing it for each of a thousand messages a second would cost more than they do. */
-const SAVE_MS = 250;
 
 /** For `after`: where the last visit ended; a first visit begins with what comes from then on. */
 export function stored(key: string): CursorStore {

@@ -1,11 +1,13 @@
 /**
  * One subscription: a cursor, and what was received and is not taken yet. It outlives connections: whenever it is asked
  * for again it goes on after its cursor, and what it had already is dropped.
+ * What follows what, subscription-state.ts says.
  *
  *   connecting ──subscribed──▶ live ──buffer full──▶ paused ──half of it taken──▶ connecting
  *   any ──unsubscribed, refused, failed──▶ ended
  */
 import { type Gap, GapError, RiverError } from './error.ts';
+import { BUFFER, LATEST } from './limits.ts';
 import type { Frame } from './link.ts';
 import {
   type CursorStore,
@@ -15,16 +17,19 @@ import {
   type SubscribeOptions,
   type SubscriptionState,
 } from './message.ts';
-
-const BUFFER = 1000;
+import { nextState, type SubscriptionEvent } from './subscription-state.ts';
 
 /** What a subscription needs of the connection that carries it. */
 export interface Carrier {
-  /** Asks for it, from where it stands. */
-  join(subscription: Subscription<unknown>): void;
+  /** It is paused. */
   leave(subscription: Subscription<unknown>): void;
-  /** It has ended. */
+  /** It has ended, or another carries it. */
   gone(subscription: Subscription<unknown>): void;
+}
+
+export interface Carriers {
+  /** Has one of them carry it, from where it stands. */
+  place(subscription: Subscription<unknown>): void;
 }
 
 type Item<Data> = Message<Data> | { readonly gap: Gap };
@@ -32,30 +37,33 @@ type Item<Data> = Message<Data> | { readonly gap: Gap };
 export class Subscription<Data> implements AsyncIterable<Message<Data>> {
   readonly channel: string;
   state: SubscriptionState = 'connecting';
+  /** What carries it; null: nothing yet. */
+  hub: Carrier | null = null;
   readonly #options: SubscribeOptions<Data>;
-  readonly #carrier: Carrier;
+  readonly #carriers: Carriers;
   readonly #store: CursorStore | null;
-  /** Of the last message received. */
+  /** Where it stands: behind the last message received. */
   #cursor: string | null;
+  /** The same, taken apart. What lies before it was received. */
   #last: { readonly epoch: string | null; readonly id: string } | null = null;
   #items: Item<Data>[] = [];
   #error: Error | null = null;
   #wake: (() => void) | null = null;
   #isTaken = false;
 
-  constructor(channel: string, options: SubscribeOptions<Data>, carrier: Carrier) {
+  constructor(channel: string, options: SubscribeOptions<Data>, carriers: Carriers) {
     const { after } = options;
     this.channel = channel;
     this.#options = options;
-    this.#carrier = carrier;
+    this.#carriers = carriers;
     this.#store = typeof after === 'object' ? after : null;
-    this.#cursor = typeof after === 'object' ? after.load() : null;
+    this.#cursor = this.#store?.load() ?? null;
   }
 
   /** Where it goes on: the cursor of the last message received, else where it was told to start. */
-  get after(): string | undefined {
-    const { after } = this.#options;
-    return this.#cursor ?? (typeof after === 'string' ? after : undefined);
+  get after(): string {
+    const { after = LATEST } = this.#options;
+    return this.#cursor ?? (typeof after === 'string' ? after : LATEST);
   }
 
   /** What is received and not taken yet is gone. Idempotent. */
@@ -71,25 +79,25 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
     else if (this.state !== 'live') return;
     else if (frame.type === 'messages') this.#receive(frame);
     else if (frame.type === 'gap') this.#meet(frame);
-    else if (frame.type === 'cursor') this.#cursor = frame.cursor ?? this.#cursor;
+    else if (frame.type === 'cursor') this.#stand(frame);
   }
 
   /** The connection is gone: it will be asked for again. */
   lost(): void {
-    if (this.state === 'live') this.#become('connecting');
+    this.#on('lost');
   }
 
   end(error: Error | null): void {
     if (this.state === 'ended') return;
     this.#error = error;
-    this.#carrier.gone(this);
+    this.hub?.gone(this);
     this.#wake?.();
-    this.#become('ended');
+    this.#on('over');
   }
 
   /** Once only: what one reader takes another does not get. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Message<Data>, void, undefined> {
-    if (this.#isTaken) throw new RiverError('bad_request', 'this subscription has a reader already');
+    if (this.#isTaken) throw new RiverError('bad_request', 'it has a reader already');
     this.#isTaken = true;
     try {
       for (;;) {
@@ -116,13 +124,25 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
     }
   }
 
-  #joined({ cursor = null, epoch = null }: Frame): void {
+  #joined(frame: Frame): void {
+    const isFirst = this.#cursor === null;
     // Whoever began with `latest` has from here on something to lose.
-    this.#cursor = cursor;
+    this.#stand(frame);
     // A first visit that gets nothing has a place to come back to all the same.
-    if (this.#last === null && cursor !== null && this.#store?.load() === null) this.#store.save(cursor);
-    if (this.#last !== null && this.#last.epoch === null) this.#last = { ...this.#last, epoch };
-    this.#become('live');
+    try {
+      if (isFirst && this.#cursor !== null) this.#store?.save(this.#cursor);
+      this.#on('begun');
+    } catch (error) {
+      // Of the store: others who follow the channel are told behind this one.
+      this.end(error as Error);
+    }
+  }
+
+  #stand({ cursor, epoch = null }: Frame): void {
+    if (typeof cursor !== 'string') return;
+    this.#cursor = cursor;
+    const [id = '', named = epoch] = cursor.split(/[@.]/);
+    this.#last = { id, epoch: named };
   }
 
   #receive({ epoch = null, messages = [] }: Frame): void {
@@ -137,9 +157,9 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
     }
   }
 
-  #meet({ reason = 'reset', lost = null, cursor }: Frame): void {
-    this.#cursor = cursor ?? this.#cursor;
-    if (reason === 'reset') this.#last = null;
+  #meet(frame: Frame): void {
+    const { reason = 'reset', lost = null } = frame;
+    this.#stand(frame);
     this.#put({ gap: { channel: this.channel, reason, lost, cursor: this.#cursor ?? '' } });
   }
 
@@ -148,14 +168,14 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
     this.#wake?.();
     // A browser cannot pause a WebSocket: what does not fit is asked for again when it does.
     if (this.#items.length < (this.#options.buffer ?? BUFFER)) return;
-    this.#become('paused');
-    this.#carrier.leave(this);
+    this.#on('full');
+    this.hub?.leave(this);
   }
 
   #resume(): void {
     if (this.state !== 'paused' || this.#items.length > (this.#options.buffer ?? BUFFER) / 2) return;
-    this.#become('connecting');
-    this.#carrier.join(this);
+    this.#on('room');
+    this.#carriers.place(this);
   }
 
   #tell(gap: Gap): void {
@@ -172,7 +192,8 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
     throw new RiverError('invalid', `message ${message.id} of ${this.channel}: ${why}`);
   }
 
-  #become(state: SubscriptionState): void {
+  #on(event: SubscriptionEvent): void {
+    const state = nextState(this.state, event);
     if (state === this.state) return;
     this.state = state;
     try {

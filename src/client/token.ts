@@ -3,6 +3,11 @@
 /** Gives a token; asked for each connection, and before the last one is over. */
 export type TokenSource = () => string | null | Promise<string | null>;
 
+/** As it comes from a file or an answer, with a line end behind it; undefined: there is none. */
+export async function fetched(source: TokenSource | undefined): Promise<string | undefined> {
+  return (await source?.())?.trim();
+}
+
 /** So long before its end a token is exchanged, if it is good for long enough. */
 const AHEAD_MS = 30_000;
 /** Of its life, the part after which it is exchanged at the latest. */
@@ -13,7 +18,7 @@ const MAX_WAIT_MS = 2_000_000_000;
 /** In how many ms a token is to be exchanged; null: it says nothing of its end. */
 export function renewalMs(token: string, nowMs: number): number | null {
   try {
-    const part = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+    const part = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
     const { exp, iat } = JSON.parse(atob(part)) as { exp?: unknown; iat?: unknown };
     if (typeof exp !== 'number') return null;
     // It was made just now; by its own times, since the clock here may be wrong.

@@ -1,23 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type LinkEvent, type LinkState, NEXT } from '../../src/client/link-state.ts';
+import { type LinkEvent, type LinkState, nextLinkState as next } from '../../src/client/link-state.ts';
 
-const STATES = Object.keys(NEXT) as LinkState[];
-const EVENTS = Object.keys(NEXT.idle) as LinkEvent[];
+const STATES: readonly LinkState[] = ['idle', 'connecting', 'open', 'waiting', 'offline', 'ended'];
+const EVENTS: readonly LinkEvent[] = [
+  ...(['need', 'spare', 'opened', 'lost', 'due', 'offline', 'online', 'refused', 'closed'] as const),
+];
 
 test('every state has an answer to every event, and it is a state', () => {
   for (const state of STATES) {
-    assert.deepEqual(Object.keys(NEXT[state]), EVENTS);
-    for (const event of EVENTS) assert.ok(STATES.includes(NEXT[state][event]));
+    for (const event of EVENTS) assert.ok(STATES.includes(next(state, event)));
   }
 });
 
 test('an end is for good, a refusal and a close are an end, and who is not needed rests', () => {
-  for (const event of EVENTS) assert.equal(NEXT.ended[event], 'ended');
+  for (const event of EVENTS) assert.equal(next('ended', event), 'ended');
   for (const state of STATES) {
-    assert.equal(NEXT[state].refused, 'ended');
-    assert.equal(NEXT[state].closed, 'ended');
-    if (state !== 'ended') assert.equal(NEXT[state].spare, 'idle');
+    assert.equal(next(state, 'refused'), 'ended');
+    assert.equal(next(state, 'closed'), 'ended');
+    if (state !== 'ended') assert.equal(next(state, 'spare'), 'idle');
   }
 });
 
@@ -25,7 +26,7 @@ test('from wherever it is needed it comes to be open, if nothing goes wrong', ()
   const path: readonly LinkEvent[] = ['need', 'online', 'due', 'opened'];
   for (const state of STATES.filter((state) => state !== 'ended')) {
     assert.equal(
-      path.reduce<LinkState>((at, event) => NEXT[at][event], state),
+      path.reduce<LinkState>((at, event) => next(at, event), state),
       'open',
       state,
     );
@@ -34,6 +35,12 @@ test('from wherever it is needed it comes to be open, if nothing goes wrong', ()
 
 test('nobody connects who was not asked to', () => {
   for (const event of EVENTS.filter((event) => event !== 'need')) {
-    assert.ok(NEXT.idle[event] === 'idle' || NEXT.idle[event] === 'ended', event);
+    assert.ok(next('idle', event) === 'idle' || next('idle', event) === 'ended', event);
   }
+});
+
+test('a machine that says it has no network is tried now and then, and at once when it has one', () => {
+  assert.equal(next('offline', 'lost'), 'offline');
+  assert.equal(next('offline', 'due'), 'connecting');
+  assert.equal(next('offline', 'online'), 'connecting');
 });

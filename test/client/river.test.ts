@@ -82,7 +82,7 @@ describe('publishing and subscribing', () => {
     assert.equal(subscription.state, 'ended');
   });
 
-  test('several channels on one connection, one twice on another, and onMessage', async (t) => {
+  test('several channels on one connection, and onMessage', async (t) => {
     const { river, server } = await scene(t);
     const seen: string[] = [];
     const states: SubscriptionState[] = [];
@@ -91,16 +91,13 @@ describe('publishing and subscribing', () => {
     river.subscribe('b', { onMessage: note });
     await until('both are live', () => server.stats.subscriptions === 2);
     assert.equal(server.stats.connections, 1);
-    river.subscribe('a', { onMessage: note, after: 'earliest' });
-    await until('all are live', () => server.stats.subscriptions === 3);
-    assert.equal(server.stats.connections, 2);
     await river.publish('a', 1);
     await river.publish('b', 2);
-    await until('all came', () => seen.length === 3);
-    assert.deepEqual(seen.toSorted(), ['a 1', 'a 1', 'b 2']);
+    await until('all came', () => seen.length === 2);
+    assert.deepEqual(seen.toSorted(), ['a 1', 'b 2']);
     a.unsubscribe();
     a.unsubscribe();
-    await until('it is left', () => server.stats.subscriptions === 2);
+    await until('it is left', () => server.stats.subscriptions === 1);
     assert.deepEqual(states, ['live', 'ended']);
   });
 
@@ -153,7 +150,8 @@ describe('when the connection is lost', () => {
   test('every message comes once, in order, and every publish is stored once, through ten cuts', async (t) => {
     const { river, proxy, server } = await scene(t);
     const count = 1000;
-    const take = reader(river.subscribe<number>('c', { after: 'earliest' }));
+    const subscription = river.subscribe<number>('c', { after: 'earliest' });
+    const take = reader(subscription);
     const stored: Promise<string>[] = [];
     const publishing = (async () => {
       for (let n = 0; n < count; n++) {
@@ -161,7 +159,8 @@ describe('when the connection is lost', () => {
         if (n % 100 !== 99) continue;
         // Some of the last hundred are under way, and both connections are there.
         await stored[n - 99];
-        await until('both are connected', () => server.stats.connections === 2);
+        // A connection that is cut before it was of any use is waited for longer and longer.
+        await until('both are there', () => server.stats.connections === 2 && subscription.state === 'live');
         proxy.cut();
       }
     })();

@@ -22,6 +22,7 @@ export class TcpProxy implements AsyncDisposable {
   #accepted = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   #delayMs = 0;
+  #bytesPerMs = Infinity;
   #onBytes: ((direction: Direction, bytes: Buffer) => void) | null = null;
   #interruption: { readonly before: string; readonly work: () => Promise<void> } | null = null;
 
@@ -58,6 +59,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#dropping.clear();
     this.#deafening = null;
     this.#delayMs = 0;
+    this.#bytesPerMs = Infinity;
     this.#onBytes = null;
   }
 
@@ -68,6 +70,11 @@ export class TcpProxy implements AsyncDisposable {
 
   delay(ms: number): void {
     this.#delayMs = ms;
+  }
+
+  /** A slow line: so much of what clients send is read in a second. */
+  throttle(bytesPerS: number): void {
+    this.#bytesPerMs = bytesPerS / 1000;
   }
 
   /** New connections go to another port: a failover behind one address. */
@@ -111,8 +118,9 @@ export class TcpProxy implements AsyncDisposable {
         this.#deaf.add(pair);
       if (this.#dropping.has(direction) || this.#deaf.has(pair)) return;
       if (direction === 'up' && this.#isInterrupted(pair, bytes)) return;
-      if (this.#delayMs === 0) this.#write(from, to, bytes);
-      else this.#later(() => this.#write(from, to, bytes));
+      if (direction === 'up' && this.#bytesPerMs < Infinity) this.#writeSlowly(from, to, bytes);
+      else if (this.#delayMs === 0) this.#write(from, to, bytes);
+      else this.#later(this.#delayMs, () => this.#write(from, to, bytes));
     });
     from.on('drain', () => to.resume());
     from.on('close', () => this.#end(pair));
@@ -139,11 +147,19 @@ export class TcpProxy implements AsyncDisposable {
     if (!to.destroyed && !to.write(bytes)) from.pause();
   }
 
-  #later(work: () => void): void {
+  #writeSlowly(from: Socket, to: Socket, bytes: Buffer): void {
+    from.pause();
+    this.#later(bytes.length / this.#bytesPerMs, () => {
+      from.resume();
+      this.#write(from, to, bytes);
+    });
+  }
+
+  #later(ms: number, work: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       work();
-    }, this.#delayMs);
+    }, ms);
     this.#timers.add(timer);
   }
 
