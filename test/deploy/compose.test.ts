@@ -1,6 +1,7 @@
 /**
  * docker-compose.yml and the Dockerfile, as far as they can be checked without an engine: what they say is known, fits
- * together and fits the server. `npm run topology` runs the same services as plain processes.
+ * together and fits the server. These are rules of ours, not those of a linter, and they build nothing: no engine has built the image
+ * here. `npm run topology` builds what it copies in an empty folder, and runs the same services as plain processes.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
