@@ -1,9 +1,12 @@
 /** The door, where the server asks for a token. */
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { signIn } from './access.ts';
 
 export function SignIn({ why }: { readonly why: string | null }) {
   const [text, setText] = useState('');
+  const field = useRef<HTMLInputElement>(null);
+  // There is nothing else to do here.
+  useEffect(() => field.current?.focus(), []);
   return (
     <main class="door" id="main">
       <form
@@ -19,6 +22,7 @@ export function SignIn({ why }: { readonly why: string | null }) {
         </p>
         <label for="token">Token</label>
         <input
+          ref={field}
           id="token"
           type="password"
           autocomplete="off"

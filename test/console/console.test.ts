@@ -10,12 +10,23 @@ import { V1PublisherClient } from '../support/v1-publisher.ts';
 
 /** As markup it would run, or ask for something; as a text it is seen. */
 const HOSTILE = `<img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>`;
+const MANY = 1000;
 /** And what is seen there once they know. */
 const VIEWS = [
   ['channels', 'local-q'],
   ['subscribers', '127.0.0.1'],
   ['server', 'answers'],
 ] as const;
+
+/** What is squeezed to nothing, or sticks out of what it stands in, and so can not be seen whole. */
+const CUT = `[...document.querySelectorAll('main :is(button, input, select, textarea, .numbers)')]
+  .filter((one) => one.checkVisibility())
+  .filter((one) => {
+    const { width, right } = one.getBoundingClientRect();
+    const isSqueezed = width < (one.matches('input, textarea') ? 80 : 8);
+    return isSqueezed || right > one.closest('.card, .bar').getBoundingClientRect().right;
+  })
+  .map((one) => one.outerHTML)`;
 
 /** Of what was asked for, what neither the page has nor the documents of the server name. */
 async function undocumented(server: TestServer, requests: readonly string[]): Promise<string[]> {
@@ -82,6 +93,7 @@ describe('a page that somebody opens', () => {
         assert.deepEqual(await shown.violations(), [], `${what}, ${scheme}`);
         assert.equal(await page.evaluate('document.documentElement.scrollWidth'), PHONE.width, what);
         assert.equal(await page.evaluate(`document.querySelector('main').scrollWidth`), PHONE.width, what);
+        assert.deepEqual(await page.evaluate(CUT), [], what);
       };
       await page.getByRole('button', { name: 'Publish', exact: true }).click();
       await page.getByText('Stored as').waitFor();
@@ -89,6 +101,10 @@ describe('a page that somebody opens', () => {
       await page.locator('.row').first().click();
       await page.getByLabel('Content of the message').waitFor();
       await isFit('a message');
+      for (let i = 0; i < MANY; i += 1) publisher.publish(i, { channel: 'local-q' });
+      await publisher.take(MANY);
+      await page.getByRole('button', { name: 'Resume, 1,000 new' }).waitFor();
+      await isFit('held');
       for (const [view, text] of VIEWS) {
         await page.getByRole('navigation').getByRole('link', { name: view, exact: false }).click();
         await page.getByText(text).last().waitFor();
@@ -147,10 +163,10 @@ describe('a page that somebody opens', () => {
       for (const size of [{}, PHONE]) {
         const shown = await ConsolePage.open(browser, server.address, { scheme, ...size });
         const { page } = shown;
-        await page.getByRole('button', { name: 'Enter' }).waitFor();
+        await page.locator('#token:focus').waitFor();
         assert.deepEqual(await shown.violations(), [], scheme);
-        await page.getByLabel('Token').fill('no token');
-        await page.getByLabel('Token').press('Enter');
+        await page.keyboard.type('no token');
+        await page.keyboard.press('Enter');
         await page.getByRole('alert').waitFor();
         assert.deepEqual(await shown.violations(), [], `${scheme}, refused`);
         await page.close();

@@ -24,6 +24,9 @@ export interface ChartOptions {
 }
 
 const HEIGHT = 132;
+const PADDING_PX = 8;
+/** How wide the time at a tick is. */
+const TIME_PX = 54;
 /** A page that was just opened does not stretch what it has over the whole width. */
 const LEAST_SECONDS = 60;
 
@@ -85,7 +88,7 @@ function optionsOf(element: HTMLElement, { lines, format, least }: ChartOptions)
   return {
     width: element.clientWidth,
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [PADDING_PX, PADDING_PX, 0, 0],
     cursor: { show: false },
     legend: { show: false },
     scales: {
@@ -93,7 +96,7 @@ function optionsOf(element: HTMLElement, { lines, format, least }: ChartOptions)
       y: { range: (_plot, _min, max) => [0, Math.max(least, (max ?? 0) * 1.15)] },
     },
     axes: [
-      { ...axis, size: 24, space: 64, values: (_plot, ticks) => ticks.map(clockOf) },
+      { ...axis, size: 24, space: 64, values: (plot, ticks) => ticks.map((tick) => timeAt(plot, tick)) },
       { ...axis, size: 56, space: 28, values: (_plot, ticks) => ticks.map(format) },
     ],
     series: [
@@ -107,6 +110,12 @@ function optionsOf(element: HTMLElement, { lines, format, least }: ChartOptions)
       })),
     ],
   };
+}
+
+/** None where it would be cut at the edge. */
+function timeAt(plot: UPlot, seconds: number): string {
+  const roomPx = plot.over.clientWidth - plot.valToPos(seconds, 'x');
+  return roomPx < TIME_PX / 2 - PADDING_PX ? '' : clockOf(seconds);
 }
 
 function clockOf(seconds: number): string {
