@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { TestBrowser } from '../support/browser.ts';
 import { ConsolePage } from '../support/console-page.ts';
 import { TestServer } from '../support/running-server.ts';
+import { until } from '../support/within.ts';
 
 interface Kept {
   readonly messages: readonly { readonly id: string; readonly data: unknown }[];
@@ -80,7 +81,8 @@ describe('the form', () => {
     assert.deepEqual(await kept(server, 'another'), ['two', 'two']);
     // Whoever goes to look at a channel publishes there.
     await page.goto(`${server.address}/#/messages/third`);
-    await page.waitForFunction(`document.querySelector('#publish-channel').value === 'third'`);
+    const target = form.getByLabel('To channel');
+    await until('the form goes there, too', async () => (await target.inputValue()) === 'third');
     const other = await ConsolePage.open(browser, server.address);
     await other.page.getByRole('button', { name: 'Publish', exact: true }).waitFor();
     assert.equal(await other.page.locator('.before').count(), 0);
