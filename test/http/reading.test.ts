@@ -154,6 +154,17 @@ describe('a connection that floods', () => {
     assert.ok(most < 20_000, `${most} in a turn`);
   });
 
+  test('is not read on when its user wants nothing more than what was held', async () => {
+    await using scene = await Scene.open(new ReadTurns(new LookedAtClock()));
+    scene.pausesAfter = FLOOD;
+    scene.gives(numbered(FLOOD));
+    await until('all is heard', () => scene.heard.length === FLOOD);
+    for (let i = 0; i < 50; i++) await nextTurn();
+    assert.equal(scene.isRead, false);
+    scene.connection.resume();
+    assert.equal(scene.isRead, true);
+  });
+
   test('is heard to the end when it is cut', async () => {
     await using scene = await Scene.open(new ReadTurns(new LookedAtClock()));
     scene.gives(numbered(FLOOD));

@@ -47,15 +47,18 @@ export class Reading implements Reader {
 
   readOn(): void {
     this.#isQueued = false;
-    // Its user resumes it, and it queues again.
-    if (this.#isPaused()) return;
-    for (let chunk = this.#held.shift(); chunk !== undefined; chunk = this.#held.shift()) {
+    // Its user resumes it, and it queues again, if there is something.
+    while (!this.#isPaused()) {
+      const chunk = this.#held.shift();
+      if (chunk === undefined) {
+        this.#socket.resume();
+        return;
+      }
       const left = this.#lane.feed(chunk, this.#turns.isOver);
       if (left === null) continue;
       this.#hold(left);
       return;
     }
-    this.#socket.resume();
   }
 
   /** Its user has resumed the socket. */
