@@ -39,6 +39,7 @@ export class GatedLog implements Log {
   readonly #failures = new Map<Operation, Error[]>();
   readonly #counts = new Map<Operation, number>();
   readonly #keys: string[] = [];
+  #stored = 0;
   readonly #running = new Map<Operation, number>();
   readonly #most = new Map<Operation, number>();
 
@@ -80,6 +81,11 @@ export class GatedLog implements Log {
     return this.#most.get(operation) ?? 0;
   }
 
+  /** Entries that were appended: told also when it is closed. */
+  get stored(): number {
+    return this.#stored;
+  }
+
   /** The keys of what was appended. */
   get keys(): readonly string[] {
     return this.#keys;
@@ -87,7 +93,11 @@ export class GatedLog implements Log {
 
   append(channel: string, entries: readonly NewEntry[]): Promise<AppendResult[]> {
     for (const { key } of entries) if (key !== undefined) this.#keys.push(key);
-    return this.#call('append', () => this.inner.append(channel, entries));
+    return this.#call('append', async () => {
+      const results = await this.inner.append(channel, entries);
+      this.#stored += results.length;
+      return results;
+    });
   }
 
   read(channel: string, after: Cursor, limits: PageLimits): Promise<Page> {
