@@ -166,6 +166,11 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     this.#reading?.resumed();
   }
 
+  /** Its peer has gone: what has come is read at once. */
+  hurry(): void {
+    this.#reading?.hurry();
+  }
+
   /** Bytes came while asleep. */
   heard(chunk: Buffer): void {
     this.#pieces += 1 + Math.floor(chunk.length / PIECE_BYTES);

@@ -132,9 +132,10 @@ export class PublishDoor {
  * is not read then, and the end of it lies behind all that it sent. A host answers what comes for somebody who has gone
  * with a reset: by the next visit that is known, and what has come is read at once, to the end.
  */
-function probeOf(publisher: Publisher, { socket }: Connection): Buffer | null {
+function probeOf(publisher: Publisher, connection: Connection): Buffer | null {
   if (!publisher.isInDebt) return null;
-  if (!isReset(socket)) return PONG_FRAME;
+  if (!isReset(connection.socket)) return PONG_FRAME;
+  connection.hurry();
   publisher.leave();
   return null;
 }

@@ -24,12 +24,14 @@ export class Reading implements Reader {
   /** Came, and was not looked at. */
   #held: Buffer[] = [];
   #isQueued = false;
+  #isOver: () => boolean;
 
   /** `isPaused`: whether its user wants nothing for now. */
   constructor(socket: Socket, lane: FastLane, turns: ReadTurns, isPaused: () => boolean) {
     this.#socket = socket;
     this.#lane = lane;
     this.#turns = turns;
+    this.#isOver = turns.isOver;
     this.#isPaused = isPaused;
   }
 
@@ -41,8 +43,8 @@ export class Reading implements Reader {
       this.#socket.pause();
       return;
     }
-    const left = this.#lane.feed(chunk, this.#turns.isOver);
-    if (left !== null || (chunk.length >= MORE_BYTES && this.#turns.isOver())) this.#hold(left);
+    const left = this.#lane.feed(chunk, this.#isOver);
+    if (left !== null || (chunk.length >= MORE_BYTES && this.#isOver())) this.#hold(left);
   }
 
   readOn(): void {
@@ -54,7 +56,7 @@ export class Reading implements Reader {
         this.#socket.resume();
         return;
       }
-      const left = this.#lane.feed(chunk, this.#turns.isOver);
+      const left = this.#lane.feed(chunk, this.#isOver);
       if (left === null) continue;
       this.#hold(left);
       return;
@@ -68,13 +70,23 @@ export class Reading implements Reader {
     this.#queue();
   }
 
+  /** Its peer has gone, and the next error of the socket ends it: no turn ends before all is read that has come. */
+  hurry(): void {
+    this.#isOver = () => false;
+    this.#lookAtHeld();
+  }
+
   /** No more comes: what has come is looked at, whatever time it takes. */
   end(): void {
+    this.#lookAtHeld();
     const last = this.#socket.read() as Buffer | null;
-    for (const chunk of this.#held) this.#lane.feed(chunk);
-    this.#held = [];
     if (last !== null) this.#lane.feed(last);
     this.#lane.close();
+  }
+
+  #lookAtHeld(): void {
+    for (const chunk of this.#held) this.#lane.feed(chunk);
+    this.#held = [];
   }
 
   #hold(left: Buffer | null): void {
