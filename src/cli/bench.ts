@@ -16,7 +16,7 @@ import { parseTime } from '../config/values.ts';
 import { StartError } from '../errors.ts';
 import { addExamples } from './examples.ts';
 import { print } from './output.ts';
-import { reasonOf, remoteOf, riverOf } from './remote.ts';
+import { remoteOf, riverOf } from './remote.ts';
 import { paint, say } from './terminal.ts';
 
 interface BenchFlags {
@@ -48,6 +48,8 @@ const WINDOW = 1000;
 const PAUSE_MS = 5;
 const START_MS = 30_000;
 
+const NOTE = `It starts a server with a log of its own, in TMPDIR or in memory, and removes it; a Redis is not measured, and REDIS_URL not heard.`;
+
 const EXAMPLES = [
   'rivercast bench',
   'rivercast bench --store memory --subscribers 500',
@@ -65,7 +67,7 @@ export function addBench(program: Command): void {
       new Option('--store <store>', 'where it is kept').choices(['embedded', 'memory']).default('embedded'),
     )
     .option('--json', 'as a JSON object');
-  addExamples(command, EXAMPLES).action(async (flags: BenchFlags) => {
+  addExamples(command, EXAMPLES, NOTE).action(async (flags: BenchFlags) => {
     const rates = await bench(flags);
     await print(flags.json === true ? `${JSON.stringify(rates)}\n` : described(rates, flags));
   });
@@ -259,8 +261,9 @@ async function subscriber(url: string): Promise<Socket> {
       'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
   );
   const [head] = (await once(socket, 'data').catch((error: unknown) => {
-    const hint = (error as NodeJS.ErrnoException).code === 'EMFILE' ? ': raise ulimit -n, or take fewer' : '';
-    throw new StartError(`a subscriber can not connect (${reasonOf(error)})${hint}`, 1, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    const hint = code === 'EMFILE' ? ': raise ulimit -n, or take fewer' : '';
+    throw new StartError(`a subscriber can not connect (${code ?? message})${hint}`, 1, { cause: error });
   })) as [Buffer];
   if (head.toString('latin1').startsWith('HTTP/1.1 101')) return socket;
   socket.destroy();
@@ -280,14 +283,16 @@ function round(ms: number): number {
 function described(rates: Rates, { size, store, subscribers }: BenchFlags): string {
   const { startMs, storedPerS, acknowledgedMs, deliveredPerS, deliveryMs } = rates;
   const many = (rate: number): string => `${rate.toLocaleString('en')}/s`.padStart(12);
-  const times = ({ p50, p99 }: Spread): string =>
-    `${p50} ms`.padStart(12).concat(`, one in a hundred ${p99} ms or more`);
+  const times = ({ p50, p99 }: Spread, what: string): string =>
+    `${p50} ms`
+      .padStart(12)
+      .concat(` until ${what}, for half of them; one in a hundred takes ${p99} ms or more`);
   const rows = [
     `${paint('bold', 'stored'.padEnd(14))}${many(storedPerS)} from one publisher, each acknowledged`,
     `${paint('bold', 'delivered'.padEnd(14))}${many(deliveredPerS)} to ${subscribers} subscribers`,
-    `${paint('bold', 'acknowledged'.padEnd(14))}${times(acknowledgedMs)}`,
-    `${paint('bold', 'seen'.padEnd(14))}${times(deliveryMs)}`,
-    `${paint('bold', 'started'.padEnd(14))}${`${Math.round(startMs)} ms`.padStart(12)}`,
+    `${paint('bold', 'acknowledged'.padEnd(14))}${times(acknowledgedMs, 'the publisher is told')}`,
+    `${paint('bold', 'seen'.padEnd(14))}${times(deliveryMs, 'a subscriber has it')}`,
+    `${paint('bold', 'started'.padEnd(14))}${`${Math.round(startMs)} ms`.padStart(12)} until the server was there`,
   ];
   const kept = store === 'memory' ? 'in memory' : `on the disk of ${tmpdir()}`;
   const where = `${size}-byte messages, kept ${kept}; server and clients on ${cpus().length} processors`;

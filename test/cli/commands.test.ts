@@ -6,7 +6,6 @@ import { buildProgram } from '../../src/cli/program.ts';
 import { LINE_END, Records } from '../../src/cli/records.ts';
 import { nearest } from '../../src/cli/suggest.ts';
 import { progressLine, table } from '../../src/cli/terminal.ts';
-import { runCli } from '../support/cli.ts';
 
 const COMMANDS = [
   'publish',
@@ -43,16 +42,6 @@ test('every command has a help with examples', async () => {
     const pattern = `Usage: rivercast ${command}.*Examples:\n  \\$ .*rivercast ${command}`;
     assert.match(await printed(command, '--help'), new RegExp(pattern, 's'));
   }
-});
-
-test('a bench prints rates, and leaves nothing running', async (t) => {
-  const args = ['bench', '--time', '100ms', '--subscribers', '3', '--store', 'memory', '--json'];
-  const { code, stdout, stderr } = await runCli(t, { args });
-  assert.deepEqual([code, stderr], [0, '']);
-  const rates = JSON.parse(stdout) as Record<string, number & { p50: number; p99: number }>;
-  const { storedPerS = 0, deliveredPerS = 0, deliveryMs = { p50: 0, p99: -1 } } = rates;
-  assert.ok(storedPerS > 100 && deliveredPerS > 100, stdout);
-  assert.ok(deliveryMs.p50 > 0 && deliveryMs.p50 <= deliveryMs.p99, stdout);
 });
 
 test('records: wherever the chunks end', () => {
