@@ -2,15 +2,18 @@
  * Stdout for many small pieces: gathered for a turn of the event loop, then written at once. Whoever awaits `write` is
  * as fast as the reader, and what waits here stays below MAX_PENDING_BYTES and one piece.
  */
+import { fstatSync, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { StartError } from '../errors.ts';
 
 const MAX_PENDING_BYTES = 64 * 1024;
+const STDOUT = 1;
 
 export class Output {
   /** Whether the reader went away (`| head -1`): there is nobody to write to, and that is no failure. */
   isGone = false;
   readonly #stream: Writable;
+  readonly #isFile: boolean;
   #pieces: (string | Uint8Array)[] = [];
   #bytes = 0;
   #error: Error | null = null;
@@ -18,6 +21,7 @@ export class Output {
 
   constructor(stream: Writable = process.stdout) {
     this.#stream = stream;
+    this.#isFile = stream === process.stdout && isFile(STDOUT);
     stream.on('error', (error) => this.#note(error));
   }
 
@@ -40,15 +44,30 @@ export class Output {
     this.#turn = null;
     const whole = this.#taken();
     if (whole.length > 0 && !this.isGone && this.#error === null) {
-      await new Promise<void>((resolve) => {
-        this.#stream.write(whole, (error) => {
-          if (error !== null && error !== undefined) this.#note(error);
-          resolve();
-        });
-      });
+      if (this.#isFile) this.#writeFile(whole);
+      else await this.#writeStream(whole);
     }
     if (this.#error === null) return;
     throw new StartError(`stdout can not be written: ${this.#error.message}`, 1, { cause: this.#error });
+  }
+
+  /** The stream that Node has for it takes it for done when the disk, or a limit, took a part. */
+  #writeFile(whole: string | Uint8Array): void {
+    const bytes = typeof whole === 'string' ? Buffer.from(whole) : whole;
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(STDOUT, bytes, at);
+    } catch (error) {
+      this.#note(error as NodeJS.ErrnoException);
+    }
+  }
+
+  #writeStream(whole: string | Uint8Array): Promise<void> {
+    return new Promise((resolve) => {
+      this.#stream.write(whole, (error) => {
+        if (error !== null && error !== undefined) this.#note(error);
+        resolve();
+      });
+    });
   }
 
   #note(error: NodeJS.ErrnoException): void {
@@ -62,6 +81,14 @@ export class Output {
     this.#bytes = 0;
     if (pieces.every((piece) => typeof piece === 'string')) return pieces.join('');
     return Buffer.concat(pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece)));
+  }
+}
+
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile();
+  } catch {
+    return false;
   }
 }
 

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, test } from 'node:test';
 import { Output } from '../../src/cli/output.ts';
 import { type Exit, runCli, startCli } from '../support/cli.ts';
-import { dataOf, page } from '../support/history.ts';
+import { GatedLog } from '../support/gated-log.ts';
+import { dataOf, fill, page } from '../support/history.ts';
 import { TestServer } from '../support/running-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { within } from '../support/within.ts';
@@ -69,6 +70,23 @@ describe('what can not be written', { concurrency: 3 }, () => {
       assert.match(stderr, /^rivercast: stdout can not be written: ENOSPC.*\n$/, commands[i]?.join(' '));
     }
     assert.deepEqual(dataOf((await page(server, {}, historyOf('c'))).messages), ['x', 'y']);
+  });
+
+  test('whole, since the last part did not fit, is told', async (t) => {
+    const log = new GatedLog();
+    await fill(log, 9, () => 'x'.repeat(10_000), 'c');
+    await using server = await TestServer.start({}, log);
+    const run = (limitKib: number): Promise<Exit> =>
+      runCli(t, {
+        args: ['export', 'c', '--url', server.address],
+        under: ['bash', '-c', `ulimit -f ${limitKib}; exec "$0" "$@" > '${join(dir, `${limitKib}`)}'`],
+      });
+    const dir = await tempDir(t);
+    const [enough, short] = await Promise.all([run(100), run(80)]);
+    assert.equal(enough.code, 0, enough.stderr);
+    assert.equal((await stat(join(dir, '80'))).size, 80 * 1024);
+    assert.equal(short.code, 1);
+    assert.match(short.stderr, /^rivercast: stdout can not be written: EFBIG.*\n$/);
   });
 
   test('since nobody reads the ids does not keep messages from being stored', async (t) => {

@@ -25,7 +25,7 @@ import { makeBin, runCommand } from './run-shell.ts';
 
 /** That the documents speak of. */
 const CHANNELS = ['local-q', 'scores', 'chat:lobby', 'prices', 'logs', 'users:ann', 'game:7'];
-const PUBLISH_MS = 100;
+const PUBLISH_MS = 250;
 const isAll = process.env['DOCS'] === 'all';
 const without = (process.env['WITHOUT'] ?? '').split(/[\s,]+/);
 
