@@ -96,3 +96,31 @@ test('a page that goes has kept the cursor of its last message', async () => {
   await page.reload();
   assert.match((await place()) ?? '', new RegExp(`^${id}@`));
 });
+
+test('a line on which bytes are seen to leave is not taken for a dead one', async () => {
+  await using server = await TestServer.start({ MAX_MESSAGE_BYTES: '32mib', MAX_FRAGMENTS: '1000' });
+  await using proxy = await TcpProxy.start(Number(new URL(server.address).port));
+  await using site = await BrowserPage.serve(`
+    import { Link } from './src/client/link.ts';
+    Object.assign(globalThis, { answers: [], states: [] });
+    globalThis.say = (url, size) => {
+      const link = new Link({
+        url,
+        opened: () => link.send({ type: 'publish', channel: 'c', data: 'x'.repeat(size), ref: 1 }),
+        frame: (frame) => answers.push(frame.type),
+        changed: (state) => states.push(state),
+        isAwaiting: () => answers.length === 0,
+        patienceMs: () => 2000,
+      });
+      link.need();
+    };
+  `);
+  await using browser = await TestBrowser.start();
+  const page = await browser.page(site.address);
+  // The whole of it takes three seconds, what the machine holds of it one.
+  proxy.throttle(6_500_000);
+  await page.evaluate(`say('ws://127.0.0.1:${proxy.port}/ws/manager', 20_000_000)`);
+  await until('it is answered', async () => (await page.evaluate('answers.length')) === 1);
+  assert.deepEqual(await page.evaluate('[answers, states]'), [['ack'], ['connecting', 'open']]);
+  assert.equal(proxy.accepted, 1);
+});
