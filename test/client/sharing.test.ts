@@ -112,6 +112,23 @@ test('who begins elsewhere has a connection of its own until it has come to wher
   assert.deepEqual(carried(server), [1, 1]);
 });
 
+test('who begins now is given nothing of what another has still to catch up with', async (t) => {
+  const { river, server, log } = await scene(t);
+  await fill(log, 20_000, String, 'c');
+  let late: Follower | null = null;
+  const onState = (state: string): void => {
+    if (state === 'live') late ??= follow(river);
+  };
+  const early = follow(river, { after: 'earliest', buffer: 100_000, onState });
+  await until('it has come here', () => early.seen.length === 20_000);
+  const { seen, states } = late as unknown as Follower;
+  await until('the other is live', () => states.includes('live'));
+  await fill(log, 1, () => 'new', 'c');
+  await until('both have it', () => early.seen.length === 20_001 && seen.length > 0);
+  assert.deepEqual(seen, ['new']);
+  await untilCarried(server, 1, 1);
+});
+
 test('one that goes on after a cursor is given nothing before it, wherever it is carried', async (t) => {
   const { river, server, log } = await scene(t);
   await fill(log, 10, String, 'c');
