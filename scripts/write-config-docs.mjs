@@ -1,5 +1,5 @@
 /**
- * Writes docs/configuration.md from the schema in dist/config.js. With --check it writes nothing and fails
+ * Writes docs/configuration.md from the rows in src/config/*.ts, as dist/config.js has them. With --check it writes nothing and fails
  * when the file is not what it would write.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ const FILE = 'docs/configuration.md';
 
 const INTRODUCTION = `# Configuration
 
-<!-- Written by scripts/write-config-docs.mjs from src/config.ts. Change it there, then \`npm run docs:config\`. -->
+<!-- Written by scripts/write-config-docs.mjs from the rows in src/config/*.ts. Change them there, then \`npm run docs:config\`. -->
 
 Each setting has an environment variable and a flag of \`rivercast serve\`. The flag wins; an empty variable counts
 as absent. A value that is not allowed, an unknown flag, or settings that contradict each other stop the start with

@@ -1,6 +1,6 @@
 /**
- * Every setting of Rivercast, once: this table makes the environment variables, the command line flags, the
- * frozen Config, the messages about bad values and docs/configuration.md. A setting comes from its flag, else
+ * Loads the configuration. Every setting is a row in src/config/*.ts, once: the rows make the environment variables, the
+ * command line flags, the frozen Config, the messages about bad values and docs/configuration.md. A setting comes from its flag, else
  * from its environment variable (an empty one counts as absent), else from its default; all three are text
  * and go through the same parser. Nothing else in the program reads process.env.
  */
