@@ -192,7 +192,7 @@ async function assemble(
   const routes = createRoutes({
     logger,
     readiness,
-    api: {
+    channels: {
       ...guarded,
       ...{ log, clock, role, publishing },
       subscribersOf: (channel) => broadcaster?.countOf(channel) ?? 0,

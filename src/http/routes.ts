@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { RivercastError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Refusals } from '../refusals.ts';
-import { type ApiOptions, registerApi } from './api.ts';
+import { type ChannelRoutesOptions, registerChannels } from './channel-routes.ts';
 import { isEncrypted } from './connections/outflow.ts';
 import { type FirstPageOptions, registerFirstPage } from './console.ts';
 import { type ContractsOptions, registerContracts } from './contracts/contracts.ts';
@@ -19,7 +19,7 @@ const MAX_PARAM_LENGTH = 1024;
 export interface RoutesOptions {
   readonly logger: Logger;
   readonly readiness: Readiness;
-  readonly api: ApiOptions;
+  readonly channels: ChannelRoutesOptions;
   readonly sse: SseOptions;
   readonly contracts: ContractsOptions;
   /** Null: it tells nothing about itself. */
@@ -66,7 +66,7 @@ export function createRoutes(options: RoutesOptions): FastifyInstance {
       });
     });
   }
-  registerApi(app, options.api);
+  registerChannels(app, options.channels);
   registerSse(app, options.sse);
   if (options.ops !== null) registerOps(app, options.ops);
   app.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request.url)));

@@ -1,4 +1,4 @@
-/** The routes below `/api`. */
+/** The routes below `/api/channels`, and the answer to whatever else below `/api` is no route. */
 import type { FastifyInstance } from 'fastify';
 import type { Role } from '../config.ts';
 import { type GuardOptions, guard } from './auth/guard.ts';
@@ -10,7 +10,7 @@ import type { History } from './history/history.ts';
 import { notFound, notHere, sendProblem } from './problem.ts';
 import type { Publishing } from './publish/publish.ts';
 
-export interface ApiOptions extends GuardOptions, ChannelInfoOptions, TrimOptions {
+export interface ChannelRoutesOptions extends GuardOptions, ChannelInfoOptions, TrimOptions {
   readonly role: Role;
   /** Null when this process delivers nothing. */
   readonly history: History | null;
@@ -22,7 +22,7 @@ type Route = { Params: { channel: string } };
 
 const METHODS = ['GET', 'HEAD'];
 
-export function registerApi(app: FastifyInstance, options: ApiOptions): void {
+export function registerChannels(app: FastifyInstance, options: ChannelRoutesOptions): void {
   const { history, role } = options;
   app.register(
     async (api) => {
@@ -60,7 +60,7 @@ export function registerApi(app: FastifyInstance, options: ApiOptions): void {
 }
 
 /** Bodies are read by whoever answers: by then it is known how much may be read, and as what. */
-function registerPublishing(api: FastifyInstance, options: ApiOptions): void {
+function registerPublishing(api: FastifyInstance, options: ChannelRoutesOptions): void {
   const { publishing, role } = options;
   api.removeAllContentTypeParsers();
   api.addContentTypeParser('*', (_request, _payload, done) => done(null));
