@@ -1,9 +1,9 @@
 /** One message, whole. */
 import { Copy } from '../copy.tsx';
 import { clock, count, size } from '../format.ts';
-import type { MessageRow, Row } from './feed.ts';
 import { JsonText } from './json-text.tsx';
 import { gapText } from './live-session.ts';
+import type { MessageRow, Row } from './scrollback.ts';
 
 export interface InspectorOptions {
   readonly row: Row;

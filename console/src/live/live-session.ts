@@ -7,7 +7,7 @@ import { ask, refuse } from '../access.ts';
 import type { ChannelInfo } from '../channels-view.tsx';
 import { count, span } from '../format.ts';
 import { Store } from '../store.ts';
-import { Feed } from './feed.ts';
+import { Scrollback } from './scrollback.ts';
 import { Wire } from './wire.ts';
 
 /** Lines of the journal that are kept. */
@@ -43,7 +43,7 @@ interface Comeback {
 }
 
 export class LiveSession {
-  readonly feed = new Feed();
+  readonly scrollback = new Scrollback();
   readonly notes = new Store<readonly Note[]>([]);
   readonly standing: Store<Standing>;
   readonly wire = new Wire();
@@ -60,7 +60,7 @@ export class LiveSession {
   follow(channel: string, after: string): void {
     this.#subscription?.unsubscribe();
     this.#forget();
-    this.feed.clear();
+    this.scrollback.clear();
     const { isCut } = this.standing.get();
     this.standing.set({ channel, after, state: 'connecting', isCut });
     this.#note('plain', `Following ${channel} from ${after}`);
@@ -100,7 +100,7 @@ export class LiveSession {
 
   #take(message: Message): void {
     this.#cursor = message.cursor;
-    this.feed.take(message);
+    this.scrollback.take(message);
     const comeback = this.#comeback;
     if (comeback === null) return;
     if (comeback.tip === null) comeback.early.push(message.id);
@@ -109,7 +109,7 @@ export class LiveSession {
 
   #meet(gap: Gap): void {
     this.#cursor = gap.cursor;
-    this.feed.meet(gap);
+    this.scrollback.meet(gap);
     this.#note('bad', `Gap: ${gapText(gap)}`);
     const comeback = this.#comeback;
     if (comeback !== null) {
@@ -128,7 +128,7 @@ export class LiveSession {
     }
     if (state !== 'live') return;
     if (this.#lostMs === null) {
-      if (before.state === 'connecting' && this.feed.received === 0) this.#note('good', 'Live');
+      if (before.state === 'connecting' && this.scrollback.received === 0) this.#note('good', 'Live');
       return;
     }
     const place = this.#cursor === null ? '' : `, going on after ${this.#cursor}`;

@@ -6,11 +6,11 @@ import { count, moment, rate } from '../format.ts';
 import { addressOf, DEFAULT_CHANNEL } from '../route.ts';
 import { useStore } from '../store.ts';
 import { DeliveredElsewhere, PublishedElsewhere } from './elsewhere.tsx';
-import type { Feed, Row } from './feed.ts';
 import { Inspector } from './inspector.tsx';
 import { LiveSession } from './live-session.ts';
 import { MessageList } from './message-list.tsx';
 import { PublishForm } from './publish-form.tsx';
+import type { Row, Scrollback } from './scrollback.ts';
 import { StartPicker } from './start-picker.tsx';
 
 /** So that a quiet channel is not an empty page. */
@@ -87,7 +87,12 @@ function Following({ session, channel, isShown, publishes }: FollowingOptions) {
       </div>
       <div class="stream card">
         <Tools session={session} isShown={isShown} onClear={() => setSelected(null)} />
-        <MessageList feed={session.feed} isShown={isShown} selected={selected} onSelect={setSelected} />
+        <MessageList
+          scrollback={session.scrollback}
+          isShown={isShown}
+          selected={selected}
+          onSelect={setSelected}
+        />
       </div>
       <aside aria-label="Message, publish, connection">
         {selected !== null && (
@@ -140,12 +145,12 @@ interface ToolsOptions {
   readonly onClear: () => void;
 }
 
-function Tools({ session: { feed }, isShown, onClear }: ToolsOptions) {
+function Tools({ session: { scrollback }, isShown, onClear }: ToolsOptions) {
   const [needle, setNeedle] = useState('');
-  const { perSecond, shown, size, isPaused, waiting } = useCounts(feed, isShown);
+  const { perSecond, shown, size, isPaused, waiting } = useCounts(scrollback, isShown);
   const find = (text: string): void => {
     setNeedle(text);
-    feed.filter(text);
+    scrollback.filter(text);
   };
   return (
     <div class="tools">
@@ -158,13 +163,13 @@ function Tools({ session: { feed }, isShown, onClear }: ToolsOptions) {
         value={needle}
         onInput={(event) => find(event.currentTarget.value)}
       />
-      <button type="button" class={`pause ${isPaused ? 'primary' : ''}`} onClick={() => feed.toggle()}>
+      <button type="button" class={`pause ${isPaused ? 'primary' : ''}`} onClick={() => scrollback.toggle()}>
         {isPaused ? (waiting > 0 ? `Resume, ${count(waiting)} new` : 'Resume') : 'Pause'}
       </button>
       <button
         type="button"
         onClick={() => {
-          feed.clear();
+          scrollback.clear();
           onClear();
         }}
       >
@@ -191,35 +196,35 @@ interface Counts {
 }
 
 /** Numbers that change with every frame can not be read: twice a second they can. What somebody does is seen at once. */
-function useCounts(feed: Feed, isShown: boolean): Counts {
+function useCounts(scrollback: Scrollback, isShown: boolean): Counts {
   const [perSecond, setPerSecond] = useState(0);
   const [, redraw] = useState<unknown>(null);
   useEffect(() => {
     if (!isShown) return undefined;
-    let last = { atMs: performance.now(), received: feed.received };
-    let wasPaused = feed.isPaused;
+    let last = { atMs: performance.now(), received: scrollback.received };
+    let wasPaused = scrollback.isPaused;
     const timer = setInterval(() => {
-      const now = { atMs: performance.now(), received: feed.received };
+      const now = { atMs: performance.now(), received: scrollback.received };
       setPerSecond(Math.max(0, ((now.received - last.received) / (now.atMs - last.atMs)) * 1000));
       last = now;
       redraw({});
     }, RATE_MS);
-    const stop = feed.listen(() => {
-      if (feed.isPaused === wasPaused) return;
-      wasPaused = feed.isPaused;
+    const stop = scrollback.listen(() => {
+      if (scrollback.isPaused === wasPaused) return;
+      wasPaused = scrollback.isPaused;
       redraw({});
     });
     return () => {
       clearInterval(timer);
       stop();
     };
-  }, [feed, isShown]);
+  }, [scrollback, isShown]);
   return {
     perSecond,
-    shown: feed.shown.length,
-    size: feed.size,
-    isPaused: feed.isPaused,
-    waiting: feed.waiting,
+    shown: scrollback.shown.length,
+    size: scrollback.size,
+    isPaused: scrollback.isPaused,
+    waiting: scrollback.waiting,
   };
 }
 

@@ -4,8 +4,8 @@
  */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { clock } from '../format.ts';
-import type { Feed, Row } from './feed.ts';
 import { gapText } from './live-session.ts';
+import type { Row, Scrollback } from './scrollback.ts';
 
 const ROW_PX = 24;
 /** Beyond what is seen, so that a scroll shows no hole. */
@@ -19,34 +19,34 @@ const NOTHING_YET = 'Nothing came yet. Publish something, or start further back.
 const NOTHING_FOUND = 'Nothing that is held has this text.';
 
 export interface MessageListOptions {
-  readonly feed: Feed;
+  readonly scrollback: Scrollback;
   readonly isShown: boolean;
   readonly selected: Row | null;
   readonly onSelect: (row: Row | null) => void;
 }
 
-export function MessageList({ feed, isShown, selected, onSelect }: MessageListOptions) {
+export function MessageList({ scrollback, isShown, selected, onSelect }: MessageListOptions) {
   const box = useRef<HTMLDivElement>(null);
-  useFrames(feed, isShown);
-  const { height, hand, scrolled } = useScroll(feed, box);
-  const rows = feed.shown;
+  useFrames(scrollback, isShown);
+  const { height, hand, scrolled } = useScroll(scrollback, box);
+  const rows = scrollback.shown;
   useLayoutEffect(() => {
-    if (!feed.isPaused && box.current !== null) box.current.scrollTop = rows.length * ROW_PX;
+    if (!scrollback.isPaused && box.current !== null) box.current.scrollTop = rows.length * ROW_PX;
   });
   const fits = Math.ceil(height / ROW_PX);
   // Asked for, since it is held without a scroll, too.
-  const from = feed.isPaused ? Math.floor((box.current?.scrollTop ?? 0) / ROW_PX) : rows.length - fits;
+  const from = scrollback.isPaused ? Math.floor((box.current?.scrollTop ?? 0) / ROW_PX) : rows.length - fits;
   const first = Math.max(0, Math.min(from, rows.length - fits) - SPARE_ROWS);
   const visible = rows.slice(first, first + fits + 2 * SPARE_ROWS + 1);
   const select = (row: Row): void => {
-    feed.pause();
+    scrollback.pause();
     onSelect(row);
   };
   const pressed = (event: KeyboardEvent): void => {
     hand();
     const next = rowAfterKey(event.key, rows, selected, fits);
     if (event.key === 'Escape') onSelect(null);
-    else if (event.key === ' ') feed.toggle();
+    else if (event.key === ' ') scrollback.toggle();
     else if (next !== null && box.current !== null) {
       select(rows[next] as Row);
       show(box.current, next);
@@ -77,7 +77,7 @@ export function MessageList({ feed, isShown, selected, onSelect }: MessageListOp
           ))}
         </div>
       </div>
-      {rows.length === 0 && <p class="empty">{feed.size === 0 ? NOTHING_YET : NOTHING_FOUND}</p>}
+      {rows.length === 0 && <p class="empty">{scrollback.size === 0 ? NOTHING_YET : NOTHING_FOUND}</p>}
     </div>
   );
 }
@@ -106,7 +106,7 @@ function Line({ row, isSelected, onSelect }: LineOptions) {
 }
 
 /** Where the list stands, and what a hand on it does: a scroll away from the end holds it. */
-function useScroll(feed: Feed, box: { readonly current: HTMLElement | null }) {
+function useScroll(scrollback: Scrollback, box: { readonly current: HTMLElement | null }) {
   const handMs = useRef(0);
   const [height, setHeight] = useState(0);
   const [, redraw] = useState<unknown>(null);
@@ -117,20 +117,20 @@ function useScroll(feed: Feed, box: { readonly current: HTMLElement | null }) {
   const scrolled = (event: { readonly currentTarget: HTMLElement }): void => {
     const { scrollTop: top, scrollHeight, clientHeight } = event.currentTarget;
     const isHeld = performance.now() - handMs.current < HAND_MS;
-    if (!feed.isPaused && isHeld && scrollHeight - clientHeight - top > 2 * ROW_PX) feed.pause();
-    if (feed.isPaused) redraw({});
+    if (!scrollback.isPaused && isHeld && scrollHeight - clientHeight - top > 2 * ROW_PX) scrollback.pause();
+    if (scrollback.isPaused) redraw({});
   };
   return { height, hand, scrolled };
 }
 
 /** Draws again with each frame on which something changed, while it is seen. */
-function useFrames(feed: Feed, isShown: boolean): void {
+function useFrames(scrollback: Scrollback, isShown: boolean): void {
   const [, redraw] = useState<unknown>(null);
   useEffect(() => {
     if (!isShown) return undefined;
     redraw({});
-    return feed.listen(() => redraw({}));
-  }, [feed, isShown]);
+    return scrollback.listen(() => redraw({}));
+  }, [scrollback, isShown]);
 }
 
 function useHeight(box: { readonly current: HTMLElement | null }, changed: (height: number) => void): void {

@@ -14,7 +14,7 @@ const SLACK_ROWS = 4000;
 export type Kind = 'json' | 'text' | 'binary';
 
 export interface MessageRow {
-  /** Counts all rows of this feed, from 0. */
+  /** Counts all rows of this scrollback, from 0. */
   readonly no: number;
   readonly id: string;
   readonly cursor: string;
@@ -33,7 +33,7 @@ export interface GapRow {
 
 export type Row = MessageRow | GapRow;
 
-export class Feed {
+export class Scrollback {
   /** Messages that ever came. */
   received = 0;
   #rows: Row[] = [];
