@@ -6,6 +6,12 @@ const FIRST_BYTES = 1024;
 /** The call that copies takes as long as a loop over so many. */
 const FEW_BYTES = 16;
 const NOTHING: Buffer = Buffer.alloc(0);
+/**
+ * The first bytes of those that are done, for the next: a flood of small messages in fragments would make and leave
+ * forty megabytes a second, and collecting these takes longer than reading them.
+ */
+const MAX_SPARES = 64;
+const spares: Buffer[] = [];
 
 export class GrowingBuffer {
   #bytes: Buffer = NOTHING;
@@ -31,7 +37,7 @@ export class GrowingBuffer {
   append(piece: Buffer, start = 0, end: number = piece.length): void {
     const growth = this.growth(end - start);
     if (growth > 0) {
-      const grown = Buffer.allocUnsafeSlow(this.#bytes.length + growth);
+      const grown = memoryOf(this.#bytes.length + growth);
       this.#bytes.copy(grown, 0, 0, this.#length);
       this.#bytes = grown;
     }
@@ -44,12 +50,24 @@ export class GrowingBuffer {
   take(): Buffer {
     const taken = this.#bytes.subarray(0, this.#length);
     const isTight = this.#length * 2 > this.#bytes.length;
+    const bytes = isTight ? taken : Buffer.from(taken);
+    if (!isTight) spare(this.#bytes);
     this.clear();
-    return isTight ? taken : Buffer.from(taken);
+    return bytes;
   }
 
   clear(): void {
     this.#bytes = NOTHING;
     this.#length = 0;
   }
+}
+
+function memoryOf(bytes: number): Buffer {
+  const one = bytes === FIRST_BYTES ? spares.pop() : undefined;
+  return one ?? Buffer.allocUnsafeSlow(bytes);
+}
+
+/** Nobody has a view of them any more. */
+function spare(bytes: Buffer): void {
+  if (bytes.length === FIRST_BYTES && spares.length < MAX_SPARES) spares.push(bytes);
 }

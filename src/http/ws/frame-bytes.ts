@@ -16,7 +16,13 @@ export interface Head {
   readonly end: number;
 }
 
-/** Null: too few bytes to tell. */
+/**
+ * One for all, since a flood of the smallest frames would leave a quarter of a gigabyte of them a second, and collecting
+ * these holds up everybody.
+ */
+const last = { at: 0, start: 0, end: 0 };
+
+/** Null: too few bytes to tell. What is returned holds until the next call. */
 export function headOf(bytes: Buffer, at: number): Head | null {
   if (at + 2 > bytes.length) return null;
   const second = bytes[at + 1] as number;
@@ -24,9 +30,16 @@ export function headOf(bytes: Buffer, at: number): Head | null {
   const lengthBytes = short < 126 ? 0 : short === 126 ? 2 : 8;
   const start = at + 2 + lengthBytes + ((second & MASKED) === 0 ? 0 : MASK_BYTES);
   if (start > bytes.length) return null;
-  if (lengthBytes === 0) return { at, start, end: start + short };
-  if (lengthBytes === 2) return { at, start, end: start + bytes.readUInt16BE(at + 2) };
-  return { at, start, end: start + Number(bytes.readBigUInt64BE(at + 2)) };
+  last.at = at;
+  last.start = start;
+  last.end = start + payloadBytes(bytes, at, lengthBytes);
+  return last;
+}
+
+function payloadBytes(bytes: Buffer, at: number, lengthBytes: number): number {
+  if (lengthBytes === 0) return (bytes[at + 1] as number) & 0x7f;
+  if (lengthBytes === 2) return bytes.readUInt16BE(at + 2);
+  return Number(bytes.readBigUInt64BE(at + 2));
 }
 
 /** A whole message is one frame with a mask of zeros, whose payload follows. `first`: its first byte. */
