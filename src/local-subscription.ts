@@ -57,7 +57,12 @@ export async function follow<Data>(
   const { after = 'latest', onMessage } = options;
   const wanted = typeof after === 'string' ? after : (after.load() ?? 'latest');
   const hand = await Hand.open(context, channel, wanted);
-  if (typeof after === 'object' && after.load() === null) after.save(hand.start);
+  try {
+    if (typeof after === 'object' && after.load() === null) after.save(hand.start);
+  } catch (error) {
+    hand.leave();
+    throw error;
+  }
   const subscription = new LocalSubscription<Data>(context, hand, options);
   if (onMessage !== undefined) subscription.listen(onMessage);
   return subscription;
@@ -221,10 +226,14 @@ class Hand implements Transport {
       const { done, value } = frames.next();
       if (done !== true) return value;
       this.#writes.shift();
-      // What is written now lies behind what is here.
-      if (this.#writes.length === 0) this.#subscriber?.drained();
+      // In a turn of its own, as a socket has it: a reader that is quick would otherwise hold everybody up.
+      if (this.#writes.length === 0) setImmediate(() => this.#drained());
     }
     return null;
+  }
+
+  #drained(): void {
+    if (this.state === 'following' && this.#writes.length === 0) this.#subscriber?.drained();
   }
 
   /** Resolves when there is something to take, or nothing more will come. */

@@ -38,11 +38,14 @@ export class WatchedFiles {
 
   /** Reads the files again, whether they changed or not. Resolves when the outcome was told. */
   reload(): Promise<void> {
-    this.#work = this.#work.then(async () => {
-      this.#seen = await traceOf(this.#options.paths);
-      this.#changing = null;
-      await this.#options.read();
-    });
+    // What went wrong was told to whoever asked then.
+    this.#work = this.#work
+      .catch(() => undefined)
+      .then(async () => {
+        this.#seen = await traceOf(this.#options.paths);
+        this.#changing = null;
+        await this.#options.read();
+      });
     return this.#work;
   }
 

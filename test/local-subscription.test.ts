@@ -143,6 +143,43 @@ describe('a subscription in the process', () => {
     );
   });
 
+  test('a quick reader of much holds nobody up', async (t) => {
+    const created = await river(t);
+    // Somebody follows, so that all of it is in memory.
+    await created.subscribe('scores', { onMessage: () => undefined });
+    await publishNumbers(created, 0, 20_000, ' '.repeat(100));
+    let turns = 0;
+    let isRead = false;
+    const turn = (): void => {
+      turns += 1;
+      if (!isRead) setImmediate(turn);
+    };
+    let read = 0;
+    const all = new Promise<void>((resolve) => {
+      const onMessage = (): void => {
+        read += 1;
+        if (read === 1) turn();
+        if (read === 20_000) resolve();
+      };
+      void created.subscribe('scores', { after: 'earliest', onMessage });
+    });
+    await within('all messages', all);
+    isRead = true;
+    assert.ok(turns > 5, `${turns} turns`);
+  });
+
+  test('one whose store of cursors fails leaves nothing behind', async (t) => {
+    const created = await river(t);
+    const after = {
+      load: () => null,
+      save: () => {
+        throw new Error('no room');
+      },
+    };
+    await assert.rejects(created.subscribe('scores', { after }), /no room/);
+    assert.equal(created.stats().subscribers, 0);
+  });
+
   test('one that is cut as too slow goes on where it was, once it reads', async (t) => {
     const created = await river(t, { slowAfterMs: '1s', slowEntries: 10, heartbeatMs: '1s' });
     const subscription = await created.subscribe('scores');

@@ -175,7 +175,8 @@ export class Subscription<Data> implements AsyncIterable<Message<Data>> {
   #resume(): void {
     if (this.state !== 'paused' || this.#items.length > (this.#options.buffer ?? BUFFER) / 2) return;
     this.#on('room');
-    this.#carriers.place(this);
+    // Whoever was told of it may have ended it.
+    if ((this.state as string) === 'connecting') this.#carriers.place(this);
   }
 
   #tell(gap: Gap): void {

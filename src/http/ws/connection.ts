@@ -95,6 +95,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
   readonly #deflate: boolean;
   #ws: ReasonedSocket | null = null;
   #reading: Reading | null = null;
+  #isAlone = false;
   #lastBytes = 0;
   /** Came since the last visit, while asleep. */
   #pieces = 0;
@@ -166,8 +167,9 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
     this.#reading?.resumed();
   }
 
-  /** Its peer has gone: what has come is read at once. */
+  /** Its peer has gone: what has come is read at once, and nothing is written, which would end the socket before. */
   hurry(): void {
+    this.#isAlone = true;
     this.#reading?.hurry();
   }
 
@@ -290,14 +292,14 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
 
   /** Sends what is no sign of life of the other side. */
   #probe(bytes: Buffer): void {
-    if (!this.socket.writable || this.socket.writableLength > 0) return;
+    if (this.#isAlone || !this.socket.writable || this.socket.writableLength > 0) return;
     this.socket.write(bytes);
     this.#lastBytes += bytes.length;
     if (this.socket.writableLength > 0) watch(this);
   }
 
   #pong(): void {
-    if (this.#ping === null || !this.isOpen) return;
+    if (this.#ping === null || this.#isAlone || !this.isOpen) return;
     if (this.socket.writableLength > 0) {
       watch(this);
       return;

@@ -72,8 +72,7 @@ export class PublishDoor {
       visit: () => probeOf(publisher, connection),
       receive: (data, isBinary) => publisher.publish(isBinary ? 'binary' : 'text', data),
       dismiss: (code, reason) => {
-        connection.close(ERRORS[code].close, reason);
-        publisher.leave();
+        sendAway(publisher, connection, { close: ERRORS[code].close, reason });
       },
       closeReason: '',
     };
@@ -113,8 +112,7 @@ export class PublishDoor {
   async close(signal: AbortSignal): Promise<void> {
     const { close } = ERRORS.draining;
     for (const [connection, publisher] of this.#raw) {
-      connection.close(close, STOPPING);
-      publisher.leave();
+      sendAway(publisher, connection, { close, reason: STOPPING });
     }
     for (const publisher of this.#answered.values()) publisher.dismiss('draining', STOPPING);
     const soon = AbortSignal.any([signal, AbortSignal.timeout(PUBLISHER_CLOSE_MS)]);
@@ -135,7 +133,26 @@ export class PublishDoor {
 function probeOf(publisher: Publisher, connection: Connection): Buffer | null {
   if (!publisher.isInDebt) return null;
   if (!isReset(connection.socket)) return PONG_FRAME;
+  readTheRest(publisher, connection);
+  return null;
+}
+
+/** A raw publisher is told to go. What it has sent is stored. */
+function sendAway(
+  publisher: Publisher,
+  connection: Connection,
+  why: { readonly close: number; readonly reason: string },
+): void {
+  if (publisher.isInDebt && isReset(connection.socket)) {
+    readTheRest(publisher, connection);
+    return;
+  }
+  connection.close(why.close, why.reason);
+  publisher.leave();
+}
+
+/** It has gone, and is told nothing: a write to its socket would destroy what waits in it. */
+function readTheRest(publisher: Publisher, connection: Connection): void {
   connection.hurry();
   publisher.leave();
-  return null;
 }
