@@ -155,14 +155,16 @@ describe('a subscription in the process', () => {
       if (!isRead) setImmediate(turn);
     };
     let read = 0;
+    let done = (): void => undefined;
     const all = new Promise<void>((resolve) => {
-      const onMessage = (): void => {
-        read += 1;
-        if (read === 1) turn();
-        if (read === 20_000) resolve();
-      };
-      void created.subscribe('scores', { after: 'earliest', onMessage });
+      done = resolve;
     });
+    const onMessage = (): void => {
+      read += 1;
+      if (read === 1) turn();
+      if (read === 20_000) done();
+    };
+    await created.subscribe('scores', { after: 'earliest', onMessage });
     await within('all messages', all);
     isRead = true;
     assert.ok(turns > 5, `${turns} turns`);
