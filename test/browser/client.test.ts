@@ -1,11 +1,13 @@
 /**
  * The client in a real browser, over a network that is cut and a server that is killed and restarted, while the page
- * publishes and subscribes. `CLIENT_RUN=long` is the whole of it: 20,000 messages, 30 cuts, 10 restarts.
+ * publishes and subscribes. `CLIENT_RUN=long` is the whole of it: 20,000 messages, 30 cuts, 10 restarts. `SEED=…` has them
+ * at the same places again.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
+import { Random } from '../../chaos/random.ts';
 import { TestBrowser } from '../support/browser.ts';
 import { BrowserPage, bundle } from '../support/browser-page.ts';
 import { ServerProcess, TestServer } from '../support/running-server.ts';
@@ -19,7 +21,7 @@ const PATIENCE_MS = IS_LONG ? 300_000 : 30_000;
 
 const PAGE = `
   import { connect } from './src/client/index.ts';
-  Object.assign(globalThis, { seen: [], ids: [], failed: [], published: 0 });
+  Object.assign(globalThis, { seen: [], ids: [], stored: [], failed: [], published: 0 });
   globalThis.run = async (url, count) => {
     const river = connect(url);
     const listening = (async () => {
@@ -30,9 +32,12 @@ const PAGE = `
     })().catch((error) => failed.push(String(error)));
     const waiting = new Set();
     for (let n = 0; n < count; n++) {
-      const stored = river.publish('c', n).then(() => { published += 1; }, (error) => failed.push(String(error)));
-      waiting.add(stored);
-      stored.finally(() => waiting.delete(stored));
+      const done = river.publish('c', n).then(
+        (id) => { stored[n] = id; published += 1; },
+        (error) => failed.push(String(error)),
+      );
+      waiting.add(done);
+      done.finally(() => waiting.delete(done));
       if (waiting.size >= 500) await Promise.race(waiting);
       if (n % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -41,6 +46,8 @@ const PAGE = `
 `;
 
 test('every message once and in order, every publish stored once, through cuts, kills and restarts', async (t) => {
+  const seed = process.env['SEED'] ?? String(Date.now());
+  t.diagnostic(`SEED=${seed}`);
   const server = await ServerProcess.start(t, { DATA_DIR: await tempDir(t) });
   await using proxy = await TcpProxy.start(Number(new URL(server.address).port));
   await using site = await BrowserPage.serve(PAGE);
@@ -49,28 +56,49 @@ test('every message once and in order, every publish stored once, through cuts, 
   const running = page.evaluate(`run('ws://127.0.0.1:${proxy.port}', ${COUNT})`);
   const state = (): Promise<{ seen: number; published: number; failed: string[] }> =>
     page.evaluate('({ seen: seen.length, published, failed })');
-  const reached = async (part: number): Promise<void> =>
-    until(`${part} of all are published`, async () => (await state()).published >= part * COUNT, PATIENCE_MS);
+  const reached = async (place: number): Promise<void> =>
+    until(`${place} are published`, async () => (await state()).published >= place, PATIENCE_MS);
 
-  for (let n = 1; n <= CUTS; n++) {
-    await reached(n / (CUTS + 1));
+  for (const { place, signal } of faults(new Random(seed))) {
+    await reached(place);
     proxy.cut();
-    const every = Math.floor(CUTS / RESTARTS);
-    if (n % every !== 0) continue;
-    await server.end(n % (2 * every) === 0 ? 'SIGKILL' : 'SIGTERM');
+    if (signal === null) continue;
+    await server.end(signal);
     await server.restart();
   }
   await running;
   await until('all came', async () => (await state()).seen >= COUNT, PATIENCE_MS);
-  const [seen, ids, failed] = await page.evaluate<[number[], string[], string[]]>('[seen, ids, failed]');
-  assert.deepEqual(failed, []);
-  assert.deepEqual(await stored(server), ids, 'what came is what is stored, in its order');
-  assert.deepEqual(
-    seen.toSorted((a, b) => a - b),
-    [...Array(COUNT).keys()],
-    'each once',
-  );
+  type Told = [seen: number[], ids: string[], stored: string[], failed: string[]];
+  const [seen, ids, acknowledged, failed] = await page.evaluate<Told>('[seen, ids, stored, failed]');
+  const again = `SEED=${seed}`;
+  assert.deepEqual(failed, [], again);
+  // Nothing here is refused for a while, of which alone the order is not promised (docs/client.md): a server that stops
+  // refuses all that comes after what it refused.
+  assert.deepEqual(seen, [...Array(COUNT).keys()], `each once, in the order of the calls; ${again}`);
+  assert.deepEqual(acknowledged, ids, `each under the id that its publisher was told; ${again}`);
+  assert.deepEqual(await stored(server), ids, `what came is all that is stored, in its order; ${again}`);
 });
+
+interface Fault {
+  /** After how many acknowledged messages. */
+  readonly place: number;
+  /** Null: the connections are cut, and the server stays. */
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Anywhere, in the order in which they are met. */
+function faults(random: Random): Fault[] {
+  const restarts = Array.from(
+    { length: RESTARTS },
+    (_, n): NodeJS.Signals => (n % 2 === 0 ? 'SIGTERM' : 'SIGKILL'),
+  );
+  const signals = random.shuffle<NodeJS.Signals | null>([
+    ...restarts,
+    ...Array<null>(CUTS - RESTARTS).fill(null),
+  ]);
+  const places = signals.map(() => random.between(1, COUNT - 1)).toSorted((a, b) => a - b);
+  return signals.map((signal, at) => ({ signal, place: places[at] ?? 0 }));
+}
 
 async function stored({ address }: ServerProcess): Promise<string[]> {
   const headers = { Accept: 'application/x-ndjson' };
