@@ -14,6 +14,8 @@ export interface ByLabel {
 
 export interface Readings {
   readonly process: {
+    /** Random, of this start: counts of one id go on, those of another have nothing to do with them. */
+    readonly id: string;
     readonly version: string;
     readonly role: string;
     readonly store: string;

@@ -216,4 +216,17 @@ describe('the numbers for people', () => {
     assert.ok((process['residentBytes'] ?? 0) > 1e7 && (process['cpuSeconds'] ?? 0) > 0);
     assert.ok((await subscriber.take(1)).length === 1);
   });
+
+  test('tell whose they are: the same for as long as it runs, another for each start', async () => {
+    const idOf = async (server: TestServer): Promise<unknown> => {
+      const { body } = await ask(server, '/api/stats');
+      return (body['process'] as Record<string, unknown>)['id'];
+    };
+    await using one = await TestServer.start();
+    await using other = await TestServer.start();
+    const first = await idOf(one);
+    assert.match(String(first), /^[0-9a-f]{8}$/);
+    assert.equal(await idOf(one), first);
+    assert.notEqual(await idOf(other), first);
+  });
 });

@@ -4,7 +4,8 @@ import UPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useStore } from '../store.ts';
 import { theme } from '../theme.ts';
-import { type Column, type Numbers, numbers } from './history.ts';
+import { type Numbers, numbers } from './history.ts';
+import type { Column } from './process.ts';
 
 export interface Line {
   /** The half of the server that has it; absent: both. */

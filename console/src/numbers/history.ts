@@ -1,47 +1,52 @@
-/** The numbers of the last minutes, asked for once a second: the columns of the charts, all of the same length. */
+/**
+ * The numbers of the last minutes, asked for once a second. Behind a proxy one process answers now and another then: those
+ * of one are shown at a time, and of the others kept.
+ */
 import { ask, entry } from '../access.ts';
 import { poll, Store } from '../store.ts';
-import { quantile, type Readiness, type Stats } from './stats.ts';
+import { type Columns, columnsOf, MAX_SAMPLES, type Sample, ServerProcess } from './process.ts';
+import type { Readiness, Stats } from './stats.ts';
 
-/** Samples kept: five minutes of them. */
-const MAX_SAMPLES = 300;
 const EVERY_MS = 1000;
-/** What takes time is told of so many samples together, so that few are not noise. */
-const WINDOW = 10;
+/** One that gave none of so many answers may be gone, and is left for one that did, unless somebody chose it. */
+const AWAY_TURNS = 5;
 
-const COLUMNS = [
-  'time',
-  'stored',
-  'delivered',
-  'publishers',
-  'subscribers',
-  'lagEntries',
-  'lagMs',
-  'deliveryMedianMs',
-  'deliveryHighMs',
-  'appendHighMs',
-  'loopMs',
-] as const;
-
-export type Column = (typeof COLUMNS)[number];
-
-export type Sample = Readonly<Record<Column, number | null>>;
+export interface Seen {
+  readonly id: string;
+  readonly role: string;
+  readonly isAway: boolean;
+}
 
 export interface Numbers {
+  /** Of the process that is shown, as is all but the readiness. */
   readonly stats: Stats | null;
   readonly readiness: Readiness | null;
   readonly now: Sample | null;
-  readonly columns: Readonly<Record<Column, readonly (number | null)[]>>;
+  readonly columns: Columns;
+  /** All that answered lately, in the order in which they were met. */
+  readonly processes: readonly Seen[];
 }
 
-const samples: Sample[] = [];
-const readings: { readonly atMs: number; readonly stats: Stats }[] = [];
+let turn = 0;
+const processes = new Map<string, ServerProcess>();
+let shown: ServerProcess | null = null;
+let isChosen = false;
 
-export const numbers = new Store<Numbers>({ stats: null, readiness: null, now: null, columns: columnsOf() });
+export const numbers = new Store<Numbers>({
+  ...{ stats: null, readiness: null, now: null, processes: [] },
+  columns: columnsOf([]),
+});
 
 /** Begins asking. */
 export function watchServer(): void {
   poll(look, EVERY_MS);
+}
+
+/** Shows this process from now on, for as long as it is known. */
+export function choose(id: string): void {
+  shown = processes.get(id) ?? shown;
+  isChosen = true;
+  show(numbers.get().readiness);
 }
 
 async function look(): Promise<void> {
@@ -55,65 +60,37 @@ async function look(): Promise<void> {
     numbers.set({ ...numbers.get(), readiness: known });
     return;
   }
-  take(answer.ok, known);
+  take(answer.ok);
+  show(known);
 }
 
 const AWAY: Readiness = { status: 'unavailable', reason: 'the server does not answer', checks: {} };
 
-function take(stats: Stats, readiness: Readiness): void {
-  const atMs = performance.now();
-  // It was started anew: its counts begin again.
-  if ((readings.at(-1)?.stats.uptimeSeconds ?? 0) > stats.uptimeSeconds) readings.length = 0;
-  readings.push({ atMs, stats });
-  if (readings.length > WINDOW + 1) readings.shift();
-  samples.push(sampleOf(stats));
-  if (samples.length > MAX_SAMPLES) samples.shift();
-  numbers.set({ stats, readiness, now: samples.at(-1) ?? null, columns: columnsOf() });
+function take(stats: Stats): void {
+  const { id } = stats.process;
+  const told = processes.get(id) ?? new ServerProcess(id);
+  processes.set(id, told);
+  turn += 1;
+  told.take(stats, turn);
+  for (const one of processes.values()) if (turn - one.turn > MAX_SAMPLES) processes.delete(one.id);
+  if (shown === null || !processes.has(shown.id)) isChosen = false;
+  if (shown === null || (!isChosen && isAway(shown))) shown = told;
 }
 
-function sampleOf(stats: Stats): Sample {
-  const { lag, process, connections } = stats;
-  const countOf = (role: string): number =>
-    connections.kinds.filter((kind) => kind.role === role).reduce((sum, kind) => sum + kind.count, 0);
-  return {
-    time: Date.now() / 1000,
-    stored: perSecond(({ manager }) => manager?.stored ?? null),
-    delivered: perSecond(deliveredOf),
-    publishers: countOf('publisher'),
-    subscribers: countOf('subscriber'),
-    lagEntries: lag?.worstEntries ?? null,
-    lagMs: lag === null ? null : lag.worstSeconds * 1000,
-    deliveryMedianMs: took('delivery', 0.5),
-    deliveryHighMs: took('delivery', 0.99),
-    appendHighMs: took('append', 0.99),
-    loopMs: process.loopDelayMaxMs,
-  };
+function isAway(process: ServerProcess): boolean {
+  return turn - process.turn >= AWAY_TURNS;
 }
 
-function deliveredOf({ broadcaster }: Stats): number | null {
-  if (broadcaster === null) return null;
-  return Object.values(broadcaster.sent).reduce((sum, { entries }) => sum + entries, 0);
-}
-
-/** Between the last two readings. */
-function perSecond(total: (stats: Stats) => number | null): number | null {
-  const [before, after] = readings.slice(-2);
-  if (before === undefined || after === undefined) return null;
-  const from = total(before.stats);
-  const to = total(after.stats);
-  return from === null || to === null ? null : ((to - from) / (after.atMs - before.atMs)) * 1000;
-}
-
-/** In ms. */
-function took(what: 'append' | 'delivery', share: number): number | null {
-  const before = readings[0]?.stats.seconds;
-  const after = readings.at(-1)?.stats.seconds;
-  if (!before || !after) return null;
-  const seconds = quantile(before[what], after[what], share);
-  return seconds === null ? null : seconds * 1000;
-}
-
-function columnsOf(): Numbers['columns'] {
-  const columns = COLUMNS.map((name) => [name, samples.map((sample) => sample[name])] as const);
-  return Object.fromEntries(columns) as unknown as Numbers['columns'];
+function show(readiness: Readiness | null): void {
+  numbers.set({
+    readiness,
+    stats: shown?.stats ?? null,
+    now: shown?.now ?? null,
+    columns: shown?.columns() ?? columnsOf([]),
+    processes: [...processes.values()].map((process) => ({
+      id: process.id,
+      role: process.stats?.role ?? '',
+      isAway: isAway(process),
+    })),
+  });
 }

@@ -2,7 +2,7 @@
 import { count, rate, size, span } from '../format.ts';
 import { useStore } from '../store.ts';
 import { Chart, type ChartOptions, type Line } from './chart.tsx';
-import { type Numbers, numbers } from './history.ts';
+import { choose, type Numbers, numbers } from './history.ts';
 import type { Readiness, Stats } from './stats.ts';
 
 const CHARTS: readonly ChartOptions[] = [
@@ -59,6 +59,7 @@ export function ServerView() {
   return (
     <div class="page">
       <h1 class="hidden">Server</h1>
+      {all.processes.length > 1 && <Which {...all} />}
       <Tiles {...all} />
       <div class="charts">
         {chartsOf(stats).map((chart) => (
@@ -69,6 +70,24 @@ export function ServerView() {
         <Health readiness={readiness} stats={stats} />
         <Process stats={stats} />
       </div>
+    </div>
+  );
+}
+
+/** Whose numbers these are: there is nobody who knows those of all. */
+function Which({ stats, processes }: Numbers) {
+  return (
+    <div class="bar">
+      <label class="muted" for="process">
+        {`${processes.length} processes answered in the last minutes. These are the numbers of`}
+      </label>
+      <select id="process" value={stats?.process.id} onChange={(event) => choose(event.currentTarget.value)}>
+        {processes.map(({ id, role, isAway }) => (
+          <option key={id} value={id}>
+            {`${id} (${role})${isAway ? ', not seen lately' : ''}`}
+          </option>
+        ))}
+      </select>
     </div>
   );
 }
@@ -182,6 +201,7 @@ function Process({ stats }: { readonly stats: Stats | null }) {
     stats === null
       ? []
       : [
+          ['Process', stats.process.id],
           ['Version', stats.version],
           ['Role', stats.role],
           ['Up for', span(stats.uptimeSeconds * 1000)],

@@ -33,6 +33,8 @@ export interface Stats {
     readonly stalled: number;
   } | null;
   readonly process: {
+    /** Another for each process, and for each start. */
+    readonly id: string;
     readonly residentBytes: number;
     readonly cpuSeconds: number;
     readonly openFds: number | null;

@@ -115,7 +115,20 @@ const STATS_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   closes: list(members({ code: TEXT, count: COUNT })),
   limits: counts('How often each limit was crossed'),
   incompleteBytes: { ...COUNT, description: 'Of messages and bodies that are not whole yet' },
-  process: { type: 'object', description: 'Memory, CPU, descriptors, and how late the event loop was' },
+  process: {
+    ...members({
+      id: { ...TEXT, description: 'Another for each process, and for each start: counters go on within one' },
+      residentBytes: COUNT,
+      heapUsedBytes: COUNT,
+      heapTotalBytes: COUNT,
+      externalBytes: COUNT,
+      cpuSeconds: NUMBER,
+      openFds: { type: ['integer', 'null'] },
+      maxFds: { type: ['integer', 'null'] },
+      loopDelayMaxMs: { type: ['integer', 'null'] },
+    }),
+    description: 'Memory, CPU, descriptors, and how late the event loop was',
+  },
 };
 
 const LISTED_MEMBERS: Readonly<Record<string, JsonSchema>> = {

@@ -2,6 +2,7 @@
  * Reads the numbers of this process when somebody asks: all its parts keep plain counts, which are put together here,
  * and its subscribers are looked at one by one. However many ask, it looks a few times a second at most.
  */
+import { randomBytes } from 'node:crypto';
 import type { Broadcaster, BroadcasterStats } from '../../broadcaster/broadcaster.ts';
 import { matcher, retentionBy } from '../../channels.ts';
 import type { Clock } from '../../clock.ts';
@@ -33,6 +34,8 @@ import { Throughput, type Totals } from './throughput.ts';
 
 /** For so long a look serves all who ask. */
 const FRESH_MS = 200;
+/** Enough to tell the processes of a server apart, and few enough to be read. */
+const ID_BYTES = 4;
 
 export interface ObserverOptions {
   readonly config: Config;
@@ -57,6 +60,7 @@ export interface Started {
 
 export class Observer {
   readonly measured: Measured;
+  readonly #id = randomBytes(ID_BYTES).toString('hex');
   readonly #options: ObserverOptions;
   readonly #classOf: (channel: string) => string;
   #started: Started | null = null;
@@ -125,6 +129,7 @@ export class Observer {
     return {
       process: {
         ...taken,
+        id: this.#id,
         version: VERSION,
         role: config.role,
         store: config.log.store,

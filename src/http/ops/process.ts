@@ -44,7 +44,7 @@ export class LoopDelay {
   }
 }
 
-type Taken = Omit<Readings['process'], 'version' | 'role' | 'store' | 'loopDelayMaxS'>;
+type Taken = Omit<Readings['process'], 'id' | 'version' | 'role' | 'store' | 'loopDelayMaxS'>;
 
 export async function processReadings(): Promise<Taken> {
   const { rss, heapUsed, heapTotal, external } = process.memoryUsage();

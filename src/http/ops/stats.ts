@@ -36,6 +36,7 @@ export function statsOf(
     limits: readings.limits,
     incompleteBytes: readings.incompleteBytes,
     process: {
+      id: process.id,
       residentBytes: process.residentBytes,
       heapUsedBytes: process.heapUsedBytes,
       heapTotalBytes: process.heapTotalBytes,
