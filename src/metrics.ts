@@ -54,7 +54,7 @@ const GENERAL: Readonly<Record<string, Row>> = {
     { labels: { version, role, store, node: process.version }, value: 1 },
   ]),
   rivercast_ready: gauge('Whether /readyz says so: 1 or 0.', ({ isReady }) => Number(isReady)),
-  rivercast_log_up: gauge('Whether the log answers: 1 or 0.', ({ isLogUp }) => Number(isLogUp)),
+  rivercast_log_up: gauge('Whether the log answers: 1 or 0.', ({ log }) => Number(log.isUp)),
   rivercast_sockets: gauge('TCP connections of any kind that are open.', ({ sockets }) => sockets),
   rivercast_connections: gauge(
     'Publishers and subscribers that are connected, and other sockets, by role, format and class of channel.',

@@ -33,7 +33,15 @@ export interface Readings {
   /** What the settings allow, by what it bounds. */
   readonly bounds: readonly ByLabel[];
   readonly isReady: boolean;
-  readonly isLogUp: boolean;
+  readonly log: {
+    readonly isUp: boolean;
+    /** When that was found first, in ms since 1970. */
+    readonly sinceMs: number;
+    /** What is wrong, or was the last time that something was; null: nothing since the start. */
+    readonly trouble: string | null;
+    /** What an acknowledgement means in Redis; null: the log is elsewhere. */
+    readonly durability: string | null;
+  };
   readonly sockets: number;
   readonly connections: readonly ByLabel[];
   readonly accepted: readonly ByLabel[];

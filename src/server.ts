@@ -183,7 +183,7 @@ async function assemble(
   const { access, guests, rates, refusals } = callers;
   const publishing = manager === null ? null : publishingOf(config, manager, { ...callers, tracing });
   const doors = new Doors({ config, clock, logger, connections, manager, broadcaster, ...callers });
-  const readiness = new Readiness({ log, appends: manager !== null, broadcaster });
+  const readiness = new Readiness({ log, clock, appends: manager !== null, broadcaster });
   const observer = new Observer({
     ...{ config, clock, log, measured, manager, publishing, broadcaster, doors, readiness, limits },
     ...{ incomplete: callers.incomplete, refusals },

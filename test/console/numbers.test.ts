@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { TestBrowser } from '../support/browser.ts';
 import { ConsolePage } from '../support/console-page.ts';
+import { GatedLog } from '../support/gated-log.ts';
 import { TestServer } from '../support/running-server.ts';
 import { V1PublisherClient } from '../support/v1-publisher.ts';
 import { until } from '../support/within.ts';
@@ -118,6 +119,17 @@ describe('the view of the server', () => {
     }
     clearInterval(load);
     await until('what comes no more is told', async () => (await numberAt(page, tile('In'))) === 0);
+  });
+
+  test('says what was wrong with the log, and since when it is well again', async () => {
+    const log = new GatedLog();
+    await using server = await TestServer.start({}, log);
+    const { page } = await ConsolePage.open(browser, `${server.address}/#/server`);
+    await page.getByText('answers', { exact: true }).waitFor();
+    assert.equal(await page.getByText('rouble').count(), 0);
+    log.failNext('probe', new Error('the disk is full'));
+    await page.getByText(/^answers, since \d\d:\d\d:\d\d$/).waitFor();
+    await page.locator('div:has(> dt:text-is("Last trouble"))', { hasText: 'the disk is full' }).waitFor();
   });
 });
 

@@ -19,6 +19,18 @@ async function ask(server: TestServer): Promise<Ready> {
   return { status: response.status, reason: reason ?? '', checks };
 }
 
+interface LogHealth {
+  readonly up: boolean;
+  readonly since: string;
+  readonly trouble: string | null;
+  readonly durability: string | null;
+}
+
+async function logOf({ address }: TestServer): Promise<LogHealth> {
+  const response = await fetch(`${address}/api/stats`);
+  return ((await response.json()) as { log: LogHealth }).log;
+}
+
 /** Within the 2 s that are promised, counted from the call. */
 async function untilUnready(server: TestServer): Promise<Ready> {
   const start = performance.now();
@@ -126,8 +138,17 @@ describe('on Redis', () => {
     const { checks } = await untilUnready(server);
     assert.equal(checks.append, 'ok');
     assert.match(checks.delivery ?? '', /NOPERM.*xread/);
+    await until('the numbers say so', async () => !(await logOf(server)).up);
+    const bad = await logOf(server);
+    assert.match(bad.trouble ?? '', /NOPERM.*xread/);
+    assert.equal(bad.durability, 'memory');
     await redis.cli('ACL', 'SETUSER', 'rivercast', '+xread');
     await untilReady(server);
+    await until('the numbers say so', async () => (await logOf(server)).up);
+    const good = await logOf(server);
+    assert.match(good.trouble ?? '', /NOPERM.*xread/, 'what was wrong is told when it is over');
+    assert.ok(Date.parse(good.since) > Date.parse(bad.since));
+    assert.equal((await logOf(server)).since, good.since);
   });
 
   test('one that may read and not write is unready by its appends alone', async () => {

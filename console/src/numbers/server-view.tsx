@@ -1,5 +1,5 @@
 /** The server: how it is, and how it was in the last minutes. */
-import { count, rate, size, span } from '../format.ts';
+import { count, moment, rate, size, span } from '../format.ts';
 import { useStore } from '../store.ts';
 import { Chart, type ChartOptions, type Line } from './chart.tsx';
 import { choose, type Numbers, numbers } from './history.ts';
@@ -157,13 +157,7 @@ function Health({
         {checks.map(([name, found]) => (
           <Check key={name} label={CHECKS[name] ?? name} ok={found === 'ok'} text={String(found)} />
         ))}
-        {stats !== null && (
-          <Check
-            label={logName(stats)}
-            ok={stats.log.up}
-            text={stats.log.up ? 'answers' : 'does not answer'}
-          />
-        )}
+        {stats !== null && <Log {...stats} />}
         {stats?.lag && (
           <Check
             label="Trimming"
@@ -180,7 +174,41 @@ function Health({
   );
 }
 
-function logName({ store }: Stats): string {
+/** What an acknowledgement means. */
+const STORED: Readonly<Record<string, string>> = {
+  memory: 'once Redis has it in memory',
+  replicated: 'once replicas have it',
+  fsync: 'once it is on disk',
+};
+
+function Log({ store, log, manager }: Stats) {
+  const { up, since, trouble, durability } = log;
+  const words = up ? 'answers' : 'does not answer';
+  return (
+    <>
+      <Check
+        label={logName(store)}
+        ok={up}
+        text={trouble === null ? words : `${words}, since ${moment(Date.parse(since))}`}
+      />
+      {trouble !== null && <Fact label={up ? 'Last trouble' : 'Trouble'} text={trouble} />}
+      {manager !== null && durability !== null && (
+        <Fact label="Acknowledges" text={STORED[durability] ?? durability} />
+      )}
+    </>
+  );
+}
+
+function Fact({ label, text }: { readonly label: string; readonly text: string }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>{text}</dd>
+    </div>
+  );
+}
+
+function logName(store: string): string {
   return store === 'redis' ? 'Redis' : store === 'memory' ? 'Log in memory' : 'Log on disk';
 }
 
@@ -220,10 +248,7 @@ function Process({ stats }: { readonly stats: Stats | null }) {
         {facts
           .filter(([, value]) => value !== null)
           .map(([label, value]) => (
-            <div key={label}>
-              <dt>{label}</dt>
-              <dd>{value}</dd>
-            </div>
+            <Fact key={label} label={label} text={value ?? ''} />
           ))}
       </dl>
     </section>

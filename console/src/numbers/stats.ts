@@ -12,7 +12,12 @@ export interface Stats {
   readonly role: string;
   readonly store: string;
   readonly uptimeSeconds: number;
-  readonly log: { readonly up: boolean };
+  readonly log: {
+    readonly up: boolean;
+    readonly since: string;
+    readonly trouble: string | null;
+    readonly durability: string | null;
+  };
   readonly connections: {
     readonly sockets: number;
     readonly kinds: readonly { readonly role: string; readonly format: string; readonly count: number }[];

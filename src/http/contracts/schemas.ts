@@ -88,7 +88,19 @@ const STATS_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   startedAt: { type: 'string', format: 'date-time' },
   uptimeSeconds: COUNT,
   ready: FLAG,
-  log: members({ up: FLAG }),
+  log: members({
+    up: FLAG,
+    since: { type: 'string', format: 'date-time', description: 'When that was found first' },
+    trouble: {
+      type: ['string', 'null'],
+      description: 'What is wrong, or was the last time that something was; null: nothing since the start',
+    },
+    durability: {
+      type: ['string', 'null'],
+      enum: ['memory', 'replicated', 'fsync', null],
+      description: 'What an acknowledgement means in Redis; null: the log is elsewhere',
+    },
+  }),
   perSecond: counts('Over the last windowSeconds'),
   connections: members({
     sockets: COUNT,

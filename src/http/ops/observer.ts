@@ -118,11 +118,11 @@ export class Observer {
 
   async #read(): Promise<Readings> {
     const { config, readiness, limits, refusals, incomplete } = this.#options;
-    const [taken, open, verdict, isLogUp, seen] = await Promise.all([
+    const [taken, open, verdict, health, seen] = await Promise.all([
       processReadings(),
       this.#started?.entrance.sockets() ?? 0,
       readiness.look(),
-      readiness.isLogUp(),
+      readiness.log(),
       this.#survey(),
     ]);
     const staying = [...this.#publishers(), ...seen.connections];
@@ -137,7 +137,7 @@ export class Observer {
       },
       bounds: boundsOf(config),
       isReady: verdict.status === 'ready',
-      isLogUp,
+      log: { ...health, durability: durabilityOf(config) },
       sockets: open,
       connections: [...staying, others(open, staying)],
       accepted: this.#accepted(),
@@ -221,6 +221,11 @@ const NO_LAG: LagReadings = {
   worstSeconds: 0,
   edge: { worstRatio: 0, near: 0 },
 };
+
+/** Only Redis is asked for it. */
+function durabilityOf({ log: { store, durability } }: Config): string | null {
+  return store === 'redis' ? durability.level : null;
+}
 
 /** The class of a channel: what the operator named, else `default` for the default channel, else `other`. */
 function classesBy({ log, observability }: Config): (channel: string) => string {

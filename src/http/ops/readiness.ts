@@ -5,6 +5,7 @@
  * Nothing is looked at unless somebody asks; of many who ask at once all get one answer.
  */
 import type { Broadcaster } from '../../broadcaster/broadcaster.ts';
+import type { Clock } from '../../clock.ts';
 import type { Log } from '../../log/log.ts';
 
 /** `/readyz` must fail within 2 s of trouble, also when the log does not answer at all. */
@@ -14,6 +15,7 @@ const FRESH_MS = 100;
 
 export interface ReadinessOptions {
   readonly log: Log;
+  readonly clock: Clock;
   /** Whether this process stores messages. */
   readonly appends: boolean;
   /** Null when it delivers none. */
@@ -27,9 +29,13 @@ interface Checks {
   readonly draining: boolean;
 }
 
-interface Found {
-  readonly verdict: Verdict;
-  readonly isLogUp: boolean;
+/** Whether the log does what it is here for, as whoever looked last found it. */
+export interface LogHealth {
+  readonly isUp: boolean;
+  /** When that was found first, in ms since 1970. */
+  readonly sinceMs: number;
+  /** What is wrong, or was the last time that something was; null: nothing since the start. */
+  readonly trouble: string | null;
 }
 
 /** The body of the answer. */
@@ -51,9 +57,13 @@ export class Readiness {
   readonly #read: (() => Promise<string>) | null = null;
   readonly #delivery: (() => Promise<string>) | null = null;
   #isLeaving = false;
-  #looking: Promise<Found> | null = null;
+  #looking: Promise<Verdict> | null = null;
+  readonly #clock: Clock;
+  #log: LogHealth;
 
-  constructor({ log, appends, broadcaster }: ReadinessOptions) {
+  constructor({ log, clock, appends, broadcaster }: ReadinessOptions) {
+    this.#clock = clock;
+    this.#log = { isUp: true, sinceMs: clock.now(), trouble: null };
     this.#append = appends ? shared(() => log.probe('append')) : null;
     if (broadcaster === null) return;
     const read = shared(() => log.probe('read'));
@@ -71,21 +81,22 @@ export class Readiness {
 
   async look(): Promise<Verdict> {
     if (this.#isLeaving) return LEAVING;
-    const { verdict } = await this.#found();
+    const verdict = await this.#found();
     return this.#isLeaving ? LEAVING : verdict;
   }
 
-  /** Whether the log does what it is here for, also when this server is stopping. */
-  async isLogUp(): Promise<boolean> {
-    return (await this.#found()).isLogUp;
+  /** Also when this server is stopping. */
+  async log(): Promise<LogHealth> {
+    await this.#found();
+    return this.#log;
   }
 
-  #found(): Promise<Found> {
+  #found(): Promise<Verdict> {
     this.#looking ??= this.#check();
     return this.#looking;
   }
 
-  async #check(): Promise<Found> {
+  async #check(): Promise<Verdict> {
     const [append, read, delivery] = await Promise.all([
       this.#append?.(),
       this.#read?.(),
@@ -96,17 +107,27 @@ export class Readiness {
       ...(delivery === undefined ? {} : { delivery }),
       draining: false,
     };
-    const isLogUp = [append, read].every((found) => found === undefined || found === OK);
+    this.#note([append, read].find((found) => found !== undefined && found !== OK) ?? null);
     const wrong = Object.entries(checks).filter(([, found]) => typeof found === 'string' && found !== OK);
     if (wrong.length > 0) {
       this.#looking = null;
       const reason = wrong.map(([name, why]) => `${name}: ${why}`).join('; ');
-      return { verdict: { status: 'unavailable', reason, checks }, isLogUp };
+      return { status: 'unavailable', reason, checks };
     }
     setTimeout(() => {
       this.#looking = null;
     }, FRESH_MS).unref();
-    return { verdict: { status: 'ready', checks }, isLogUp };
+    return { status: 'ready', checks };
+  }
+
+  #note(trouble: string | null): void {
+    const { isUp, sinceMs } = this.#log;
+    const isUpNow = trouble === null;
+    this.#log = {
+      isUp: isUpNow,
+      sinceMs: isUp === isUpNow ? sinceMs : this.#clock.now(),
+      trouble: trouble ?? this.#log.trouble,
+    };
   }
 }
 

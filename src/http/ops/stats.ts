@@ -14,7 +14,7 @@ export function statsOf(
   perSecond: RatesOf,
   measured: Measured,
 ): Readonly<Record<string, unknown>> {
-  const { process, manager, broadcaster, connections, sockets, isReady, isLogUp } = readings;
+  const { process, manager, broadcaster, connections, sockets, isReady, log } = readings;
   const { version, role, store, startedS, cpuS, openFds, maxFds } = process;
   return {
     version,
@@ -23,7 +23,12 @@ export function statsOf(
     startedAt: new Date(startedS * 1000).toISOString(),
     uptimeSeconds: Math.floor(Date.now() / 1000 - startedS),
     ready: isReady,
-    log: { up: isLogUp },
+    log: {
+      up: log.isUp,
+      since: new Date(log.sinceMs).toISOString(),
+      trouble: log.trouble,
+      durability: log.durability,
+    },
     perSecond: { windowSeconds: perSecond.windowSeconds, ...perSecond.rates },
     connections: { sockets, kinds: connections.map(kindOf) },
     lag: broadcaster === null ? null : lagOf(broadcaster.lag),
