@@ -8,7 +8,7 @@ const FEW_BYTES = 16;
 const NOTHING: Buffer = Buffer.alloc(0);
 /**
  * The first bytes of those that are done, for the next: a flood of small messages in fragments would make and leave
- * forty megabytes a second, and collecting these takes longer than reading them.
+ * a kilobyte for each of them.
  */
 const MAX_SPARES = 64;
 const spares: Buffer[] = [];

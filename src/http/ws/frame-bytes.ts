@@ -17,8 +17,7 @@ export interface Head {
 }
 
 /**
- * One for all, since a flood of the smallest frames would leave a quarter of a gigabyte of them a second, and collecting
- * these holds up everybody.
+ * One for all, since a flood of the smallest frames would leave millions of them a second to the collector.
  */
 const last = { at: 0, start: 0, end: 0 };
 
