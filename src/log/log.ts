@@ -10,7 +10,9 @@ import type { Cursor } from '../protocol/cursor.ts';
 import type { EntryId } from '../protocol/id.ts';
 import type { Start } from '../protocol/start.ts';
 
-export type EntryType = 'text' | 'json' | 'binary';
+/** In this order: the embedded log stores a type as its place here. */
+export const ENTRY_TYPES = ['text', 'json', 'binary'] as const;
+export type EntryType = (typeof ENTRY_TYPES)[number];
 
 /** An entry to be appended. The log keeps `data` until the append settles: do not change it meanwhile. */
 export interface NewEntry {

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { Idempotency } from '../config/shape.ts';
 import { RivercastError } from '../errors.ts';
 import type { Cursor } from '../protocol/cursor.ts';
-import { compareIds, type EntryId, ID_ZERO, idBefore, idMs, idsAfter } from '../protocol/id.ts';
+import { type EntryId, ID_ZERO, idBefore, idMs, idsAfter } from '../protocol/id.ts';
 import { Arrivals } from './arrivals.ts';
 import { newEpoch } from './epoch.ts';
 import { DEFAULT_IDEMPOTENCY, forgottenEarly, lookEveryMs, type WarningLogger } from './idempotency.ts';
@@ -17,7 +17,6 @@ import type {
   AppendResult,
   Bounds,
   ChannelPage,
-  Entry,
   FreshStart,
   Log,
   NewEntry,
@@ -26,15 +25,11 @@ import type {
   Swept,
   TrimPolicy,
 } from './log.ts';
+import { PackedEntries } from './memory/packed-entries.ts';
 
 interface Channel {
   readonly epoch: string;
-  /** Entries before `start` are trimmed; their places are given back in one go now and then. */
-  entries: (Entry | undefined)[];
-  start: number;
-  tip: EntryId;
-  tipOrdinal: number;
-  bytes: number;
+  readonly entries: PackedEntries;
   /** Of the idempotency window, oldest first. */
   readonly keys: Map<string, Known>;
 }
@@ -79,7 +74,7 @@ export class MemoryLog implements Log {
     this.#forget(channel, state);
     const nowMs = this.#options.clock.now();
     const results = entries.map((entry) => this.#store(state, entry, nowMs));
-    trimTo(state, this.#options.retention(channel), nowMs);
+    state.entries.trim(this.#options.retention(channel), nowMs);
     if (results.some(({ duplicate }) => !duplicate)) this.#arrivals.announce(channel);
     return results;
   }
@@ -93,9 +88,8 @@ export class MemoryLog implements Log {
     this.#assertOpen();
     const state = this.#channels.get(channel);
     if (state === undefined) return { id: ID_ZERO, epoch: null, ordinal: null };
-    const next = state.entries[this.#startIndex(state, start)];
-    if (next === undefined) return { id: state.tip, epoch: state.epoch, ordinal: state.tipOrdinal };
-    return { id: next.prev as EntryId, epoch: state.epoch, ordinal: (next.ordinal as number) - 1 };
+    const next = startOrdinal(state.entries, start);
+    return { id: state.entries.idBefore(next), epoch: state.epoch, ordinal: next - 1 };
   }
 
   async wait(
@@ -124,7 +118,7 @@ export class MemoryLog implements Log {
   async trim(channel: string, policy: TrimPolicy): Promise<number> {
     this.#assertOpen();
     const state = this.#channels.get(channel);
-    return state === undefined ? 0 : trimTo(state, policy, this.#options.clock.now());
+    return state === undefined ? 0 : state.entries.trim(policy, this.#options.clock.now());
   }
 
   async channels({ after, limit }: { after: string | null; limit: number }): Promise<ChannelPage> {
@@ -138,8 +132,8 @@ export class MemoryLog implements Log {
     const swept = { channels: this.#channels.size, removed: 0, forgotten: 0 };
     for (const [channel, state] of this.#channels) {
       const policy = retention(channel);
-      swept.removed += trimTo(state, policy, clock.now());
-      if (!isForgotten(idMs(state.tip), policy, clock.now(), channelTtlMs)) continue;
+      swept.removed += state.entries.trim(policy, clock.now());
+      if (!isForgotten(idMs(state.entries.tip), policy, clock.now(), channelTtlMs)) continue;
       this.#channels.delete(channel);
       this.#arrivals.announce(channel);
       swept.forgotten += 1;
@@ -157,15 +151,12 @@ export class MemoryLog implements Log {
     this.#arrivals.announceAll();
   }
 
-  #store(state: Channel, { type, data, key }: NewEntry, nowMs: number): AppendResult {
-    const known = key === undefined ? undefined : state.keys.get(key);
+  #store({ entries, keys }: Channel, entry: NewEntry, nowMs: number): AppendResult {
+    const known = entry.key === undefined ? undefined : keys.get(entry.key);
     if (known !== undefined) return { id: known.id, duplicate: true };
-    const [id] = idsAfter(state.tip, nowMs, 1) as [EntryId];
-    state.tipOrdinal += 1;
-    state.entries.push({ id, type, data, prev: state.tip, ordinal: state.tipOrdinal });
-    state.tip = id;
-    state.bytes += data.length;
-    if (key !== undefined) state.keys.set(key, { id, atMs: nowMs });
+    const [id] = idsAfter(entries.tip, nowMs, 1) as [EntryId];
+    entries.add(id, entry);
+    if (entry.key !== undefined) keys.set(entry.key, { id, atMs: nowMs });
     return { id, duplicate: false };
   }
 
@@ -181,44 +172,13 @@ export class MemoryLog implements Log {
 
   #page(channel: string, after: Cursor, limits: PageLimits): Page {
     const state = this.#channels.get(channel);
-    const seen = look(state, after.id);
-    if (state === undefined) return judgePage(after, seen, []);
-    const entries: Entry[] = [];
-    let bytes = 0;
-    for (let i = indexAfter(state, after.id); i < state.entries.length; i++) {
-      const entry = state.entries[i] as Entry;
-      bytes += entry.data.length;
-      if (entries.length > 0 && (entries.length >= limits.maxEntries || bytes > limits.maxBytes)) break;
-      entries.push(entry);
-    }
-    return judgePage(after, seen, entries);
-  }
-
-  #startIndex(state: Channel, start: FreshStart): number {
-    switch (start.at) {
-      case 'earliest':
-        return state.start;
-      case 'latest':
-        return state.entries.length;
-      case 'last':
-        return Math.max(state.start, endIndex(state, start.until) - start.count);
-      case 'time':
-        return indexAfter(state, idBefore(`${Math.ceil(start.ms)}-0`));
-    }
+    return judgePage(after, look(state, after.id), state?.entries.readAfter(after.id, limits) ?? []);
   }
 
   #open(channel: string): Channel {
     let state = this.#channels.get(channel);
     if (state === undefined) {
-      state = {
-        epoch: newEpoch(),
-        entries: [],
-        start: 0,
-        tip: ID_ZERO,
-        tipOrdinal: 0,
-        bytes: 0,
-        keys: new Map(),
-      };
+      state = { epoch: newEpoch(), entries: new PackedEntries(), keys: new Map() };
       this.#channels.set(channel, state);
     }
     return state;
@@ -237,54 +197,27 @@ function look(state: Channel | undefined, after: EntryId): Look {
     const nothing = { epoch: null, from: ID_ZERO, tip: ID_ZERO, tipOrdinal: 0, length: 0, floor: null };
     return { ...nothing, ...UNDELETED, cursorKept: false };
   }
-  const floor = state.entries[state.start]?.id ?? null;
-  return {
-    ...UNDELETED,
-    epoch: state.epoch,
-    from: ID_ZERO,
-    tip: state.tip,
-    tipOrdinal: state.tipOrdinal,
-    length: state.entries.length - state.start,
-    floor,
-    cursorKept: state.entries[indexAfter(state, after) - 1]?.id === after,
-  };
+  const { epoch, entries } = state;
+  const { tip, tipOrdinal, length, firstOrdinal } = entries;
+  const floor = length === 0 ? null : entries.idBefore(firstOrdinal + 1);
+  const cursorKept = entries.has(after);
+  return { ...UNDELETED, epoch, from: ID_ZERO, tip, tipOrdinal, length, floor, cursorKept };
 }
 
-function endIndex(state: Channel, until: EntryId | undefined): number {
-  return until === undefined ? state.entries.length : indexAfter(state, until);
+/** The ordinal of the entry to begin with. */
+function startOrdinal(entries: PackedEntries, start: FreshStart): number {
+  switch (start.at) {
+    case 'earliest':
+      return entries.firstOrdinal;
+    case 'latest':
+      return entries.tipOrdinal + 1;
+    case 'last':
+      return Math.max(entries.firstOrdinal, endOrdinal(entries, start.until) - start.count);
+    case 'time':
+      return entries.ordinalAfter(idBefore(`${Math.ceil(start.ms)}-0`));
+  }
 }
 
-/** The index of the first kept entry whose id is above `id`. */
-function indexAfter(state: Channel, id: EntryId): number {
-  let low = state.start;
-  let high = state.entries.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareIds((state.entries[middle] as Entry).id, id) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function trimTo(state: Channel, policy: TrimPolicy, nowMs: number): number {
-  const { maxEntries = Infinity, maxBytes = Infinity, maxAgeMs = Infinity, before = ID_ZERO } = policy;
-  const length = state.entries.length;
-  const from = state.start;
-  for (; state.start < length; state.start++) {
-    const entry = state.entries[state.start] as Entry;
-    const stays =
-      length - state.start <= maxEntries &&
-      state.bytes <= maxBytes &&
-      idMs(entry.id) >= nowMs - maxAgeMs &&
-      compareIds(entry.id, before) >= 0;
-    if (stays) break;
-    state.bytes -= entry.data.length;
-    state.entries[state.start] = undefined;
-  }
-  const removed = state.start - from;
-  if (state.start > length / 2) {
-    state.entries = state.entries.slice(state.start);
-    state.start = 0;
-  }
-  return removed;
+function endOrdinal(entries: PackedEntries, until: EntryId | undefined): number {
+  return until === undefined ? entries.tipOrdinal + 1 : entries.ordinalAfter(until);
 }

@@ -12,8 +12,8 @@
  * under a wrong key does not pass either.
  */
 import { crc32 } from 'node:zlib';
-import { type EntryId, idMs, idSeq } from '../protocol/id.ts';
-import type { EntryType } from './log.ts';
+import { type EntryId, type IdParts, idMs, idSeq } from '../protocol/id.ts';
+import { ENTRY_TYPES, type EntryType } from './log.ts';
 
 /** A place in a channel: an id, and how many entries were ever added up to it. */
 export interface Mark {
@@ -31,18 +31,11 @@ export interface ChannelRecord {
   readonly trimmed: Mark;
 }
 
-/** An id as two exact numbers; the embedded log gives none beyond 2^53. */
-export interface IdParts {
-  readonly ms: number;
-  readonly seq: number;
-}
-
 export const KEY_BYTES = 20;
 export const ENTRY_HEADER_BYTES = 27;
 const CHANNEL_BYTES = 4 + 4 + 6 + 7 * 8;
 const CRC_BYTES = 4;
 const PLACE_PREFIX_BYTES = 8;
-const TYPES: readonly EntryType[] = ['text', 'json', 'binary'];
 const U32 = 2 ** 32;
 
 export function writeKey(target: Uint8Array, channel: number, ms: number, seq: number): void {
@@ -74,7 +67,7 @@ export function writeEntry(
   entry: { readonly type: EntryType; readonly data: Buffer },
   links: { readonly ordinal: number; readonly prev: IdParts },
 ): void {
-  target[4] = TYPES.indexOf(entry.type);
+  target[4] = ENTRY_TYPES.indexOf(entry.type);
   writeU16(target, 5, Math.floor(links.ordinal / U32));
   writeU32(target, 7, links.ordinal);
   writeU64(target, 11, links.prev.ms);
@@ -85,12 +78,12 @@ export function writeEntry(
 
 /** Whether the value is whole and belongs to `id`. */
 export function isWhole(value: Uint8Array, id: IdParts): boolean {
-  if (value.length < ENTRY_HEADER_BYTES || TYPES[value[4] as number] === undefined) return false;
+  if (value.length < ENTRY_HEADER_BYTES || ENTRY_TYPES[value[4] as number] === undefined) return false;
   return crc32(value.subarray(CRC_BYTES), idSeed(id)) === readU32(value, 0);
 }
 
 export function readType(value: Uint8Array): EntryType {
-  return TYPES[value[4] as number] as EntryType;
+  return ENTRY_TYPES[value[4] as number] as EntryType;
 }
 
 export function readOrdinal(value: Uint8Array): number {

@@ -48,6 +48,16 @@ export function idSeq(id: EntryId): number {
   return Number(id.slice(id.indexOf('-') + 1));
 }
 
+/** An id as two numbers; exact below 2^53, beyond which only ids of somebody else's making lie. */
+export interface IdParts {
+  readonly ms: number;
+  readonly seq: number;
+}
+
+export function idParts(id: EntryId): IdParts {
+  return { ms: idMs(id), seq: idSeq(id) };
+}
+
 /** The greatest id below `id` (`0-0` stays `0-0`). */
 export function idBefore(id: EntryId): EntryId {
   const dash = id.indexOf('-');

@@ -9,9 +9,9 @@
  */
 import type { Retention } from '../../channels.ts';
 import type { Clock } from '../../clock.ts';
-import { type EntryId, ID_ZERO, idMs, idSeq, idsAfter } from '../../protocol/id.ts';
+import { type EntryId, ID_ZERO, type IdParts, idParts, idsAfter } from '../../protocol/id.ts';
 import type { AppendResult, NewEntry, TrimPolicy } from '../log.ts';
-import { ENTRY_HEADER_BYTES, type IdParts, KEY_BYTES, writeEntry, writeKey } from '../record.ts';
+import { ENTRY_HEADER_BYTES, KEY_BYTES, writeEntry, writeKey } from '../record.ts';
 import { type ChannelState, isOver, recordOf } from './channel.ts';
 import { KeyPlan, type KeyPlanOptions, PAGE_BYTES } from './key-plan.ts';
 import type { Reader } from './reader.ts';
@@ -138,7 +138,7 @@ export class Group {
       writes.removeEntry(key);
     }
     for (const { job, fresh, ids, values } of this.#appends) {
-      const first = partsOf(ids[0] ?? ID_ZERO);
+      const first = idParts(ids[0] ?? ID_ZERO);
       let at = 0;
       for (const [i, { data }] of fresh.entries()) {
         const end = at + ENTRY_HEADER_BYTES + data.length;
@@ -201,8 +201,8 @@ export class Group {
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;
     const values = Buffer.allocUnsafe(bytes + entries.length * ENTRY_HEADER_BYTES);
-    const { ms, seq } = partsOf(ids[0] as EntryId);
-    let prev = partsOf(state.written.id);
+    const { ms, seq } = idParts(ids[0] as EntryId);
+    let prev = idParts(state.written.id);
     let ordinal = state.written.ordinal;
     let at = 0;
     for (const [i, entry] of entries.entries()) {
@@ -246,8 +246,4 @@ export function forgetJob(state: ChannelState): ForgetJob | null {
   if (keys === null || keys.isForgetting || keys.dead.length === 0) return null;
   keys.isForgetting = true;
   return { kind: 'forget', state, reject: () => {} };
-}
-
-function partsOf(id: EntryId): IdParts {
-  return { ms: idMs(id), seq: idSeq(id) };
 }

@@ -1,0 +1,137 @@
+/**
+ * Some entries that follow each other, as numbers and one buffer of data. What is read of it is a view: the buffer
+ * is never written twice, and lives as long as somebody holds a view.
+ */
+import type { EntryId, IdParts } from '../../protocol/id.ts';
+import { ENTRY_TYPES, type Entry, type EntryType } from '../log.ts';
+import { countWhile } from './count-while.ts';
+
+interface Size {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+const LEAST: Size = { entries: 8, bytes: 512 };
+const MOST: Size = { entries: 1024, bytes: 128 * 1024 };
+/** Data of this size and above has a buffer of its own: so no more than an eighth of the largest chunk stays empty. */
+export const APART_BYTES: number = MOST.bytes / 8;
+
+/** Twice what the chunk before it came to hold, so that a quiet channel takes little; with room for `bytes`. */
+export function sizeAfter(chunk: Chunk | undefined, bytes: number): Size {
+  const { entries, bytes: held } = chunk?.used ?? { entries: 0, bytes: 0 };
+  return {
+    entries: Math.min(MOST.entries, Math.max(LEAST.entries, 2 * entries)),
+    bytes: Math.min(MOST.bytes, Math.max(LEAST.bytes, 2 * held, bytes)),
+  };
+}
+
+export class Chunk {
+  readonly #after: EntryId;
+  readonly #firstOrdinal: number;
+  readonly #ms: Float64Array;
+  readonly #seq: Float64Array;
+  readonly #types: Uint8Array;
+  /** Where the data of each ends. */
+  readonly #ends: Uint32Array;
+  readonly #data: Buffer;
+  /** By place, data too large to lie between the others. */
+  readonly #apart = new Map<number, Buffer>();
+  #count = 0;
+
+  constructor({ after, firstOrdinal, size }: { after: EntryId; firstOrdinal: number; size: Size }) {
+    this.#after = after;
+    this.#firstOrdinal = firstOrdinal;
+    this.#ms = new Float64Array(size.entries);
+    this.#seq = new Float64Array(size.entries);
+    this.#types = new Uint8Array(size.entries);
+    this.#ends = new Uint32Array(size.entries);
+    this.#data = Buffer.allocUnsafeSlow(size.bytes);
+  }
+
+  /** The ordinal after that of its last entry. */
+  get endOrdinal(): number {
+    return this.#firstOrdinal + this.#count;
+  }
+
+  get used(): Size {
+    return { entries: this.#count, bytes: this.#endOf(this.#count - 1) };
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#count < this.#ms.length && this.#endOf(this.#count - 1) + bytes <= this.#data.length;
+  }
+
+  /** There is room for it: see `hasRoomFor`. */
+  add({ ms, seq }: IdParts, type: EntryType, data: Buffer): void {
+    const place = this.#count;
+    const start = this.#endOf(place - 1);
+    this.#ms[place] = ms;
+    this.#seq[place] = seq;
+    this.#types[place] = ENTRY_TYPES.indexOf(type);
+    if (data.length < APART_BYTES) this.#data.set(data, start);
+    else this.#apart.set(place, Buffer.from(data));
+    this.#ends[place] = data.length < APART_BYTES ? start + data.length : start;
+    this.#count += 1;
+  }
+
+  /** The entry; `before`, when given, is the id that it follows, and saves making it anew. */
+  read(ordinal: number, before?: EntryId): Entry {
+    const place = ordinal - this.#firstOrdinal;
+    return {
+      id: this.#idAt(place),
+      type: ENTRY_TYPES[this.#types[place] as number] as EntryType,
+      data: this.#apart.get(place) ?? this.#data.subarray(this.#endOf(place - 1), this.#endOf(place)),
+      prev: before ?? this.idBefore(ordinal),
+      ordinal,
+    };
+  }
+
+  /** How long the data of the entry is. */
+  bytesOf(ordinal: number): number {
+    const place = ordinal - this.#firstOrdinal;
+    return this.#apart.get(place)?.length ?? this.#endOf(place) - this.#endOf(place - 1);
+  }
+
+  /** Gives back what it can of the entry, which is read no more; returns how long its data was. */
+  remove(ordinal: number): number {
+    const bytes = this.bytesOf(ordinal);
+    this.#apart.delete(ordinal - this.#firstOrdinal);
+    return bytes;
+  }
+
+  /** The id that the entry follows. */
+  idBefore(ordinal: number): EntryId {
+    const place = ordinal - this.#firstOrdinal;
+    return place === 0 ? this.#after : this.#idAt(place - 1);
+  }
+
+  /** Whether no id in it is above that one. */
+  endsUpTo(id: IdParts): boolean {
+    return !this.#isAbove(this.#count - 1, id);
+  }
+
+  /** The ordinal of the first entry whose id is above that one. */
+  ordinalAfter(id: IdParts): number {
+    return this.#firstOrdinal + countWhile(this.#count, (place) => !this.#isAbove(place, id));
+  }
+
+  /** Whether the id of the entry is `<ms>-<seq>` or above. */
+  isFrom(ordinal: number, ms: number, seq = 0): boolean {
+    const place = ordinal - this.#firstOrdinal;
+    const own = this.#ms[place] as number;
+    return own === ms ? (this.#seq[place] as number) >= seq : own > ms;
+  }
+
+  #isAbove(place: number, { ms, seq }: IdParts): boolean {
+    const own = this.#ms[place] as number;
+    return own === ms ? (this.#seq[place] as number) > seq : own > ms;
+  }
+
+  #idAt(place: number): EntryId {
+    return `${this.#ms[place]}-${this.#seq[place]}`;
+  }
+
+  #endOf(place: number): number {
+    return place < 0 ? 0 : (this.#ends[place] as number);
+  }
+}
