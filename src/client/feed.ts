@@ -33,10 +33,14 @@ export class Feed {
     return first?.after ?? '';
   }
 
-  /** Whether one that starts after this place may join in. */
+  /**
+   * Whether one that starts after this place may join in. Newcomers alone do not know where it stands: those they came to
+   * have left before they were told.
+   */
   fits(after: string): boolean {
     if (this.state !== 'live') return after === this.after;
-    return after === LATEST ? this.#isCurrent() : this.isAt(after);
+    const [first] = this.members;
+    return first?.state === 'live' && (after === LATEST ? this.#isCurrent() : this.isAt(after));
   }
 
   isAt(cursor: string): boolean {

@@ -66,10 +66,7 @@ export function isNoLater(a: string, b: string): boolean {
 }
 
 function padded(id: string): string {
-  return id
-    .split('-')
-    .map((part) => part.padStart(20, '0'))
-    .join('-');
+  return id.replace(/\d+/g, (digits) => digits.padStart(20, '0'));
 }
 
 /** As it is in a frame of the server. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
 import {
+  type CursorStore,
   connect,
   type ListenOptions,
   type River,
@@ -140,6 +141,27 @@ test('one that goes on after a cursor is given nothing before it, wherever it is
   assert.deepEqual(carried(server), [1, 1]);
   await fill(log, 1, () => '10', 'c');
   await until('it came', () => second.seen.length === 1 && first.seen.length === 6);
+});
+
+test('newcomers to a channel without a message, left alone before they were told, are told where it stands', async (t) => {
+  const { river, log, proxy } = await scene(t);
+  const early = follow(river);
+  await until('it is live', () => early.states.includes('live'));
+  const kept: string[] = [];
+  const after: CursorStore = { load: () => null, save: (cursor) => void kept.push(cursor) };
+  const late = [follow(river, { after }), follow(river)];
+  early.subscription.unsubscribe();
+  await until('both are live', () => late.every(({ states }) => states.includes('live')));
+  assert.deepEqual(
+    late.map(({ subscription }) => subscription.after),
+    ['0-0', '0-0'],
+  );
+  assert.deepEqual(kept, ['0-0']);
+  // What is stored while the connection is gone lies behind that.
+  proxy.interrupt('GET /ws/broadcast', () => fill(log, 3, String, 'c'));
+  proxy.cut();
+  await until('all came', () => late.every(({ seen }) => seen.length === 3));
+  for (const { seen } of late) assert.deepEqual(seen, texts(0, 3));
 });
 
 test('a slow reader is left behind by the others, and comes back to them', async (t) => {
