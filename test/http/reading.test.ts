@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Connection, type ConnectionContext } from '../../src/http/ws/connection.ts';
+import type { LaneLimits } from '../../src/http/ws/fast-lane.ts';
 import { ReadTurns } from '../../src/http/ws/read-turns.ts';
 import { WsServer } from '../../src/http/ws/ws-server.ts';
 import { Refusals } from '../../src/refusals.ts';
@@ -28,19 +29,26 @@ class LookedAtClock extends ManualClock {
 class Scene implements AsyncDisposable {
   readonly heard: string[] = [];
   readonly connection: Connection;
+  /** Of what it may send a second. */
+  readonly clock: ManualClock = new ManualClock();
+  /** The limits it crossed. */
+  readonly crossed: string[] = [];
   readonly #pair: UpgradedPair;
   /** After so many messages it wants no more for now. */
   pausesAfter = Number.POSITIVE_INFINITY;
   isGone = false;
 
-  private constructor(pair: UpgradedPair, turns: ReadTurns) {
+  private constructor(pair: UpgradedPair, turns: ReadTurns, limits: Partial<LaneLimits>) {
+    const shared = limited(MAX_BYTES);
     const server = new WsServer(MAX_BYTES, 5000, new Refusals());
     const context: ConnectionContext = {
       server,
-      clock: new ManualClock(),
+      clock: this.clock,
       heartbeatMs: 1000,
       idleTimeoutMs: 2000,
-      ...limited(MAX_BYTES),
+      ...shared,
+      limits: { ...shared.limits, ...limits },
+      crossed: (limit) => void this.crossed.push(limit),
       turns,
       gone: () => {
         this.isGone = true;
@@ -62,13 +70,21 @@ class Scene implements AsyncDisposable {
     this.connection.wake();
   }
 
-  static async open(turns: ReadTurns): Promise<Scene> {
-    return new Scene(await upgradedPair(), turns);
+  static async open(turns: ReadTurns, limits: Partial<LaneLimits> = {}): Promise<Scene> {
+    return new Scene(await upgradedPair(), turns, limits);
   }
 
   /** As one read of the socket gives it. */
-  gives(messages: readonly string[]): void {
-    this.#pair.socket.emit('data', Buffer.concat(messages.map((text) => clientFrame(OPCODE.text, text))));
+  gives(messages: readonly string[], ...before: readonly Buffer[]): void {
+    const frames = messages.map((text) => clientFrame(OPCODE.text, text));
+    this.#pair.socket.emit('data', Buffer.concat([...before, ...frames]));
+  }
+
+  /** Comes, and waits in the socket. */
+  async sends(...frames: readonly Buffer[]): Promise<void> {
+    const bytes = Buffer.concat(frames);
+    this.#pair.client.write(bytes);
+    await until('it has come', () => this.#pair.socket.readableLength === bytes.length);
   }
 
   cut(): void {
@@ -172,5 +188,81 @@ describe('a connection that floods', () => {
     scene.cut();
     await until('it is gone', () => scene.isGone);
     assert.deepEqual(scene.heard, numbered(FLOOD));
+  });
+});
+
+describe('what came while it was not read', () => {
+  const RATE = 20;
+  const AWAY_MS = 10_000;
+  /** Of the time while it was not read, and of one second in which it is. */
+  const ALLOWED = RATE * (AWAY_MS / 1000) + RATE;
+  const FIRST = ['first'];
+
+  /** It has sent one message, and its user wants no more for now. */
+  async function paused(limits: Partial<LaneLimits>): Promise<Scene> {
+    const scene = await Scene.open(new ReadTurns(new ManualClock()), limits);
+    scene.pausesAfter = FIRST.length;
+    scene.gives(FIRST);
+    scene.clock.advance(AWAY_MS);
+    return scene;
+  }
+
+  function pings(count: number): Buffer[] {
+    return Array.from({ length: count }, () => clientFrame(OPCODE.ping, 'there?'));
+  }
+
+  test('pings, as many as it may send in that time, cost nothing of what lies behind them', async () => {
+    await using scene = await paused({ maxControlFrames: RATE });
+    scene.connection.resume();
+    scene.gives(['behind'], ...pings(ALLOWED));
+    assert.deepEqual(scene.heard, ['first', 'behind']);
+    assert.deepEqual(scene.crossed, []);
+  });
+
+  test('messages of a subscriber, too', async () => {
+    await using scene = await paused({ maxFrames: RATE });
+    scene.connection.resume();
+    scene.gives(numbered(ALLOWED - FIRST.length));
+    assert.deepEqual(scene.heard, [...FIRST, ...numbered(ALLOWED - FIRST.length)]);
+    assert.deepEqual(scene.crossed, []);
+  });
+
+  test('is refused when there is more than that, and used up once it is', async () => {
+    for (const rest of [[1], [0, 1]]) {
+      await using scene = await paused({ maxControlFrames: RATE });
+      scene.connection.resume();
+      scene.gives([], ...pings(ALLOWED));
+      assert.deepEqual(scene.crossed, []);
+      for (const count of rest) scene.gives(['behind'], ...pings(count));
+      assert.deepEqual(scene.crossed, ['control_frames']);
+      assert.deepEqual(scene.heard, rest.length === 1 ? FIRST : [...FIRST, 'behind']);
+    }
+  });
+
+  test('counts only the time of pauses, not that in which nothing came', async () => {
+    await using scene = await paused({ maxControlFrames: RATE });
+    scene.connection.resume();
+    scene.clock.advance(100 * AWAY_MS);
+    scene.gives([], ...pings(ALLOWED + RATE));
+    assert.deepEqual(scene.crossed, []);
+    scene.gives([], ...pings(1));
+    assert.deepEqual(scene.crossed, ['control_frames']);
+  });
+
+  test('counts the time in which it had to wait for its turn', async () => {
+    await using scene = await Scene.open(new ReadTurns(new LookedAtClock()), { maxControlFrames: RATE });
+    scene.gives(numbered(FLOOD));
+    scene.clock.advance(AWAY_MS);
+    scene.gives(['behind'], ...pings(ALLOWED));
+    await until('all is heard', () => scene.heard.length === FLOOD + 1);
+    assert.deepEqual(scene.crossed, []);
+  });
+
+  test('is read to the end when it has gone meanwhile', async () => {
+    await using scene = await paused({ maxControlFrames: RATE });
+    await scene.sends(...pings(ALLOWED), clientFrame(OPCODE.text, 'last'));
+    scene.cut();
+    await until('it is gone', () => scene.isGone);
+    assert.deepEqual(scene.heard, ['first', 'last']);
   });
 });

@@ -160,6 +160,7 @@ export class Connection implements Outflow, Transport, Visited, Dismissable {
 
   pause(): void {
     this.wake().pause();
+    this.#reading?.paused();
   }
 
   resume(): void {

@@ -112,6 +112,8 @@ export class FastLane {
   #rest: Buffer = NOTHING;
   #gathered: Gathered | null = null;
   #hasEnded = false;
+  /** Since when it is fed nothing that comes; null: it is. */
+  #pausedMs: number | null = null;
 
   constructor(options: LaneOptions) {
     const { clock, limits } = options;
@@ -137,6 +139,20 @@ export class FastLane {
       if (frames % FRAMES_A_LOOK === 0 && isOver()) break;
     }
     return at < bytes.length ? bytes.subarray(at) : null;
+  }
+
+  /** It is not fed for a while, whatever comes. */
+  pause(): void {
+    this.#pausedMs ??= this.#options.clock.monotonic();
+  }
+
+  /** It is fed again: first with what has come meanwhile, and was not sent all at once for that. */
+  resume(): void {
+    if (this.#pausedMs === null) return;
+    const ms = this.#options.clock.monotonic() - this.#pausedMs;
+    this.#pausedMs = null;
+    this.#control.save(ms);
+    this.#frames?.save(ms);
   }
 
   /** No more comes. */

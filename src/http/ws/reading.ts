@@ -51,6 +51,7 @@ export class Reading implements Reader {
     this.#isQueued = false;
     // Its user resumes it, and it queues again, if there is something.
     while (!this.#isPaused()) {
+      this.#lane.resume();
       const chunk = this.#held.shift();
       if (chunk === undefined) {
         this.#socket.resume();
@@ -63,9 +64,17 @@ export class Reading implements Reader {
     }
   }
 
+  /** Its user has paused the socket. */
+  paused(): void {
+    this.#lane.pause();
+  }
+
   /** Its user has resumed the socket. */
   resumed(): void {
-    if (this.#held.length === 0) return;
+    if (this.#held.length === 0) {
+      this.#lane.resume();
+      return;
+    }
     this.#socket.pause();
     this.#queue();
   }
@@ -85,6 +94,7 @@ export class Reading implements Reader {
   }
 
   #lookAtHeld(): void {
+    this.#lane.resume();
     for (const chunk of this.#held) this.#lane.feed(chunk);
     this.#held = [];
   }
@@ -92,6 +102,7 @@ export class Reading implements Reader {
   #hold(left: Buffer | null): void {
     if (left !== null) this.#held.unshift(left);
     this.#socket.pause();
+    this.#lane.pause();
     this.#queue();
   }
 
