@@ -137,6 +137,52 @@ describe('the document of OpenAPI', () => {
   });
 });
 
+describe('what another role does', () => {
+  const NAMES = ['all', ...ROLES];
+
+  function settingsOf(role: string): Record<string, string> {
+    return role === 'all' ? {} : { ROLE: role, STORE: 'redis', REDIS_URL: 'redis://127.0.0.1:1' };
+  }
+
+  /** Without the address that they were asked by. */
+  async function told(address: string, query: string): Promise<string[]> {
+    const answers = DOCUMENTS.map(async (name) => {
+      const response = await fetch(`${address}/api/${name}.json${query}`);
+      assert.equal(response.status, 200);
+      return (await response.text()).replaceAll(new URL(address).host, 'here');
+    });
+    return Promise.all(answers);
+  }
+
+  test('is told by each as by one of that role itself, whatever was asked before', async () => {
+    const own = new Map<string, string[]>();
+    for (const role of NAMES) {
+      await using server = await TestServer.start(settingsOf(role), new GatedLog());
+      own.set(role, await told(server.address, ''));
+    }
+    assert.equal(new Set([...own.values()].flat()).size, NAMES.length * DOCUMENTS.length);
+    for (const role of NAMES) {
+      await using server = await TestServer.start(settingsOf(role), new GatedLog());
+      for (const asked of [...NAMES, ...NAMES]) {
+        assert.deepEqual(await told(server.address, `?role=${asked}`), own.get(asked), `${role} of ${asked}`);
+      }
+      assert.deepEqual(await told(server.address, ''), own.get(role));
+    }
+  });
+
+  test('is refused where there is no such role, or more than one is named', async () => {
+    await using server = await TestServer.start();
+    for (const name of DOCUMENTS) {
+      for (const query of ['?role=', '?role=both', '?role=ALL', '?role=all&role=all']) {
+        const response = await fetch(`${server.address}/api/${name}.json${query}`);
+        assert.equal(response.status, 400, `${name}${query}`);
+        assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+        assert.equal(((await response.json()) as { code: string }).code, 'bad_request');
+      }
+    }
+  });
+});
+
 describe('the document of AsyncAPI', () => {
   test('is valid', async () => {
     await using server = await TestServer.start();

@@ -1,7 +1,8 @@
 /**
  * `GET /api/openapi.json`, `/api/asyncapi.json`, `/api/postman.json`: what this process understands, for tools that
- * load it. Made when somebody asks, and kept for who asks next; nothing of it is needed to answer anything else. It
- * tells nothing that the source does not: nobody has to show a token.
+ * load it; or, with `?role=`, what one of another role does: behind a proxy that joins the halves nobody would be told
+ * of the whole. Made when somebody asks, and kept for who asks next; nothing of it is needed to answer anything else.
+ * It tells nothing that the source does not: nobody has to show a token.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Role } from '../../config.ts';
@@ -10,11 +11,13 @@ import type { OriginPolicy } from '../auth/origin.ts';
 import { isEncrypted } from '../connections/outflow.ts';
 import { prefixOf } from '../listen/prefix.ts';
 import { sendProblem } from '../problem.ts';
+import { type Asked, refuse, targetOf } from '../request.ts';
 import { asyncApiDocument } from './asyncapi.ts';
 import { type OpenApiDocument, openApiDocument } from './openapi.ts';
 import type { Operation } from './operation.ts';
 import { OPERATIONS } from './operations.ts';
 import { postmanCollection } from './postman.ts';
+import { ROLES } from './schemas.ts';
 
 export interface ContractsOptions {
   readonly role: Role;
@@ -27,7 +30,8 @@ interface RouteKey {
   readonly path: string;
 }
 
-type Make = (origin: string) => object;
+type Half = 'manager' | 'broadcaster';
+type Make = (origin: string, role: Role) => object;
 
 /** What a Host may look like to be told in a document. */
 const HOST_PATTERN = /^(?:[\w.-]{1,253}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?$/;
@@ -39,18 +43,20 @@ export function registerContracts(app: FastifyInstance, { role, policy }: Contra
   app.addHook('onRoute', ({ method, url }) => {
     routes.push({ methods: typeof method === 'string' ? [method] : method, path: url });
   });
-  const halves = (['manager', 'broadcaster'] as const).filter((half) => role === 'all' || role === half);
-  const operations = (): Operation[] =>
-    OPERATIONS.filter(
-      ({ half, ...row }) =>
-        (half === undefined || halves.includes(half)) && routes.some((route) => isOf(route, row)),
-    );
-  let made: OpenApiDocument | null = null;
-  const routed = (): OpenApiDocument => (made ??= openApiDocument(operations()));
+  /** What is for another process has no route here. */
+  const isThere = (row: Operation): boolean => !isPart(row, role) || routes.some((route) => isOf(route, row));
+  const operations = (asked: Role): Operation[] =>
+    OPERATIONS.filter((row) => isPart(row, asked) && isThere(row));
+  const made = new Map<Role, OpenApiDocument>();
+  const routed = (asked: Role): OpenApiDocument => {
+    const document = made.get(asked) ?? openApiDocument(operations(asked));
+    made.set(asked, document);
+    return document;
+  };
   const documents: Readonly<Record<string, Make>> = {
-    openapi: (origin) => ({ ...routed(), servers: [{ url: origin }] }),
-    asyncapi: (origin) => asyncApiDocument(origin, halves),
-    postman: (origin) => postmanCollection(operations(), origin),
+    openapi: (origin, asked) => ({ ...routed(asked), servers: [{ url: origin }] }),
+    asyncapi: (origin, asked) => asyncApiDocument(origin, halvesOf(asked)),
+    postman: (origin, asked) => postmanCollection(operations(asked), origin),
   };
   app.register(async (scope) => {
     scope.addHook('onRequest', async (request, reply) => {
@@ -60,12 +66,14 @@ export function registerContracts(app: FastifyInstance, { role, policy }: Contra
     });
     for (const [name, make] of Object.entries(documents)) {
       const kept = keep(make);
-      scope.get(`/api/${name}.json`, async (request, reply) =>
-        reply
+      scope.get(`/api/${name}.json`, async (request, reply) => {
+        const asked = roleOf(targetOf(request.raw).query, role);
+        if ('refused' in asked) return sendProblem(reply, asked.refused);
+        return reply
           .header('Cache-Control', 'no-cache')
           .type('application/json; charset=utf-8')
-          .send(kept(originOf(request))),
-      );
+          .send(kept(originOf(request), asked.ok));
+      });
     }
   });
 }
@@ -74,12 +82,33 @@ function isOf({ methods, path }: RouteKey, row: Pick<Operation, 'method' | 'path
   return path === row.path && methods.includes(row.method);
 }
 
-/** The last one made is kept: nearly everybody asks by the same name. */
-function keep(make: Make): (origin: string) => string {
-  let last: { readonly origin: string; readonly text: string } | null = null;
-  return (origin) => {
-    if (last?.origin !== origin) last = { origin, text: JSON.stringify(make(origin)) };
-    return last.text;
+function isPart({ half }: Operation, role: Role): boolean {
+  return half === undefined || halvesOf(role).includes(half);
+}
+
+function halvesOf(role: Role): Half[] {
+  return (['manager', 'broadcaster'] as const).filter((half) => role === 'all' || role === half);
+}
+
+/** Whose document is asked for: absent, that of this process. */
+function roleOf(query: URLSearchParams, own: Role): Asked<Role> {
+  const values = query.getAll('role');
+  if (values.length === 0) return { ok: own };
+  const role = ROLES.find((one) => values.length === 1 && one === values[0]);
+  return role === undefined
+    ? refuse('bad_request', `role= must be one of: ${ROLES.join(', ')}`)
+    : { ok: role };
+}
+
+/** The last one made for each role is kept: nearly everybody asks by the same name. */
+function keep(make: Make): (origin: string, role: Role) => string {
+  const last = new Map<Role, { readonly origin: string; readonly text: string }>();
+  return (origin, role) => {
+    const kept = last.get(role);
+    if (kept?.origin === origin) return kept.text;
+    const text = JSON.stringify(make(origin, role));
+    last.set(role, { origin, text });
+    return text;
   };
 }
 

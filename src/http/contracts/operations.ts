@@ -13,7 +13,7 @@ import {
   onGap,
   PROBLEM_TYPE,
 } from './operation.ts';
-import { members, ref, TEXT } from './schemas.ts';
+import { members, ROLES, ref, TEXT } from './schemas.ts';
 
 const MESSAGES = '/api/channels/:channel/messages';
 const SCORES = '/api/channels/scores/messages';
@@ -257,10 +257,37 @@ function contract(name: string, id: string, summary: string): Operation {
     group: 'Contracts',
     summary,
     permission: null,
+    query: [
+      {
+        name: 'role',
+        schema: { type: 'string', enum: ROLES },
+        description: 'What a process of this role does; absent: what this one does',
+      },
+    ],
     answers: [{ status: 200, description: 'The document', content: { [JSON_TYPE]: { type: 'object' } } }],
-    refusals: [],
+    refusals: ['bad_request'],
     examples: [
       { name: 'the document', path: `/api/${name}.json`, status: 200, type: JSON_TYPE, answer: null },
+      {
+        name: 'of managers and broadcasters together',
+        path: `/api/${name}.json?role=all`,
+        status: 200,
+        type: JSON_TYPE,
+        answer: null,
+      },
+      {
+        name: 'of what there is not',
+        path: `/api/${name}.json?role=both`,
+        status: 400,
+        type: PROBLEM_TYPE,
+        answer: {
+          type: 'about:blank',
+          title: 'The request is malformed',
+          status: 400,
+          code: 'bad_request',
+          detail: 'role= must be one of: all, manager, broadcaster',
+        },
+      },
     ],
   };
 }

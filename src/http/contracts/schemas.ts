@@ -4,6 +4,7 @@
  * readers are to ignore those they do not know.
  */
 import { CHANNEL_PATTERN, MAX_CHANNEL_LENGTH } from '../../channels.ts';
+import type { Role } from '../../config.ts';
 import { ERRORS } from '../../errors.ts';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -81,9 +82,11 @@ const CHANNEL_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   subscribers: { ...COUNT, description: 'How many follow it in this process' },
 };
 
+export const ROLES: readonly Role[] = ['all', 'manager', 'broadcaster'];
+
 const STATS_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   version: TEXT,
-  role: { type: 'string', enum: ['all', 'manager', 'broadcaster'] },
+  role: { type: 'string', enum: ROLES },
   store: { type: 'string', enum: ['embedded', 'redis', 'memory'] },
   startedAt: { type: 'string', format: 'date-time' },
   uptimeSeconds: COUNT,
