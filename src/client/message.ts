@@ -6,7 +6,7 @@ export interface Message<Data = unknown> {
   readonly id: string;
   /** Which history of the channel the id belongs to: the two together name a message for good. */
   readonly epoch: string | null;
-  /** Text is a string, JSON what it says, anything else its bytes. */
+  /** Text is a string, JSON what it says, anything else its bytes. Shared by all who follow the channel in this client: not to be changed. */
   readonly data: Data;
   /** To go on after this message, here or elsewhere. */
   readonly cursor: string;
