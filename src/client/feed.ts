@@ -40,7 +40,10 @@ export class Feed {
   fits(after: string): boolean {
     if (this.state !== 'live') return after === this.after;
     const [first] = this.members;
-    return first?.state === 'live' && (after === LATEST ? this.#isCurrent() : this.isAt(after));
+    if (first?.state !== 'live') return false;
+    if (after !== LATEST) return this.isAt(after);
+    // One that is far behind has nothing for those who begin now.
+    return this.#tip !== undefined && isNoLater(this.#tip, first.after);
   }
 
   isAt(cursor: string): boolean {
@@ -63,11 +66,6 @@ export class Feed {
 
   end(error: RiverError): void {
     for (const subscription of [...this.members]) subscription.end(error);
-  }
-
-  /** Whether it has come to what is new: one that is far behind has nothing for those who begin now. */
-  #isCurrent(): boolean {
-    return this.#tip !== undefined && isNoLater(this.#tip, this.after.replace(/@.*/, ''));
   }
 }
 

@@ -6,7 +6,7 @@ import { RiverError } from './error.ts';
 import type { EventHub } from './events.ts';
 import { Feed } from './feed.ts';
 import { host } from './host.ts';
-import { BLOCKED_TRIES, LOST } from './limits.ts';
+import { BLOCKED_TRIES, LOST, MAX_CHANNELS } from './limits.ts';
 import { type Frame, Link, type LinkOptions } from './link.ts';
 import type { Carrier, Carriers, Subscription } from './subscription.ts';
 
@@ -102,12 +102,12 @@ export class Hub implements Carrier {
     this.#hubs.place(subscription);
   }
 
-  #opened({ channels }: Frame): void {
+  #opened({ channels = MAX_CHANNELS }: Frame): void {
     this.#hasOpened = true;
     this.#unblock();
-    if (channels !== undefined) this.#hubs.maxChannels = channels;
+    this.#hubs.maxChannels = channels;
     const [...feeds] = this.feeds.values();
-    for (const { members } of feeds.splice(this.#hubs.maxChannels)) {
+    for (const { members } of feeds.splice(channels)) {
       for (const subscription of [...members]) this.#move(subscription);
     }
     for (const feed of feeds) this.#ask(feed);

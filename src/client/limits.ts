@@ -11,7 +11,7 @@ export const CONNECT_MS = 15_000;
 export const BLOCKED_TRIES = 2;
 /** Between two tries of an EventSource that gave up: this at most, and half of it at least. */
 export const AGAIN_MS = 5000;
-/** Channels that a connection may carry, until a server says how many. */
+/** Channels that a connection may carry, where a server does not say how many. */
 export const MAX_CHANNELS = 100;
 
 /** The close codes that mean something else than to come back: a connection that ended without a word, … */
@@ -23,8 +23,10 @@ export const RESTARTING = 1012;
 /** … and a token that is none, or over. */
 export const UNAUTHENTICATED = 4401;
 
-/** The server remembers keys for ten minutes unless told otherwise: later, what was sent may be stored twice if it is sent again. */
-export const KEY_LIFE_MS = 540_000;
+/** In seconds: for how long a server remembers keys that does not say so, … */
+export const KEYS_S = 600;
+/** … and how long before that what was sent is not sent again: on its way it might come too late, and be stored twice. */
+export const KEYS_MARGIN_S = 60;
 /** A line of a publisher on which nothing moves for so long is dead. */
 export const PATIENCE_MS = 15_000;
 /** The slowest line there is, in bytes a millisecond: what the machine holds of a message on its way is not seen to leave. */

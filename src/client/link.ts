@@ -36,6 +36,7 @@ export interface Frame {
   readonly lost?: number | null;
   readonly heartbeat?: number;
   readonly channels?: number;
+  readonly keys?: number;
   readonly tip?: string;
 }
 
@@ -194,11 +195,11 @@ export class Link {
     };
     // Outside of browsers a refusal comes with its status, in the words of `ws`.
     socket.onerror = ({ message }: { readonly message?: string }) => {
-      status = Number(/response: (\d+)/.exec(message ?? '')?.[1] ?? 0);
+      status = Number(/response: (4\d\d)/.exec(message ?? '')?.[1] ?? 0);
     };
     socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) => {
       this.#socket = null;
-      this.#closed(status >= 400 && status < 500 ? 4000 + status : code, reason);
+      this.#closed(status > 0 ? 4000 + status : code, reason);
     };
   }
 

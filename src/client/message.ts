@@ -60,7 +60,7 @@ export interface ListenOptions<Data> extends SubscribeOptions<Data> {
   readonly onMessage: (message: Message<Data>) => unknown;
 }
 
-/** Whether `a` is no later than `b`; both are ids, whose numbers need not fit into one of JavaScript's. */
+/** Whether the id `a` is no later than `b`, an id or a cursor: their numbers need not fit into one of JavaScript's. */
 export function isNoLater(a: string, b: string): boolean {
   return padded(a) <= padded(b);
 }
@@ -78,9 +78,14 @@ export interface RawMessage {
 
 export function messageOf<Data>(channel: string, epoch: string | null, raw: RawMessage): Message<Data> {
   const { id, data, data64 } = raw;
-  const content = (data64 === undefined ? data : bytesOf(data64)) as Data;
-  const cursor = epoch === null ? id : `${id}@${epoch}`;
-  return { channel, id, epoch, data: content, cursor, time: Number.parseInt(id, 10) };
+  return {
+    channel,
+    id,
+    epoch,
+    data: (data64 === undefined ? data : bytesOf(data64)) as Data,
+    cursor: epoch === null ? id : `${id}@${epoch}`,
+    time: Number.parseInt(id, 10),
+  };
 }
 
 function bytesOf(base64: string): Uint8Array {

@@ -6,7 +6,15 @@
  * it: so the rest is waited for, and the channel goes on one by one until all that were refused are stored.
  */
 import { RiverError } from './error.ts';
-import { KEY_LIFE_MS, MAX_QUEUED, MAX_QUEUED_BYTES, PATIENCE_MS, SLOWEST, TOO_LARGE } from './limits.ts';
+import {
+  KEYS_MARGIN_S,
+  KEYS_S,
+  MAX_QUEUED,
+  MAX_QUEUED_BYTES,
+  PATIENCE_MS,
+  SLOWEST,
+  TOO_LARGE,
+} from './limits.ts';
 import { type Frame, Link, type LinkOptions } from './link.ts';
 
 export interface PublishOptions {
@@ -55,12 +63,17 @@ export class Publisher {
   /** By their channels. */
   readonly #jams = new Map<string, Jam>();
   #ref = 0;
+  /** How long after it was sent what may be stored may be sent again. */
+  #keysMs = 0;
 
   constructor(options: PublisherOptions, patienceMs: number = PATIENCE_MS) {
     this.#options = options;
     this.link = new Link({
       ...options,
-      opened: () => this.#sendAll(),
+      opened: ({ keys = KEYS_S }) => {
+        this.#keysMs = (keys - KEYS_MARGIN_S) * 1000;
+        this.#sendAll();
+      },
       frame: (frame) => this.#answered(frame),
       changed: (state, error) => {
         if (state === 'ended') this.#fail(error ?? new RiverError('closed', 'the client was closed'));
@@ -111,7 +124,7 @@ export class Publisher {
     const jam = this.#jams.get(channel);
     if (sentMs !== null || (jam !== undefined && (jam.retry !== undefined || jam.underway > 0))) return;
     const now = Date.now();
-    if (doubtMs !== null && now - doubtMs > KEY_LIFE_MS) {
+    if (doubtMs !== null && now - doubtMs > this.#keysMs) {
       this.#settle(entry);
       return entry.reject(new RiverError('unknown', 'nobody knows any more whether it is stored'));
     }

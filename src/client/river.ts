@@ -102,8 +102,5 @@ function listen<Data>(subscription: Subscription<Data>, { onMessage, onState }: 
 
 /** With a scheme of WebSockets, and nothing behind the host but a path without its last slash. */
 function baseOf(url: string): string {
-  return new URL(url, host.location?.href).href
-    .replace(/^http/, 'ws')
-    .replace(/[?#].*$/, '')
-    .replace(/\/$/, '');
+  return new URL(url, host.location?.href).href.replace(/^http/, 'ws').replace(/\/?([?#].*)?$/, '');
 }

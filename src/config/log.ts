@@ -78,7 +78,7 @@ export const LOG_ROWS: Rows<LogValues> = {
   IDEMPOTENCY_WINDOW_MS: time(
     '10m',
     [1000, DAY],
-    'For how long a message published again with the same key is known, and not stored twice. The client and `rivercast publish` count on ten minutes: below `10m` they may store a message twice after an outage.',
+    'For how long a message published again with the same key is known, and not stored twice. The client and `rivercast publish` are told, and send nothing again in the last minute of it: below `2m` they soon give up on what was under way when a connection was lost.',
   ),
   IDEMPOTENCY_MAX_KEYS: count(
     '1000000',

@@ -84,6 +84,8 @@ export interface Hello {
   readonly heartbeat: number;
   /** Of a subscriber: how many the connection may follow. */
   readonly channels?: number;
+  /** Of a publisher: for how many seconds keys are remembered. */
+  readonly keys?: number;
 }
 
 export function helloFrame(hello: Hello): string {

@@ -100,10 +100,14 @@ test('faster than it may, a publisher comes through in order', async () => {
   river.close();
 });
 
-/** A message that is refused, then the clock goes on beyond the life of keys. */
-async function refusedLongAgo(t: TestContext, code: ErrorCode): Promise<string> {
+/** A message that is refused, then the clock goes on: unless told otherwise, beyond the life of keys. */
+async function refusedLongAgo(
+  t: TestContext,
+  code: ErrorCode,
+  { window = '10m', agoMs = 600_000 }: { readonly window?: string; readonly agoMs?: number } = {},
+): Promise<string> {
   const log = new GatedLog();
-  const server = await TestServer.start({}, log);
+  const server = await TestServer.start({ IDEMPOTENCY_WINDOW_MS: window }, log);
   const river = connect(server.address, { WebSocket: Class });
   t.after(async () => {
     river.close();
@@ -120,7 +124,7 @@ async function refusedLongAgo(t: TestContext, code: ErrorCode): Promise<string> 
   log.release('append');
   await within('the answer', behind);
   const { now } = Date;
-  t.mock.method(Date, 'now', () => now() + 600_000);
+  t.mock.method(Date, 'now', () => now() + agoMs);
   return refused;
 }
 
@@ -131,6 +135,23 @@ test('what was refused, and certainly not stored, is sent again however late', a
 test('what may have been stored is not sent again once the server may have forgotten its key', async (t) => {
   const refused = refusedLongAgo(t, 'log_unavailable');
   await assert.rejects(within('an answer', refused), { code: 'unknown', retry: false });
+});
+
+test('for how long its keys are known, the server says', async (t) => {
+  const minute = 60_000;
+  // Nothing is sent again in the last minute.
+  for (const [window, keptMs] of [
+    ['10m', 9 * minute],
+    ['3m', 2 * minute],
+    ['1h', 59 * minute],
+  ] as const) {
+    const early = refusedLongAgo(t, 'log_unavailable', { window, agoMs: keptMs - minute / 2 });
+    assert.match(await within(`an answer within ${window}`, early), /^\d+-\d+$/);
+    t.mock.restoreAll();
+    const late = refusedLongAgo(t, 'log_unavailable', { window, agoMs: keptMs + 1 });
+    await assert.rejects(within(`an answer after ${window}`, late), { code: 'unknown' });
+    t.mock.restoreAll();
+  }
 });
 
 test('so it is with what was not answered before the connection was lost', async (t) => {

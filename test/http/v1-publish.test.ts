@@ -48,13 +48,13 @@ test('each publish is acknowledged with the id it is stored under, in its own wo
   );
 });
 
-test('the hello names server and heartbeat, and the default channel is published to', async () => {
-  await using server = await TestServer.start();
+test('the hello names server, heartbeat and the life of keys, and the default channel is published to', async () => {
+  await using server = await TestServer.start({ IDEMPOTENCY_WINDOW_MS: '90s' });
   await using socket = await server.publisher('', { protocols: ['rivercast.v1'] });
   assert.equal(socket.protocol, 'rivercast.v1');
   const hello = JSON.parse(await socket.text()) as Record<string, unknown>;
   assert.match(String(hello['server']), /^rivercast\/\d/);
-  assert.deepEqual([hello['type'], hello['heartbeat']], ['hello', 25]);
+  assert.deepEqual([hello['type'], hello['heartbeat'], hello['keys']], ['hello', 25, 90]);
   socket.send('{"type":"publish","data":"x"}');
   const { id } = JSON.parse(await socket.text()) as { id: string };
   assert.deepEqual((await page(server)).messages, [{ id, data: 'x' }]);

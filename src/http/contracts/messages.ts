@@ -95,11 +95,12 @@ export const MESSAGES: Readonly<Record<MessageName, Message>> = {
       server: TEXT,
       heartbeat: { ...SECONDS, description: 'How long the server is silent at most, in seconds' },
       channels: { type: 'integer', minimum: 1, description: 'Of a subscriber: how many it may follow' },
+      keys: { ...SECONDS, description: 'Of a publisher: for how many seconds keys are remembered' },
     },
     {
-      optional: ['channels'],
+      optional: ['channels', 'keys'],
       examples: [
-        { server: 'rivercast/0.1.0', heartbeat: 25 },
+        { server: 'rivercast/0.1.0', heartbeat: 25, keys: 600 },
         { server: 'rivercast/0.1.0', heartbeat: 25, channels: 100 },
       ],
     },

@@ -99,9 +99,8 @@ export class Doors {
   /** Of those who are let in only to be told that they are not. */
   readonly #refusing: ConnectionContext;
   readonly #publishDoor: PublishDoor | null;
-  /** What a publisher is told first, and a subscriber. */
+  /** What a subscriber is told first. */
   readonly #hello: Hello;
-  readonly #greeting: Hello;
   #draining = false;
 
   constructor(options: DoorsOptions) {
@@ -113,12 +112,20 @@ export class Doors {
     const leastFrames = FRAMES_PER_CHANNEL * config.quotas.maxChannels;
     const maxSubscriberFrames = Math.max(config.limits.maxSubscriberFramesPerSecond, leastFrames);
     this.#options = options;
-    this.#hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
-    this.#greeting = { ...this.#hello, channels: config.quotas.maxChannels };
+    const hello = { server: `rivercast/${VERSION}`, heartbeat: heartbeatMs / 1000 };
+    this.#hello = { ...hello, channels: config.quotas.maxChannels };
+    const publisherHello = { ...hello, keys: config.log.idempotency.windowMs / 1000 };
     this.#publishDoor =
       manager === null
         ? null
-        : new PublishDoor({ manager, clock, refusals, hello: this.#hello, maxMessageBytes, idleTimeoutMs });
+        : new PublishDoor({
+            manager,
+            clock,
+            refusals,
+            hello: publisherHello,
+            maxMessageBytes,
+            idleTimeoutMs,
+          });
     const turns = new ReadTurns(clock);
     const context = (
       maxFrameBytes: number,
@@ -274,7 +281,7 @@ export class Doors {
     const format = deflate ? V1_DEFLATED : V1;
     const session = new V1Session({
       ...{ broadcaster, connection, clock, logger, format, caller, refusals },
-      hello: this.#greeting,
+      hello: this.#hello,
       maxChannels: config.quotas.maxChannels,
     });
     connection.user = session;
