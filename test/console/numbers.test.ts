@@ -10,7 +10,6 @@ import { V1PublisherClient } from '../support/v1-publisher.ts';
 import { until } from '../support/within.ts';
 
 const PER_SECOND = 200;
-const EVERY_MS = 10;
 /** Of a reading, since timers and answers may be late. */
 const TOLERANCE = 0.2;
 
@@ -86,14 +85,7 @@ describe('the view of the server', () => {
     await server.subscriber('?channel=load');
     const shown = await ConsolePage.open(browser, `${server.address}/#/server`);
     const { page } = shown;
-    const began = performance.now();
-    let sent = 0;
-    const load = setInterval(() => {
-      for (; sent < ((performance.now() - began) / 1000) * PER_SECOND; sent += 1) {
-        publisher.publish(sent, { channel: 'load', ref: sent });
-      }
-    }, EVERY_MS);
-    t.after(() => clearInterval(load));
+    const stop = publisher.publishSteadily(t, 'load', PER_SECOND);
     const isAbout = async (place: string, value: number): Promise<boolean> =>
       Math.abs((await numberAt(page, place)) - value) < value * TOLERANCE;
     await until('what goes in is told', () => isAbout(tile('In'), PER_SECOND));
@@ -117,7 +109,7 @@ describe('the view of the server', () => {
     for (const line of ['--line-1', '--line-2']) {
       await until(`${line} is drawn`, () => page.evaluate<boolean>(hasColour(line)));
     }
-    clearInterval(load);
+    stop();
     await until('what comes no more is told', async () => (await numberAt(page, tile('In'))) === 0);
   });
 

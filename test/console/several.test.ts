@@ -11,7 +11,6 @@ import { WebSocketClient } from '../support/websocket-client.ts';
 import { until } from '../support/within.ts';
 
 const PER_SECOND = 200;
-const EVERY_MS = 10;
 /** Of a reading, since timers and answers may be late. */
 const TOLERANCE = 0.25;
 /** What one of them delivered before, so that its counts are far from those of the other. */
@@ -39,14 +38,7 @@ test('two broadcasters by turns: each has its own rates, and those of one are sh
   await first.take(BEFORE);
   for (let n = 0; n < 3; n++) await one.subscriber('?channel=load');
   await using _ = await WebSocketClient.connect(other.url('/ws/broadcast?channel=load'));
-  const began = performance.now();
-  let sent = 0;
-  const load = setInterval(() => {
-    for (; sent < ((performance.now() - began) / 1000) * PER_SECOND; sent += 1) {
-      publisher.publish(sent, { channel: 'load', ref: sent });
-    }
-  }, EVERY_MS);
-  t.after(() => clearInterval(load));
+  publisher.publishSteadily(t, 'load', PER_SECOND);
 
   await using proxy = await RoundRobin.start(one.address, other.address);
   await using browser = await TestBrowser.start();

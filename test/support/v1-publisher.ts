@@ -1,8 +1,11 @@
 /** A publisher of `rivercast.v1`: sends frames, and hands out what comes one frame at a time. */
 import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
 import type { TestServer } from './running-server.ts';
 import type { V1Frame } from './v1-client.ts';
 import { type ClientOptions, WebSocketClient } from './websocket-client.ts';
+
+const LOAD_EVERY_MS = 10;
 
 export class V1PublisherClient implements AsyncDisposable {
   readonly socket: WebSocketClient;
@@ -50,6 +53,20 @@ export class V1PublisherClient implements AsyncDisposable {
     const frame = await this.next();
     assert.equal(frame['type'], type, JSON.stringify(frame).slice(0, 300));
     return frame;
+  }
+
+  /** Publishes numbers to a channel, so many a second by the clock, until the test is over, or what is returned is called. */
+  publishSteadily(t: TestContext, channel: string, perSecond: number): () => void {
+    const began = performance.now();
+    let sent = 0;
+    const load = setInterval(() => {
+      for (; sent < ((performance.now() - began) / 1000) * perSecond; sent += 1) {
+        this.publish(sent, { channel, ref: sent });
+      }
+    }, LOAD_EVERY_MS);
+    const stop = (): void => clearInterval(load);
+    t.after(stop);
+    return stop;
   }
 
   /** The id under which it was stored. */
