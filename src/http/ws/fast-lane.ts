@@ -22,6 +22,7 @@ import {
   type Head,
   headOf,
   MASKED,
+  MAX_HEAD_BYTES,
   Mask,
   unmask,
   type Words,
@@ -128,17 +129,16 @@ export class FastLane {
    */
   feed(chunk: Buffer, isOver: () => boolean = NEVER): Buffer | null {
     if (this.#hasEnded) return null;
-    const isBegun = this.#rest.length > 0;
-    const bytes = isBegun ? this.#behindRest(chunk) : chunk;
-    const words = wordsOf(bytes);
-    let at = this.#gathered === null ? 0 : this.#gather(this.#gathered, bytes, 0, words);
-    for (let frames = 1; at < bytes.length && !this.#hasEnded; frames++) {
-      const next = this.#frameAt(bytes, at, words, isBegun && at === 0);
-      if (next === at) return this.#keep(bytes.subarray(at));
+    let at = this.#rest.length > 0 ? this.#frameBehindRest(chunk) : 0;
+    const words = wordsOf(chunk);
+    if (this.#gathered !== null && at < chunk.length) at = this.#gather(this.#gathered, chunk, at, words);
+    for (let frames = 1; at < chunk.length && !this.#hasEnded; frames++) {
+      const next = this.#frameAt(chunk, at, words, false);
+      if (next === at) return this.#keep(chunk.subarray(at));
       at = next;
       if (frames % FRAMES_A_LOOK === 0 && isOver()) break;
     }
-    return at < bytes.length ? bytes.subarray(at) : null;
+    return at < chunk.length && !this.#hasEnded ? chunk.subarray(at) : null;
   }
 
   /** It is not fed for a while, whatever comes. */
@@ -161,10 +161,20 @@ export class FastLane {
     this.#forget();
   }
 
-  #behindRest(chunk: Buffer): Buffer {
-    const bytes = Buffer.concat([this.#rest, chunk]);
+  /**
+   * The frame whose beginning was kept, put together with what the chunk has of it and with no more: one is cut at
+   * every chunk's end, and a copy of the next chunk each time is as much garbage again as a flood brings. Returns
+   * where in the chunk the next one begins.
+   */
+  #frameBehindRest(chunk: Buffer): number {
+    const rest = this.#rest;
     this.#forgetRest();
-    return bytes;
+    const head = headOf(Buffer.concat([rest, chunk.subarray(0, MAX_HEAD_BYTES)]), 0);
+    const own = Math.min(chunk.length, head === null ? MAX_HEAD_BYTES : head.end - rest.length);
+    const frame = Buffer.concat([rest, chunk.subarray(0, own)]);
+    if (this.#frameAt(frame, 0, wordsOf(frame), true) > 0) return own;
+    this.#keep(frame);
+    return chunk.length;
   }
 
   #frameAt(bytes: Buffer, at: number, words: Words, isKeptAlready: boolean): number {

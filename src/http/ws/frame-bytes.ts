@@ -5,6 +5,8 @@
 export const FINAL = 0x80;
 export const MASKED = 0x80;
 const MASK_BYTES = 4;
+/** The longest: with a length of eight bytes, and a mask. */
+export const MAX_HEAD_BYTES: number = 2 + 8 + MASK_BYTES;
 const HIGH_BIT = 0x80;
 /** The high bit of each byte of a word. */
 const HIGH_BITS: number = 0x80808080 | 0;
