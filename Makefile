@@ -22,7 +22,8 @@ INPUTS ?= 200000
 
 SOURCES := $(shell find src scripts console -path console/dist -prune -o -type f -print)
 # Run by `exec`, so that a signal to make reaches the server and not a shell around it.
-SERVE = node dist/cli/main.js serve
+# One helper thread for V8, not four: where cores are few they take the loop's time (docs/operations.md, Few cores).
+SERVE = node --v8-pool-size=1 dist/cli/main.js serve
 
 help: ## List what make can do
 	@echo "make <target>"

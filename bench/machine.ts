@@ -22,7 +22,7 @@ export function machine(): string[] {
     `System: ${process.platform} ${release()}, Node ${process.version}, Redis ${redisVersion() ?? 'missing'}`,
     `Others: ${peersText()}`,
     pinned
-      ? 'Pinned: server and Redis on core 0, load on core 1.'
+      ? 'Pinned: server and Redis on core 0, load on core 1. Servers in Node have --v8-pool-size=1.'
       : 'NOT pinned (taskset or a second core is missing): server and load disturb each other.',
   ];
 }

@@ -8,7 +8,15 @@ import type { Door } from './load/dialects.ts';
 import { Remote } from './support/calls.ts';
 import { nowUs } from './support/clock.ts';
 import type { InstrumentedCalls } from './support/instrumented-server.ts';
-import { answers, freePort, listening, type Started, scratchDirectory, start } from './support/processes.ts';
+import {
+  answers,
+  freePort,
+  listening,
+  ONE_HELPER,
+  type Started,
+  scratchDirectory,
+  start,
+} from './support/processes.ts';
 import { startRedis } from './support/redis.ts';
 
 export interface RunningTarget {
@@ -62,6 +70,8 @@ function doors(port: number): Pick<RunningTarget, 'publish' | 'subscribe'> {
 /** `BENCH_CPU_PROFILE=<directory>` profiles the server under test; its figures then mean little. */
 const profileDirectory = process.env['BENCH_CPU_PROFILE'];
 const profiling = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
+/** As the makefile, the image and the unit of systemd start ours; the others that Node runs have it too. */
+const nodeFlags = [...ONE_HELPER, ...profiling];
 
 export const rivercast: Target = { name: 'Rivercast', expected: 20e6, start: () => startRivercast() };
 
@@ -117,7 +127,7 @@ async function prepareRivercast(
   };
   const redisUrl = keep.redisUrl ?? redis?.url;
   if (redisUrl !== undefined) env['REDIS_URL'] = redisUrl;
-  const server = start(process.execPath, [...profiling, ...args], { core: 'server', calls, env });
+  const server = start(process.execPath, [...nodeFlags, ...args], { core: 'server', calls, env });
   const stop = async () => {
     await server.stop();
     await redis?.stop();
@@ -134,7 +144,7 @@ export const baseline: Target = {
   start: async () => {
     const port = await freePort();
     const redis = await startRedis();
-    const server = start(process.execPath, [...profiling, join(here, 'baselines/ws-ioredis.js')], {
+    const server = start(process.execPath, [...nodeFlags, join(here, 'baselines/ws-ioredis.js')], {
       core: 'server',
       env: { PORT: `${port}`, REDIS_URL: redis.url },
     });
@@ -156,7 +166,7 @@ export interface RunningFloor {
 
 export async function startFloor(): Promise<RunningFloor> {
   const port = await freePort();
-  const server = start(process.execPath, ['--expose-gc', join(here, 'floor.js')], {
+  const server = start(process.execPath, [...ONE_HELPER, '--expose-gc', join(here, 'floor.js')], {
     core: 'server',
     calls: true,
     env: { PORT: `${port}` },

@@ -55,7 +55,12 @@ function readDockerfile() {
     to,
   ]);
   const [, env = ''] = /^ENV (.*)$/m.exec(text) ?? [];
-  return { copies, env: Object.fromEntries(env.split(' ').map((pair) => pair.split('='))) };
+  const [, entrypoint = ''] = /^ENTRYPOINT (.*)$/m.exec(text) ?? [];
+  return {
+    copies,
+    entrypoint: JSON.parse(entrypoint),
+    env: Object.fromEntries(env.split(' ').map((pair) => pair.split('='))),
+  };
 }
 
 /** The folder that would be /app, by the lines of the Dockerfile and no other files. */
@@ -105,7 +110,8 @@ function startService(name, service, app) {
   const env = Object.fromEntries(
     settings.map(([key, value]) => [key, key === 'TRUST_PROXY' ? '127.0.0.1' : here(value, port)]),
   );
-  return start(name, process.execPath, ['dist/cli/main.js'], { cwd: app, env: { PATH, ...env } });
+  const [node, ...args] = image.entrypoint;
+  return start(name, node, args, { cwd: app, env: { PATH, ...env } });
 }
 
 /** As the image of nginx has it around conf.d, but for what needs root. */

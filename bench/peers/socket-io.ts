@@ -1,6 +1,6 @@
 /** Socket.IO as a target. It does not wait for Redis before it sends to its own clients. */
 import { join } from 'node:path';
-import { freePort, listening, start } from '../support/processes.ts';
+import { freePort, listening, ONE_HELPER, start } from '../support/processes.ts';
 import { startRedis } from '../support/redis.ts';
 import type { Target } from '../targets.ts';
 
@@ -12,10 +12,14 @@ export const socketIo: Target = {
   start: async () => {
     const port = await freePort();
     const redis = await startRedis();
-    const server = start(process.execPath, [join(import.meta.dirname, 'socket-io-server.js')], {
-      core: 'server',
-      env: { PORT: `${port}`, REDIS_URL: redis.url },
-    });
+    const server = start(
+      process.execPath,
+      [...ONE_HELPER, join(import.meta.dirname, 'socket-io-server.js')],
+      {
+        core: 'server',
+        env: { PORT: `${port}`, REDIS_URL: redis.url },
+      },
+    );
     const readyMs = await listening(port, server);
     const stop = async () => {
       await server.stop();

@@ -11,6 +11,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowUs } from './clock.ts';
 
+/** V8 has one thread beside the one that serves: Node gives it four, which are on the server's core too. */
+export const ONE_HELPER: readonly string[] = ['--v8-pool-size=1'];
+
 export type Core = 'server' | 'load';
 
 export interface Started {

@@ -12,7 +12,6 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import { type RunningServer, startServer } from '../server.ts';
 import { announce } from './welcome.ts';
-import { keepYoungGenerationSmall } from './young-generation.ts';
 
 /** npm and npx repeat a Ctrl-C that the terminal already sent to the whole group: not a second key press. */
 const SAME_KEY_PRESS_MS = 50;
@@ -21,7 +20,6 @@ const STOP_GRACE_MS = 5000;
 
 /** Resolves to the exit code once the server has stopped. `exit` ends the process at once. */
 export async function serve(config: Config, logger: Logger, exit: (code: number) => never): Promise<number> {
-  keepYoungGenerationSmall();
   let server: RunningServer | null = null;
   const asked = stopSignal(logger, exit);
   process.on('SIGHUP', () => {

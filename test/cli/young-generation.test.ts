@@ -1,8 +1,10 @@
-/** That V8 takes the flag, and that it does what it is for. */
+/** That V8 takes the flag, that it does what it is for, and that it comes early enough. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { MAIN, startCli } from '../support/cli.ts';
 
+const MIB = 1024 * 1024;
 const MODULE = new URL('../../src/cli/young-generation.js', import.meta.url).href;
 
 /** The bytes that V8 has for new objects after a while of making many, of which some live on. */
@@ -26,7 +28,20 @@ function grownTo(prepare: string): number {
 }
 
 test('the part of the heap for new objects does not grow', () => {
-  const MIB = 1024 * 1024;
   assert.ok(grownTo('') > 4 * MIB, 'by itself it does: else this shows nothing');
   assert.ok(grownTo('keepYoungGenerationSmall();') <= 2 * MIB);
+});
+
+test('nor does what the server loads let it grow', async (t) => {
+  const args = ['--trace-gc-verbose', MAIN, 'serve'];
+  const cli = startCli(t, { main: '--trace-gc', args, env: { STORE: 'memory', PORT: '0' } });
+  await cli.line('started');
+  cli.child.kill('SIGTERM');
+  const { stdout } = await cli.exit;
+  const told = [...stdout.matchAll(/New space, .*committed: +(\d+) KB/g)].map(
+    ([, kib]) => Number(kib) * 1024,
+  );
+  assert.ok(told.length > 5, 'there were collections');
+  // Both halves, one of which is empty.
+  assert.ok(Math.max(...told) <= 2 * 2 * MIB, `${Math.max(...told)} bytes`);
 });

@@ -147,7 +147,7 @@ describe('the Dockerfile', () => {
       of('HEALTHCHECK')[0] ?? '',
       /--interval=.*--timeout=.*--start-period=.*--retries=.*CMD \["node"/,
     );
-    assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), ['node', 'dist/cli/main.js']);
+    assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), ['node', '--v8-pool-size=1', 'dist/cli/main.js']);
     assert.deepEqual(of('STOPSIGNAL'), ['SIGTERM']);
   });
 

@@ -50,7 +50,7 @@ describe('the systemd unit and the server', () => {
   });
 
   test('what it sets are settings', () => {
-    const names = new Set([...SETTINGS.map(({ name }) => name), 'NODE_ENV']);
+    const names = new Set([...SETTINGS.map(({ name }) => name), 'NODE_ENV', 'NODE_OPTIONS']);
     for (const line of directives.get('Environment') ?? []) {
       assert.ok(names.has(line.split('=')[0] ?? ''), line);
     }

@@ -131,7 +131,7 @@ export class FastLane {
     if (this.#hasEnded) return null;
     let at = this.#rest.length > 0 ? this.#frameBehindRest(chunk) : 0;
     const words = wordsOf(chunk);
-    if (this.#gathered !== null && at < chunk.length) at = this.#gather(this.#gathered, chunk, at, words);
+    if (this.#gathered !== null) at = this.#gather(this.#gathered, chunk, at, words);
     for (let frames = 1; at < chunk.length && !this.#hasEnded; frames++) {
       const next = this.#frameAt(chunk, at, words, false);
       if (next === at) return this.#keep(chunk.subarray(at));
