@@ -1,4 +1,4 @@
-/** The commands, with what their help says: command-line.ts runs them. */
+/** The commands, with what their help says: main.ts runs them. */
 import { Command } from 'commander';
 import { DEFAULT_CHANNEL } from '../channels.ts';
 import { StartError } from '../errors.ts';

@@ -1,4 +1,4 @@
-/** That V8 takes the flag, that it does what it is for, and that it comes early enough. */
+/** That V8 takes the flag, that it does what it is for, and that it is said before the server is loaded. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -32,7 +32,7 @@ test('the part of the heap for new objects does not grow', () => {
   assert.ok(grownTo('keepYoungGenerationSmall();') <= 2 * MIB);
 });
 
-test('nor does what the server loads let it grow', async (t) => {
+test('nor does what the server loads let it grow beyond 4 MiB', async (t) => {
   const args = ['--trace-gc-verbose', MAIN, 'serve'];
   const cli = startCli(t, { main: '--trace-gc', args, env: { STORE: 'memory', PORT: '0' } });
   await cli.line('started');
@@ -43,5 +43,5 @@ test('nor does what the server loads let it grow', async (t) => {
   );
   assert.ok(told.length > 5, 'there were collections');
   // Both halves, one of which is empty.
-  assert.ok(Math.max(...told) <= 2 * 2 * MIB, `${Math.max(...told)} bytes`);
+  assert.ok(Math.max(...told) <= 2 * 4 * MIB, `${Math.max(...told)} bytes`);
 });
