@@ -39,8 +39,7 @@ class Plain {
     { maxEntries = Infinity, maxBytes = Infinity, maxAgeMs = Infinity, before = ID_ZERO }: TrimPolicy,
     now: number,
   ) {
-    const bytes = (): number => this.kept.reduce((sum, { data }) => sum + data.length, 0);
-    let held = bytes();
+    let held = this.kept.reduce((sum, { data }) => sum + data.length, 0);
     let removed = 0;
     for (let first = this.kept[0]; first !== undefined; first = this.kept[0]) {
       const old = idMs(first.id) < now - maxAgeMs || compareIds(first.id, before) < 0;
@@ -85,10 +84,9 @@ function addRun(
   for (let i = 0; i < times; i++) {
     const seq = idMs(plain.tip) === now ? Number(plain.tip.split('-')[1]) + 1 : 0;
     const data = Buffer.alloc(bytes, plain.ordinal % 251);
-    plain.add(`${now}-${seq}`, data);
+    plain.add(`${now}-${seq}`, Buffer.from(data));
     packed.add(`${now}-${seq}`, { type: plain.kept.at(-1)?.type ?? 'text', data });
     // What is given may be written over once it is added.
-    plain.kept[plain.kept.length - 1] = { ...(plain.kept.at(-1) as Entry), data: Buffer.from(data) };
     data.fill(255);
   }
 }

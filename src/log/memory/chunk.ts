@@ -14,15 +14,22 @@ interface Size {
 const LEAST: Size = { entries: 8, bytes: 512 };
 const MOST: Size = { entries: 1024, bytes: 128 * 1024 };
 /** Data of this size and above has a buffer of its own: so no more than an eighth of the largest chunk stays empty. */
-export const APART_BYTES: number = MOST.bytes / 8;
+const APART_BYTES = MOST.bytes / 8;
 
-/** Twice what the chunk before it came to hold, so that a quiet channel takes little; with room for `bytes`. */
+/**
+ * Twice what the chunk before it came to hold, so that a quiet channel takes little; with room for data of `bytes`.
+ * Where there can not be twice the entries, there is no room for twice their data either.
+ */
 export function sizeAfter(chunk: Chunk | undefined, bytes: number): Size {
-  const { entries, bytes: held } = chunk?.used ?? { entries: 0, bytes: 0 };
-  return {
-    entries: Math.min(MOST.entries, Math.max(LEAST.entries, 2 * entries)),
-    bytes: Math.min(MOST.bytes, Math.max(LEAST.bytes, 2 * held, bytes)),
-  };
+  const before = chunk?.used ?? { entries: 1, bytes: 0 };
+  const entries = Math.min(MOST.entries, Math.max(LEAST.entries, 2 * before.entries));
+  const likely = Math.ceil(before.bytes * Math.min(2, entries / before.entries));
+  return { entries, bytes: Math.min(MOST.bytes, Math.max(LEAST.bytes, likely, bytesInside(bytes))) };
+}
+
+/** What data of `bytes` takes of the buffer that many share. */
+function bytesInside(bytes: number): number {
+  return bytes < APART_BYTES ? bytes : 0;
 }
 
 export class Chunk {
@@ -57,20 +64,23 @@ export class Chunk {
     return { entries: this.#count, bytes: this.#endOf(this.#count - 1) };
   }
 
+  /** Whether an entry with data of `bytes` can be added. */
   hasRoomFor(bytes: number): boolean {
-    return this.#count < this.#ms.length && this.#endOf(this.#count - 1) + bytes <= this.#data.length;
+    const end = this.#endOf(this.#count - 1) + bytesInside(bytes);
+    return this.#count < this.#ms.length && end <= this.#data.length;
   }
 
   /** There is room for it: see `hasRoomFor`. */
   add({ ms, seq }: IdParts, type: EntryType, data: Buffer): void {
     const place = this.#count;
     const start = this.#endOf(place - 1);
+    const inside = bytesInside(data.length);
     this.#ms[place] = ms;
     this.#seq[place] = seq;
     this.#types[place] = ENTRY_TYPES.indexOf(type);
-    if (data.length < APART_BYTES) this.#data.set(data, start);
+    this.#ends[place] = start + inside;
+    if (inside === data.length) this.#data.set(data, start);
     else this.#apart.set(place, Buffer.from(data));
-    this.#ends[place] = data.length < APART_BYTES ? start + data.length : start;
     this.#count += 1;
   }
 
@@ -107,24 +117,21 @@ export class Chunk {
 
   /** Whether no id in it is above that one. */
   endsUpTo(id: IdParts): boolean {
-    return !this.#isAbove(this.#count - 1, id);
+    return this.#compare(this.#count - 1, id) <= 0;
   }
 
   /** The ordinal of the first entry whose id is above that one. */
   ordinalAfter(id: IdParts): number {
-    return this.#firstOrdinal + countWhile(this.#count, (place) => !this.#isAbove(place, id));
+    return this.#firstOrdinal + countWhile(this.#count, (place) => this.#compare(place, id) <= 0);
   }
 
-  /** Whether the id of the entry is `<ms>-<seq>` or above. */
-  isFrom(ordinal: number, ms: number, seq = 0): boolean {
-    const place = ordinal - this.#firstOrdinal;
-    const own = this.#ms[place] as number;
-    return own === ms ? (this.#seq[place] as number) >= seq : own > ms;
+  /** Whether the id of the entry is that one, or above it. */
+  isFrom(ordinal: number, id: IdParts): boolean {
+    return this.#compare(ordinal - this.#firstOrdinal, id) >= 0;
   }
 
-  #isAbove(place: number, { ms, seq }: IdParts): boolean {
-    const own = this.#ms[place] as number;
-    return own === ms ? (this.#seq[place] as number) > seq : own > ms;
+  #compare(place: number, { ms, seq }: IdParts): number {
+    return (this.#ms[place] as number) - ms || (this.#seq[place] as number) - seq;
   }
 
   #idAt(place: number): EntryId {

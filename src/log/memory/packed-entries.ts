@@ -8,7 +8,7 @@
  */
 import { compareIds, type EntryId, ID_ZERO, idParts } from '../../protocol/id.ts';
 import type { Entry, NewEntry, PageLimits, TrimPolicy } from '../log.ts';
-import { APART_BYTES, Chunk, sizeAfter } from './chunk.ts';
+import { Chunk, sizeAfter } from './chunk.ts';
 import { countWhile } from './count-while.ts';
 
 export class PackedEntries {
@@ -39,13 +39,12 @@ export class PackedEntries {
 
   /** The data is copied. `id` is above the tip. */
   add(id: EntryId, { type, data }: NewEntry): void {
-    const inside = data.length < APART_BYTES ? data.length : 0;
     let chunk = this.#chunks.at(-1);
-    if (chunk === undefined || !chunk.hasRoomFor(inside)) {
+    if (chunk === undefined || !chunk.hasRoomFor(data.length)) {
       chunk = new Chunk({
         after: this.#tip,
         firstOrdinal: this.#tipOrdinal + 1,
-        size: sizeAfter(chunk, inside),
+        size: sizeAfter(chunk, data.length),
       });
       this.#chunks.push(chunk);
     }
@@ -92,14 +91,15 @@ export class PackedEntries {
   /** Removes the oldest until the policy is kept; returns how many. */
   trim(policy: TrimPolicy, nowMs: number): number {
     const { maxEntries = Infinity, maxBytes = Infinity, maxAgeMs = Infinity, before = ID_ZERO } = policy;
+    const oldest = { ms: nowMs - maxAgeMs, seq: 0 };
     const keptFrom = idParts(before);
     const from = this.#firstOrdinal;
     for (let chunk = this.#chunks[0]; chunk !== undefined; chunk = this.#chunks[0]) {
       const stays =
         this.length <= maxEntries &&
         this.#bytes <= maxBytes &&
-        chunk.isFrom(this.#firstOrdinal, nowMs - maxAgeMs) &&
-        chunk.isFrom(this.#firstOrdinal, keptFrom.ms, keptFrom.seq);
+        chunk.isFrom(this.#firstOrdinal, oldest) &&
+        chunk.isFrom(this.#firstOrdinal, keptFrom);
       if (stays) break;
       this.#bytes -= chunk.remove(this.#firstOrdinal);
       this.#firstOrdinal += 1;
