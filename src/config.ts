@@ -27,6 +27,7 @@ export type {
   Store,
   TlsFiles,
 } from './config/shape.ts';
+export { ROLES } from './config/shape.ts';
 
 export interface ConfigInput {
   /** Default: the environment of the process. */

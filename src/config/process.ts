@@ -1,6 +1,6 @@
 /** The rows of the table of settings (config.ts) about the process itself. */
 import { oneOf, type Rows, seconds, time } from './rows.ts';
-import type { LogLevel, Role } from './shape.ts';
+import { type LogLevel, ROLES, type Role } from './shape.ts';
 import { HOUR, MAX_TIMER_MS } from './values.ts';
 
 export interface ProcessValues {
@@ -14,7 +14,7 @@ export interface ProcessValues {
 export const PROCESS_ROWS: Rows<ProcessValues> = {
   ROLE: oneOf(
     'all',
-    ['all', 'manager', 'broadcaster'],
+    ROLES,
     'What this process does: take messages in (`manager`), send them out (`broadcaster`), or both. Anything but `all` needs `REDIS_URL`.',
   ),
   LOG_LEVEL: oneOf(

@@ -4,7 +4,8 @@ import type { Retention, RetentionRule } from '../channels.ts';
 /** A value, or what is wrong with its text. */
 export type Explained<Value> = { readonly ok: Value } | { readonly wrong: string };
 
-export type Role = 'all' | 'manager' | 'broadcaster';
+export const ROLES = ['all', 'manager', 'broadcaster'] as const;
+export type Role = (typeof ROLES)[number];
 export type Store = 'memory' | 'embedded' | 'redis';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 

@@ -6,13 +6,14 @@ import { CLOSE } from '../../protocol/close.ts';
 import { V1_PROTOCOL } from '../../protocol/v1.ts';
 import { VERSION } from '../../version.ts';
 import { MESSAGES, type MessageName } from './messages.ts';
+import type { Half } from './operation.ts';
 import { type JsonSchema, members, ref, SCHEMAS, TEXT } from './schemas.ts';
 
 interface Door {
   readonly address: string;
   readonly title: string;
   readonly description: string;
-  readonly half: 'manager' | 'broadcaster';
+  readonly half: Half;
   readonly protocol: typeof V1_PROTOCOL | null;
   readonly query: JsonSchema;
   /** What clients send. */
@@ -119,7 +120,7 @@ const SECURITY_SCHEMES = {
 };
 
 /** `origin` of the server; `halves` that this process has. */
-export function asyncApiDocument(origin: string, halves: readonly Door['half'][]): JsonSchema {
+export function asyncApiDocument(origin: string, halves: readonly Half[]): JsonSchema {
   const { protocol, host, pathname } = new URL(origin);
   const place = { host, ...(pathname === '/' ? {} : { pathname }) };
   const isSecure = protocol === 'https:';

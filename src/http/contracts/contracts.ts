@@ -5,7 +5,7 @@
  * It tells nothing that the source does not: nobody has to show a token.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Role } from '../../config.ts';
+import { ROLES, type Role } from '../../config.ts';
 import { accessOf } from '../auth/cors.ts';
 import type { OriginPolicy } from '../auth/origin.ts';
 import { isEncrypted } from '../connections/outflow.ts';
@@ -14,10 +14,9 @@ import { sendProblem } from '../problem.ts';
 import { type Asked, refuse, targetOf } from '../request.ts';
 import { asyncApiDocument } from './asyncapi.ts';
 import { type OpenApiDocument, openApiDocument } from './openapi.ts';
-import type { Operation } from './operation.ts';
+import type { Half, Operation } from './operation.ts';
 import { OPERATIONS } from './operations.ts';
 import { postmanCollection } from './postman.ts';
-import { ROLES } from './schemas.ts';
 
 export interface ContractsOptions {
   readonly role: Role;
@@ -30,7 +29,6 @@ interface RouteKey {
   readonly path: string;
 }
 
-type Half = 'manager' | 'broadcaster';
 type Make = (origin: string, role: Role) => object;
 
 /** What a Host may look like to be told in a document. */
@@ -86,8 +84,8 @@ function isPart({ half }: Operation, role: Role): boolean {
   return half === undefined || halvesOf(role).includes(half);
 }
 
-function halvesOf(role: Role): Half[] {
-  return (['manager', 'broadcaster'] as const).filter((half) => role === 'all' || role === half);
+function halvesOf(role: Role): readonly Half[] {
+  return role === 'all' ? ['manager', 'broadcaster'] : [role];
 }
 
 /** Whose document is asked for: absent, that of this process. */

@@ -1,6 +1,9 @@
 /** The kinds of rows that the table of documented requests (operations.ts) is made of. */
+import type { Role } from '../../config.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { type JsonSchema, ref, type SchemaName } from './schemas.ts';
+
+export type Half = Exclude<Role, 'all'>;
 
 export interface Operation {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -12,7 +15,7 @@ export interface Operation {
   readonly summary: string;
   readonly description?: string;
   /** The half of the server that it takes; absent: it is there in every role. */
-  readonly half?: 'manager' | 'broadcaster';
+  readonly half?: Half;
   /** What a token has to allow; null: none is asked for. */
   readonly permission: 'publish' | 'subscribe' | 'admin' | null;
   readonly query?: readonly Parameter[];

@@ -2,6 +2,7 @@
  * What can be asked for over HTTP: a table that the documents are made of. It has no part in answering; that each
  * route of a running server has a row here, and each row tells the truth, is held by test/http/contracts.test.ts.
  */
+import { ROLES } from '../../config.ts';
 import { PUBLISHING, READING } from './message-operations.ts';
 import {
   AFTER,
@@ -13,7 +14,7 @@ import {
   onGap,
   PROBLEM_TYPE,
 } from './operation.ts';
-import { members, ROLES, ref, TEXT } from './schemas.ts';
+import { members, ref, TEXT } from './schemas.ts';
 
 const MESSAGES = '/api/channels/:channel/messages';
 const SCORES = '/api/channels/scores/messages';

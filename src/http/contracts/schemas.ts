@@ -4,7 +4,7 @@
  * readers are to ignore those they do not know.
  */
 import { CHANNEL_PATTERN, MAX_CHANNEL_LENGTH } from '../../channels.ts';
-import type { Role } from '../../config.ts';
+import { ROLES } from '../../config.ts';
 import { ERRORS } from '../../errors.ts';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -81,8 +81,6 @@ const CHANNEL_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   length: { ...COUNT, description: 'How many entries are kept' },
   subscribers: { ...COUNT, description: 'How many follow it in this process' },
 };
-
-export const ROLES: readonly Role[] = ['all', 'manager', 'broadcaster'];
 
 const STATS_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   version: TEXT,
