@@ -47,7 +47,7 @@ function say(text) {
   console.log(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
 }
 
-/** What the Dockerfile copies from here, and the environment it leaves. */
+/** What the Dockerfile copies from here, the environment it leaves, and what is run in it. */
 function readDockerfile() {
   const text = readFileSync('Dockerfile', 'utf8').replaceAll(/\\\n\s*/g, ' ');
   const copies = [...text.matchAll(/^COPY (?!--from)(.+) (\S+)$/gm)].map(([, from, to]) => [
@@ -110,8 +110,8 @@ function startService(name, service, app) {
   const env = Object.fromEntries(
     settings.map(([key, value]) => [key, key === 'TRUST_PROXY' ? '127.0.0.1' : here(value, port)]),
   );
-  const [node, ...args] = image.entrypoint;
-  return start(name, node, args, { cwd: app, env: { PATH, ...env } });
+  // Its first word is node: this one, whichever is on the PATH.
+  return start(name, process.execPath, image.entrypoint.slice(1), { cwd: app, env: { PATH, ...env } });
 }
 
 /** As the image of nginx has it around conf.d, but for what needs root. */

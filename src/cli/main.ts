@@ -35,6 +35,7 @@ function complain(line: string): void {
 }
 
 async function runServer(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  // First of all: what is loaded from here on would let it grow.
   keepYoungGenerationSmall();
   // The other commands need no server, no schema and no log lines, and start in a fraction of the time without them.
   const [{ loadConfig }, { createLogger }] = await Promise.all([
