@@ -1,11 +1,14 @@
 /** The packed entries of the log in memory against a plain list of them: whatever is added and removed, they hold the same. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { ENTRY_TYPES, type Entry, type TrimPolicy } from '../../src/log/log.ts';
 import { PackedEntries } from '../../src/log/memory/packed-entries.ts';
 import { compareIds, ID_ZERO, idBefore, idMs } from '../../src/protocol/id.ts';
 
+const MODULE = new URL('../../src/log/memory/packed-entries.js', import.meta.url).href;
+const MIB = 1024 * 1024;
 const EVERYTHING = { maxEntries: Infinity, maxBytes: Infinity };
 
 /** Sizes about those where data gets a buffer of its own, and small ones, of which many fill a chunk. */
@@ -71,6 +74,28 @@ test('hold, give back and remove what a plain list does', () => {
     }),
     { numRuns: 150 },
   );
+});
+
+test('memory of a large one is given back when it is removed, not when the last one beside it is', () => {
+  const program = `
+    import { PackedEntries } from '${MODULE}';
+    const packed = new PackedEntries();
+    for (let n = 0; n < 100; n++) {
+      packed.add('1-' + n, { type: 'binary', data: Buffer.alloc(${MIB}) });
+      packed.trim({ maxEntries: 2 }, 1);
+    }
+    // The first finds what is free, and the second waits until it is freed.
+    gc();
+    gc();
+    const { length } = packed.readAfter('0-0', { maxEntries: 9, maxBytes: Infinity });
+    console.log(JSON.stringify({ length, bytes: process.memoryUsage().arrayBuffers }));
+  `;
+  const flags = ['--expose-gc', '--input-type=module'];
+  const { stdout, stderr } = spawnSync(process.execPath, [...flags, '-e', program], { encoding: 'utf8' });
+  assert.equal(stderr, '');
+  const { length, bytes } = JSON.parse(stdout) as { length: number; bytes: number };
+  assert.equal(length, 2);
+  assert.ok(bytes >= 2 * MIB && bytes < 4 * MIB, `${bytes} bytes`);
 });
 
 function addRun(
