@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { MAIN, startCli } from '../support/cli.ts';
+import { startCli } from '../support/cli.ts';
 
 const MIB = 1024 * 1024;
 const MODULE = new URL('../../src/cli/young-generation.js', import.meta.url).href;
@@ -33,8 +33,8 @@ test('the part of the heap for new objects does not grow', () => {
 });
 
 test('nor does what the server loads let it grow beyond 4 MiB', async (t) => {
-  const args = ['--trace-gc-verbose', MAIN, 'serve'];
-  const cli = startCli(t, { main: '--trace-gc', args, env: { STORE: 'memory', PORT: '0' } });
+  const nodeFlags = ['--trace-gc', '--trace-gc-verbose'];
+  const cli = startCli(t, { nodeFlags, args: ['serve'], env: { STORE: 'memory', PORT: '0' } });
   await cli.line('started');
   cli.child.kill('SIGTERM');
   const { stdout } = await cli.exit;

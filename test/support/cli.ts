@@ -14,6 +14,7 @@ export interface CliOptions {
   readonly cwd?: string;
   /** What it reads from stdin; `open`: what the test writes to its stdin. Nothing unless told. */
   readonly input?: string | Buffer | { readonly open: true };
+  readonly nodeFlags?: readonly string[];
   /** What node runs instead of the built file itself. */
   readonly main?: string;
   /** The command that runs node, such as one that sets a limit. */
@@ -42,11 +43,15 @@ export function runCli(t: TestContext, options: CliOptions): Promise<Exit> {
 export function startCli(t: TestContext, options: CliOptions): RunningCli {
   const { PATH = '', NODE_V8_COVERAGE } = process.env;
   const [command, ...args] = [...(options.under ?? []), process.execPath];
-  const child = spawn(command, [...args, options.main ?? MAIN, ...(options.args ?? [])], {
-    cwd: options.cwd,
-    env: { PATH, ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }), ...options.env },
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  }) as ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
+  const child = spawn(
+    command,
+    [...args, ...(options.nodeFlags ?? []), options.main ?? MAIN, ...(options.args ?? [])],
+    {
+      cwd: options.cwd,
+      env: { PATH, ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }), ...options.env },
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    },
+  ) as ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
   t.after(() => child.kill('SIGKILL'));
   // A command may end before it has read everything.
   child.stdin?.on('error', () => undefined);

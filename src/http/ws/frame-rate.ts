@@ -6,6 +6,8 @@
 import type { Clock } from '../../clock.ts';
 
 const SECOND_MS = 1000;
+/** No more is saved: who sends its whole share for longer, while nobody reads, is refused. */
+const MAX_SAVED_SECONDS = 60;
 
 export class FrameRate {
   readonly #clock: Clock;
@@ -38,7 +40,8 @@ export class FrameRate {
 
   /** So long nothing was read, by no fault of who sends. */
   save(ms: number): void {
-    this.#saved += (ms * this.#perSecond) / SECOND_MS;
+    const shares = this.#saved + (ms * this.#perSecond) / SECOND_MS;
+    this.#saved = Math.min(shares, MAX_SAVED_SECONDS * this.#perSecond);
     this.#sinceMs += ms;
   }
 }
