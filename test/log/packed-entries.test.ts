@@ -98,6 +98,17 @@ test('memory of a large one is given back when it is removed, not when the last 
   assert.ok(bytes >= 2 * MIB && bytes < 4 * MIB, `${bytes} bytes`);
 });
 
+test('take little where little is kept, however much came', () => {
+  const packed = new PackedEntries();
+  for (let ms = 1; ms <= 5000; ms++) {
+    packed.add(`${ms}-0`, { type: 'text', data: Buffer.alloc(100) });
+    packed.trim({ maxEntries: 1 }, ms);
+  }
+  const [last] = packed.readAfter(ID_ZERO, EVERYTHING);
+  const chunkBytes = last?.data.buffer.byteLength ?? Infinity;
+  assert.ok(chunkBytes <= 1024, `100 bytes are kept in ${chunkBytes}`);
+});
+
 function addRun(
   packed: PackedEntries,
   plain: Plain,

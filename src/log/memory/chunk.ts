@@ -17,13 +17,14 @@ const MOST: Size = { entries: 1024, bytes: 128 * 1024 };
 const APART_BYTES = MOST.bytes / 8;
 
 /**
- * Twice what the chunk before it came to hold, so that a quiet channel takes little; with room for data of `bytes`.
+ * Twice what the chunk before it came to hold, so that a quiet channel takes little, and no more than is kept in all, so
+ * that a busy one of which little is kept does too: a chunk goes only with its last entry. With room for data of `bytes`.
  * Where there can not be twice the entries, there is no room for twice their data either.
  */
-export function sizeAfter(chunk: Chunk | undefined, bytes: number): Size {
+export function sizeAfter(chunk: Chunk | undefined, kept: Size, bytes: number): Size {
   const before = chunk?.used ?? { entries: 1, bytes: 0 };
-  const entries = Math.min(MOST.entries, Math.max(LEAST.entries, 2 * before.entries));
-  const likely = Math.ceil(before.bytes * Math.min(2, entries / before.entries));
+  const entries = Math.min(MOST.entries, Math.max(LEAST.entries, Math.min(2 * before.entries, kept.entries)));
+  const likely = Math.min(kept.bytes, Math.ceil(before.bytes * Math.min(2, entries / before.entries)));
   return { entries, bytes: Math.min(MOST.bytes, Math.max(LEAST.bytes, likely, bytesInside(bytes))) };
 }
 

@@ -44,7 +44,7 @@ export class PackedEntries {
       chunk = new Chunk({
         after: this.#tip,
         firstOrdinal: this.#tipOrdinal + 1,
-        size: sizeAfter(chunk, data.length),
+        size: sizeAfter(chunk, { entries: this.length, bytes: this.#bytes }, data.length),
       });
       this.#chunks.push(chunk);
     }
