@@ -11,7 +11,8 @@ interface Size {
   readonly bytes: number;
 }
 
-const LEAST: Size = { entries: 8, bytes: 512 };
+/** An array of up to 64 bytes takes no memory beside its object: so the numbers of a channel of a few entries. */
+const LEAST: Size = { entries: 4, bytes: 256 };
 const MOST: Size = { entries: 1024, bytes: 128 * 1024 };
 /** Data of this size and above has a buffer of its own: so no more than an eighth of the largest chunk stays empty. */
 const APART_BYTES = MOST.bytes / 8;
@@ -36,23 +37,20 @@ function bytesInside(bytes: number): number {
 export class Chunk {
   readonly #after: EntryId;
   readonly #firstOrdinal: number;
-  readonly #ms: Float64Array;
-  readonly #seq: Float64Array;
-  readonly #types: Uint8Array;
-  /** Where the data of each ends. */
-  readonly #ends: Uint32Array;
+  /** Of each its milliseconds and its sequence. */
+  readonly #ids: Float64Array;
+  /** Of each where its data ends, times four, and its type. */
+  readonly #marks: Uint32Array;
   readonly #data: Buffer;
-  /** By place, data too large to lie between the others. */
-  readonly #apart = new Map<number, Buffer>();
+  /** By place, data too large to lie between the others; null: there was none. */
+  #apart: Map<number, Buffer> | null = null;
   #count = 0;
 
   constructor({ after, firstOrdinal, size }: { after: EntryId; firstOrdinal: number; size: Size }) {
     this.#after = after;
     this.#firstOrdinal = firstOrdinal;
-    this.#ms = new Float64Array(size.entries);
-    this.#seq = new Float64Array(size.entries);
-    this.#types = new Uint8Array(size.entries);
-    this.#ends = new Uint32Array(size.entries);
+    this.#ids = new Float64Array(2 * size.entries);
+    this.#marks = new Uint32Array(size.entries);
     this.#data = Buffer.allocUnsafeSlow(size.bytes);
   }
 
@@ -68,7 +66,7 @@ export class Chunk {
   /** Whether an entry with data of `bytes` can be added. */
   hasRoomFor(bytes: number): boolean {
     const end = this.#endOf(this.#count - 1) + bytesInside(bytes);
-    return this.#count < this.#ms.length && end <= this.#data.length;
+    return this.#count < this.#marks.length && end <= this.#data.length;
   }
 
   /** There is room for it: see `hasRoomFor`. */
@@ -76,12 +74,11 @@ export class Chunk {
     const place = this.#count;
     const start = this.#endOf(place - 1);
     const inside = bytesInside(data.length);
-    this.#ms[place] = ms;
-    this.#seq[place] = seq;
-    this.#types[place] = ENTRY_TYPES.indexOf(type);
-    this.#ends[place] = start + inside;
+    this.#ids[2 * place] = ms;
+    this.#ids[2 * place + 1] = seq;
+    this.#marks[place] = (start + inside) * 4 + ENTRY_TYPES.indexOf(type);
     if (inside === data.length) this.#data.set(data, start);
-    else this.#apart.set(place, Buffer.from(data));
+    else (this.#apart ??= new Map()).set(place, Buffer.from(data));
     this.#count += 1;
   }
 
@@ -90,8 +87,8 @@ export class Chunk {
     const place = ordinal - this.#firstOrdinal;
     return {
       id: this.#idAt(place),
-      type: ENTRY_TYPES[this.#types[place] as number] as EntryType,
-      data: this.#apart.get(place) ?? this.#data.subarray(this.#endOf(place - 1), this.#endOf(place)),
+      type: ENTRY_TYPES[(this.#marks[place] as number) & 3] as EntryType,
+      data: this.#apart?.get(place) ?? this.#data.subarray(this.#endOf(place - 1), this.#endOf(place)),
       prev: before ?? this.idBefore(ordinal),
       ordinal,
     };
@@ -100,13 +97,13 @@ export class Chunk {
   /** How long the data of the entry is. */
   bytesOf(ordinal: number): number {
     const place = ordinal - this.#firstOrdinal;
-    return this.#apart.get(place)?.length ?? this.#endOf(place) - this.#endOf(place - 1);
+    return this.#apart?.get(place)?.length ?? this.#endOf(place) - this.#endOf(place - 1);
   }
 
   /** Gives back what it can of the entry, which is read no more; returns how long its data was. */
   remove(ordinal: number): number {
     const bytes = this.bytesOf(ordinal);
-    this.#apart.delete(ordinal - this.#firstOrdinal);
+    this.#apart?.delete(ordinal - this.#firstOrdinal);
     return bytes;
   }
 
@@ -132,14 +129,22 @@ export class Chunk {
   }
 
   #compare(place: number, { ms, seq }: IdParts): number {
-    return (this.#ms[place] as number) - ms || (this.#seq[place] as number) - seq;
+    return this.#msOf(place) - ms || this.#seqOf(place) - seq;
   }
 
   #idAt(place: number): EntryId {
-    return `${this.#ms[place]}-${this.#seq[place]}`;
+    return `${this.#msOf(place)}-${this.#seqOf(place)}`;
+  }
+
+  #msOf(place: number): number {
+    return this.#ids[2 * place] as number;
+  }
+
+  #seqOf(place: number): number {
+    return this.#ids[2 * place + 1] as number;
   }
 
   #endOf(place: number): number {
-    return place < 0 ? 0 : (this.#ends[place] as number);
+    return place < 0 ? 0 : (this.#marks[place] as number) >>> 2;
   }
 }
