@@ -5,11 +5,35 @@
  * is still in use when it is collected, and is copied: acknowledged publishing is slower by an eighth.
  *
  * V8 has a flag for its size on the command line alone (`--max-semi-space-size`), which a program cannot give itself.
- * That it must not grow any more can be said later: the modules of the command line have let it grow to 4 MiB, and
- * those of the server would double that.
+ * Whether it may grow can be said later: the modules of the command line have let it grow to 4 MiB, and those of the
+ * server would double that. A full collection in a quiet time makes it 1 MiB: then it may grow again, until it is what
+ * it was.
  */
-import { setFlagsFromString } from 'node:v8';
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+
+/** Both halves, one of which is empty. */
+const ENOUGH_BYTES = 2 * 4 * 1024 * 1024;
 
 export function keepYoungGenerationSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
+  let mayGrow = false;
+  const allow = (grows: boolean): void => {
+    mayGrow = grows;
+    setFlagsFromString(`--semi-space-growth-factor=${grows ? 2 : 1}`);
+  };
+  allow(false);
+  new PerformanceObserver((collections) => {
+    // Only a full one makes it smaller.
+    if (!mayGrow && !collections.getEntries().some(isFull)) return;
+    const isTooSmall = youngBytes() < ENOUGH_BYTES;
+    if (isTooSmall !== mayGrow) allow(isTooSmall);
+  }).observe({ entryTypes: ['gc'] });
+}
+
+function isFull(collection: PerformanceEntry & { readonly detail?: { readonly kind?: number } }): boolean {
+  return collection.detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+}
+
+function youngBytes(): number {
+  return getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0;
 }

@@ -32,6 +32,38 @@ test('the part of the heap for new objects does not grow', () => {
   assert.ok(grownTo('keepYoungGenerationSmall();') <= 2 * MIB);
 });
 
+test('and grows back to 4 MiB, and no further, when a quiet time has made it smaller', () => {
+  const script = `
+    import { setImmediate as nextTurn } from 'node:timers/promises';
+    import { getHeapSnapshot, getHeapSpaceStatistics } from 'node:v8';
+    import { keepYoungGenerationSmall } from '${MODULE}';
+    const size = () => getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size;
+    let kept = [];
+    function makeMany() {
+      for (let i = 0; i < 20_000; i++) kept.push({ i });
+      if (kept.length > 60_000) kept = [];
+    }
+    while (size() < ${8 * MIB}) makeMany();
+    keepYoungGenerationSmall();
+    const sizes = [size()];
+    // Gives back all the memory that can be, as V8 does by itself after some seconds without load.
+    getHeapSnapshot().destroy();
+    sizes.push(size());
+    for (let turn = 0; turn < 400; turn++) {
+      makeMany();
+      await nextTurn();
+    }
+    console.log(JSON.stringify([...sizes, size()]));
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  });
+  assert.equal(stderr, '');
+  const [before = 0, quiet = 0, again = 0] = JSON.parse(stdout) as number[];
+  assert.ok(quiet < before, 'it was made smaller: else this shows nothing');
+  assert.equal(again, 8 * MIB, 'both halves of 4 MiB');
+});
+
 test('nor does what the server loads let it grow beyond 4 MiB', async (t) => {
   const nodeFlags = ['--trace-gc', '--trace-gc-verbose'];
   const cli = startCli(t, { nodeFlags, args: ['serve'], env: { STORE: 'memory', PORT: '0' } });
