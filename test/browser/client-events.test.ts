@@ -10,6 +10,8 @@ import { TestServer } from '../support/running-server.ts';
 import { REQUIRED, seconds, token } from '../support/tokens.ts';
 import { until } from '../support/within.ts';
 
+const browser = TestBrowser.shared();
+
 const PAGE = `
   import { connect } from './src/client/index.ts';
   class WebSocket {
@@ -42,13 +44,13 @@ async function scene(settings: Record<string, string>, freshToken?: () => Promis
   const log = new GatedLog();
   const server = await TestServer.start(settings, log);
   const site = await BrowserPage.serve(PAGE);
-  const browser = await TestBrowser.start();
   const page = await browser.blank();
   if (freshToken !== undefined) await page.exposeFunction('freshToken', freshToken);
   await page.clock.install();
   await page.goto(site.address);
   const end = async (): Promise<void> => {
-    for (const part of [browser, site, server]) await part[Symbol.asyncDispose]();
+    await page.close();
+    for (const part of [site, server]) await part[Symbol.asyncDispose]();
   };
   return { log, server, page, [Symbol.asyncDispose]: end };
 }

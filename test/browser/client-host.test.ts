@@ -8,6 +8,8 @@ import { TestServer } from '../support/running-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/within.ts';
 
+const browser = TestBrowser.shared();
+
 const PAGE = `
   import { connect, stored } from './src/client/index.ts';
   Object.assign(globalThis, { seen: [], states: [], store: stored });
@@ -18,7 +20,7 @@ const PAGE = `
 `;
 
 /** A page that follows a channel; from then on no timer of it is ever due, unless the test lets time pass. */
-async function following(browser: TestBrowser, site: BrowserPage, proxy: TcpProxy): Promise<Page> {
+async function following(site: BrowserPage, proxy: TcpProxy): Promise<Page> {
   const page = await browser.blank();
   await page.clock.install();
   await page.goto(site.address);
@@ -41,8 +43,7 @@ test('a page that is looked at again, and a network that is back, are worth a tr
   await using server = await TestServer.start();
   await using proxy = await TcpProxy.start(Number(new URL(server.address).port));
   await using site = await BrowserPage.serve(PAGE);
-  await using browser = await TestBrowser.start();
-  const page = await following(browser, site, proxy);
+  const page = await following(site, proxy);
   const isBack = (count: number): Promise<void> =>
     until('it is back', () => proxy.accepted === count && server.stats.subscriptions === 1);
   assert.equal(proxy.accepted, 1);
@@ -67,8 +68,7 @@ test('a machine that does not say that its network is back is tried now and then
   await using server = await TestServer.start();
   await using proxy = await TcpProxy.start(Number(new URL(server.address).port));
   await using site = await BrowserPage.serve(PAGE);
-  await using browser = await TestBrowser.start();
-  const page = await following(browser, site, proxy);
+  const page = await following(site, proxy);
   await lose(page, proxy);
   await page.evaluate(`dispatchEvent(new Event('offline'))`);
   await page.clock.fastForward(14_000);
@@ -80,7 +80,6 @@ test('a machine that does not say that its network is back is tried now and then
 test('a page that goes has kept the cursor of its last message', async () => {
   await using server = await TestServer.start();
   await using site = await BrowserPage.serve(PAGE);
-  await using browser = await TestBrowser.start();
   const page = await browser.blank();
   await page.clock.install();
   await page.goto(site.address);
@@ -115,7 +114,6 @@ test('a line on which bytes are seen to leave is not taken for a dead one', asyn
       link.need();
     };
   `);
-  await using browser = await TestBrowser.start();
   const page = await browser.page(site.address);
   // The whole of it takes three seconds, what the machine holds of it one.
   proxy.throttle(6_500_000);

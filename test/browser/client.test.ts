@@ -15,6 +15,8 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { until } from '../support/within.ts';
 
+const browser = TestBrowser.shared();
+
 const IS_LONG = process.env['CLIENT_RUN'] === 'long';
 const [COUNT, CUTS, RESTARTS] = IS_LONG ? [20_000, 30, 10] : [1500, 4, 2];
 const PATIENCE_MS = IS_LONG ? 300_000 : 30_000;
@@ -51,7 +53,6 @@ test('every message once and in order, every publish stored once, through cuts, 
   const server = await ServerProcess.start(t, { DATA_DIR: await tempDir(t) });
   await using proxy = await TcpProxy.start(Number(new URL(server.address).port));
   await using site = await BrowserPage.serve(PAGE);
-  await using browser = await TestBrowser.start();
   const page = await browser.page(site.address);
   const running = page.evaluate(`run('ws://127.0.0.1:${proxy.port}', ${COUNT})`);
   const state = (): Promise<{ seen: number; published: number; failed: string[] }> =>
@@ -123,7 +124,6 @@ test('where WebSockets are blocked messages come by events, and by a WebSocket o
       globalThis.quiet = river.subscribe('quiet', { onMessage: () => undefined });
     };
   `);
-  await using browser = await TestBrowser.start();
   const page = await browser.page(site.address);
   const sent = ['text\nof two lines', { a: [1] }, 7, ''];
   for (const data of sent.slice(0, 2)) await publish(server, data);
@@ -158,7 +158,6 @@ test('a cursor is kept from one visit to the next', async () => {
       connect(url).subscribe('c', { after, onMessage: ({ data, id }) => seen.push([id, data]) });
     };
   `);
-  await using browser = await TestBrowser.start();
   const page = await browser.page(site.address);
   await publish(server, 1);
   await page.evaluate(`listen('${server.address}')`);
@@ -203,7 +202,6 @@ test('a component of React shows what comes, and leaves when it goes', async () 
     };
   `);
   for (const n of [1, 2, 3, 4]) await publish(server, n);
-  await using browser = await TestBrowser.start();
   const page = await browser.page(site.address);
   await page.evaluate(`start('${server.address}'); show('c')`);
   const shows = (text: string): Promise<unknown> =>

@@ -8,6 +8,8 @@ import { tempDir } from '../support/temp-dir.ts';
 import { WebSocketClient } from '../support/websocket-client.ts';
 import { until } from '../support/within.ts';
 
+const browser = TestBrowser.shared();
+
 /** Opens an EventSource that keeps what it gets in `window.seen`. A text: it is the browser's code, not ours. */
 async function listen(page: Page, query: string): Promise<void> {
   await page.evaluate(`
@@ -41,7 +43,6 @@ async function untilSeen(page: Page, count: number): Promise<void> {
 
 test('a browser resumes by itself after a restart and a kill, and misses and repeats nothing', async (t) => {
   const server = await ServerProcess.start(t, { DATA_DIR: await tempDir(t) });
-  await using browser = await TestBrowser.start();
   const page = await browser.page(`${server.address}/healthz`);
   await listen(page, '?after=earliest');
   const sent: string[] = [];
@@ -63,7 +64,6 @@ test('a browser resumes by itself after a restart and a kill, and misses and rep
 
 test('a browser shows line breaks, empty and binary messages as what they are', async (t) => {
   const server = await ServerProcess.start(t, { STORE: 'memory' });
-  await using browser = await TestBrowser.start();
   const page = await browser.page(`${server.address}/healthz`);
   await listen(page, '?after=earliest');
   await publish(server, ['a\nb', 'a\r\nb', 'a\rb', '', ' ', 'data: x', '\ufeffé', Buffer.from([0, 255])]);

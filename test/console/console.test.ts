@@ -1,6 +1,6 @@
 /** The console, by a person in a real browser: what they see, what it asks for, and what it must never do. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { TestBrowser } from '../support/browser.ts';
 import { ConsolePage, PHONE } from '../support/console-page.ts';
 import { type AsyncApi, documentOf, type OpenApi } from '../support/contract.ts';
@@ -41,11 +41,7 @@ async function undocumented(server: TestServer, requests: readonly string[]): Pr
 }
 
 describe('a page that somebody opens', () => {
-  let browser: TestBrowser;
-  before(async () => {
-    browser = await TestBrowser.start();
-  });
-  after(() => browser[Symbol.asyncDispose]());
+  const browser = TestBrowser.shared();
 
   test('publishes and shows what came, asks for nothing else, and has no faults in either theme', async () => {
     await using server = await TestServer.start();

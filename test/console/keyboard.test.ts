@@ -1,6 +1,6 @@
 /** The console by its keys alone, in a real browser, as docs/console.md has them. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { TestBrowser } from '../support/browser.ts';
 import { ConsolePage } from '../support/console-page.ts';
@@ -24,11 +24,7 @@ async function focused(page: Page, name: string): Promise<void> {
 }
 
 describe('by keys alone', () => {
-  let browser: TestBrowser;
-  before(async () => {
-    browser = await TestBrowser.start();
-  });
-  after(() => browser[Symbol.asyncDispose]());
+  const browser = TestBrowser.shared();
 
   test('the list of messages is gone through, held, and left', async () => {
     await using server = await TestServer.start();
@@ -105,7 +101,7 @@ describe('by keys alone', () => {
     }
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Channels' }).waitFor();
-    assert.equal(await page.title(), 'Channels · Rivercast');
+    await until('the title says so', async () => (await page.title()) === 'Channels · Rivercast');
     await page.keyboard.press('/');
     await focused(page, 'Filter channels by name');
     await page.keyboard.type('no such');

@@ -1,6 +1,6 @@
 /** The messages of a channel, as somebody looks at them in a real browser: held, looked through, opened, begun elsewhere. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { TestBrowser } from '../support/browser.ts';
 import { ConsolePage } from '../support/console-page.ts';
 import { RedisServer } from '../support/redis-server.ts';
@@ -10,11 +10,7 @@ import { V1PublisherClient } from '../support/v1-publisher.ts';
 const HOUR_MS = 3_600_000;
 
 describe('the messages of a channel', () => {
-  let browser: TestBrowser;
-  before(async () => {
-    browser = await TestBrowser.start();
-  });
-  after(() => browser[Symbol.asyncDispose]());
+  const browser = TestBrowser.shared();
 
   test('pause holds the list, what comes meanwhile is counted, and resume shows it', async () => {
     await using server = await TestServer.start();

@@ -1,6 +1,6 @@
 /** The numbers of the console, in a real browser: they are those that `GET /api/stats` has, and are drawn. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { TestBrowser } from '../support/browser.ts';
 import { ConsolePage } from '../support/console-page.ts';
@@ -32,11 +32,7 @@ const legend = (title: string, label: string): string =>
   `.chart:has(h2:text-is("${title}")) li:has-text("${label}") b`;
 
 describe('the view of the server', () => {
-  let browser: TestBrowser;
-  before(async () => {
-    browser = await TestBrowser.start();
-  });
-  after(() => browser[Symbol.asyncDispose]());
+  const browser = TestBrowser.shared();
 
   test('has the counts of /api/stats, and goes on with them', async () => {
     await using server = await TestServer.start();

@@ -1,6 +1,6 @@
 /** The form that publishes, in a real browser: what is stored by it, what it says, and what it remembers. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { TestBrowser } from '../support/browser.ts';
 import { ConsolePage } from '../support/console-page.ts';
 import { TestServer } from '../support/running-server.ts';
@@ -16,11 +16,7 @@ async function kept(server: TestServer, channel: string): Promise<unknown[]> {
 }
 
 describe('the form', () => {
-  let browser: TestBrowser;
-  before(async () => {
-    browser = await TestBrowser.start();
-  });
-  after(() => browser[Symbol.asyncDispose]());
+  const browser = TestBrowser.shared();
 
   test('stores JSON as JSON and text as text, in the channel that it names, and says under which id', async () => {
     await using server = await TestServer.start();

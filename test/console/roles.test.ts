@@ -12,15 +12,12 @@ import { V1PublisherClient } from '../support/v1-publisher.ts';
 const ELSEWHERE = { manager: 'Nothing is delivered here', broadcaster: 'Nothing is published here' };
 
 describe('one half of a server', () => {
-  let browser: TestBrowser;
+  const browser = TestBrowser.shared();
   let redis: RedisServer;
   before(async () => {
-    [browser, redis] = await Promise.all([TestBrowser.start(), RedisServer.start()]);
+    redis = await RedisServer.start();
   });
-  after(async () => {
-    await browser[Symbol.asyncDispose]();
-    await redis[Symbol.asyncDispose]();
-  });
+  after(() => redis[Symbol.asyncDispose]());
   const start = (ROLE: string, more: object = {}): Promise<TestServer> =>
     TestServer.start({ STORE: 'redis', REDIS_URL: redis.url, ROLE, ...more });
 
