@@ -78,11 +78,11 @@ describe('a page that somebody opens', () => {
   });
 
   test('has no faults at the width of a phone, and is no wider', async () => {
-    await using server = await TestServer.start();
-    await using publisher = await V1PublisherClient.open(server);
-    await publisher.published({ text: 'long '.repeat(100) }, { channel: `channel-${'x'.repeat(100)}` });
-    await publisher.published({ text: 'long '.repeat(100), word: 'x'.repeat(1000) });
     for (const scheme of ['light', 'dark'] as const) {
+      await using server = await TestServer.start();
+      await using publisher = await V1PublisherClient.open(server);
+      await publisher.published({ text: 'long '.repeat(100) }, { channel: `channel-${'x'.repeat(100)}` });
+      await publisher.published({ text: 'long '.repeat(100), word: 'x'.repeat(1000) });
       const shown = await ConsolePage.open(browser, server.address, { scheme, ...PHONE });
       const { page } = shown;
       const isFit = async (what: string): Promise<void> => {
